@@ -1,0 +1,65 @@
+"""Settings from the environment, read once and passed on. The names are those of REQUIREMENTS R6–R9."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from factory.errors import Misconfigured
+
+
+class Settings(BaseSettings):
+    """Every setting, its default and its unit. An environment variable has the field's name in capitals."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+
+    database_url: str
+    redis_url: str
+    secret_key: str = Field(min_length=32)
+    """Signs and derives (API key hashes, webhook secrets). At least 32 characters."""
+
+    openai_api_key: str | None = None
+    anthropic_api_key: str | None = None
+    google_api_key: str | None = None
+    openai_base_url: str = "https://api.openai.com/v1"
+    anthropic_base_url: str = "https://api.anthropic.com"
+    gemini_base_url: str = "https://generativelanguage.googleapis.com"
+    ollama_base_url: str = "http://127.0.0.1:11434"
+    extra_models: str = ""
+    """Comma-separated `<provider>/<model>` to accept beyond the price list; their cost is unknown."""
+
+    api_base_url: str = "http://127.0.0.1:8000"
+    log_level: str = "INFO"
+    log_format: str = "json"
+    database_pool_size: int = Field(default=10, ge=1)
+    webhook_allow_loopback: bool = False
+    """For development: webhooks may go to http://127.0.0.1 and localhost."""
+    agents_dir: str = "agents"
+
+    worker_slots: int = Field(default=500, ge=1)
+    lease_s: float = Field(default=15.0, gt=0)
+    heartbeat_s: float = Field(default=3.0, gt=0)
+    tick_s: float = Field(default=0.5, gt=0)
+    """How often the dispatcher looks without being poked."""
+    call_timeout_s: float = Field(default=300.0, gt=0)
+    metrics_port: int = 9090
+
+    @cached_property
+    def sqlalchemy_url(self) -> str:
+        """DATABASE_URL with the driver that the store uses."""
+        scheme, _, rest = self.database_url.partition("://")
+        if scheme not in ("postgresql", "postgres", "postgresql+psycopg2"):
+            raise Misconfigured("DATABASE_URL must start with postgresql://", param="DATABASE_URL")
+        return f"postgresql+psycopg2://{rest}"
+
+
+def load_settings() -> Settings:
+    """Settings from the environment; raises Misconfigured that names the variable and the mend."""
+    try:
+        return Settings()  # type: ignore[call-arg]
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]).upper()
+        raise Misconfigured(f"{name}: {first['msg']}", param=name) from None

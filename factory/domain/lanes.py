@@ -1,0 +1,69 @@
+"""Lanes: one queue per provider and priority, named `<provider>.<priority>`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from factory.errors import InvalidInput
+
+
+class Priority(StrEnum):
+    """How urgent a job is; the order of the members is the order of service."""
+
+    HIGH = "high"
+    NORMAL = "normal"
+    LOW = "low"
+    BULK = "bulk"
+
+
+LOCAL = "local"
+WEBHOOK = "webhook"
+OTHER = "other"
+PROVIDERS = ("openai", "anthropic", "gemini", "ollama", LOCAL, WEBHOOK, OTHER)
+"""`other` carries every provider of LiteLLM that has no lanes of its own."""
+
+MESSAGE_JOBS = {Priority.HIGH: 1, Priority.NORMAL: 1, Priority.LOW: 16, Priority.BULK: 32}
+"""How many job ids one message carries at most: one where latency counts, many where cost does."""
+
+
+def lane_provider(provider: str) -> str:
+    """The provider part of the lane that serves `provider`."""
+    return provider if provider in PROVIDERS else OTHER
+
+
+def lane_name(provider: str, priority: Priority) -> str:
+    """`openai`, HIGH → `openai.high`."""
+    return f"{lane_provider(provider)}.{priority}"
+
+
+def all_lanes() -> tuple[str, ...]:
+    """Every lane, most urgent first within a provider."""
+    return tuple(f"{provider}.{priority}" for provider in PROVIDERS for priority in Priority)
+
+
+def parse_lanes(patterns: str) -> tuple[str, ...]:
+    """Comma-separated lanes, each part may be `*`: `openai.*,*.high,webhook.normal`, or `all`.
+
+    Raises InvalidInput for a pattern that matches no lane.
+    """
+    chosen: dict[str, None] = {}
+    for pattern in (part.strip() for part in patterns.split(",")):
+        matched = [lane for lane in all_lanes() if _matches(pattern, lane)]
+        if not matched:
+            known = ", ".join(PROVIDERS)
+            raise InvalidInput(
+                f"no lane matches {pattern!r}: use <provider>.<priority> with a provider of {known} "
+                f"and a priority of {', '.join(Priority)}; * matches any",
+                param="lanes",
+            )
+        chosen.update(dict.fromkeys(matched))
+    return tuple(chosen)
+
+
+def _matches(pattern: str, lane: str) -> bool:
+    if pattern in ("all", "*"):
+        return True
+    wanted, parts = pattern.split("."), lane.split(".")
+    if len(wanted) == 1:
+        wanted.append("*")
+    return len(wanted) == 2 and all(w in ("*", p) for w, p in zip(wanted, parts, strict=True))

@@ -1,0 +1,202 @@
+"""One tree of errors: each carries data, and says whether trying again can help.
+
+Nobody parses messages. `api` renders these as problem+json by `type` and `param`, workers decide
+retries by `retryable`, the CLI picks its exit code by class.
+"""
+
+from __future__ import annotations
+
+
+class FactoryError(Exception):
+    """Base of all errors that this project raises on purpose."""
+
+    type = "internal_error"
+    retryable = False
+
+    def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.code = code
+
+
+class Misconfigured(FactoryError):
+    """A setting is missing or wrong; `param` names the environment variable."""
+
+    type = "misconfigured"
+
+
+class InvalidInput(FactoryError):
+    """The caller sent something well-formed that cannot be accepted; `param` names the field."""
+
+    type = "invalid_request_error"
+
+
+class Unauthorized(FactoryError):
+    """No credential, or one that is wrong, expired or revoked."""
+
+    type = "authentication_error"
+
+
+class Forbidden(FactoryError):
+    """A good credential without the scope that the call needs."""
+
+    type = "permission_error"
+
+
+class NotFound(FactoryError):
+    """No such thing, or it belongs to another project."""
+
+    type = "not_found_error"
+
+
+class Conflict(FactoryError):
+    """The thing is in a state that does not allow the call."""
+
+    type = "conflict_error"
+
+
+class IdempotencyMismatch(InvalidInput):
+    """The key was used before with another body."""
+
+
+class IdempotencyInFlight(Conflict):
+    """The first request with this key has not been answered yet."""
+
+    retryable = True
+
+
+class Unavailable(FactoryError):
+    """Something that the platform needs does not answer now (Postgres, Redis)."""
+
+    type = "service_unavailable"
+    retryable = True
+
+    def __init__(self, message: str, *, retry_after_s: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class JobFailure(FactoryError):
+    """Why an attempt of a job did not succeed."""
+
+    type = "job_failure"
+
+
+class WorkerLost(JobFailure):
+    """The worker that held the job stopped answering."""
+
+    type = "worker_lost"
+    retryable = True
+
+
+class DeadlineExceeded(JobFailure):
+    """The job's own deadline passed before it finished."""
+
+    type = "deadline_exceeded"
+
+
+class BudgetExceeded(JobFailure):
+    """The next call could take the job over its `max_cost_usd`."""
+
+    type = "budget_exceeded"
+
+
+class InvalidOutput(JobFailure):
+    """The model's answer does not match the JSON schema that the job asked for."""
+
+    type = "invalid_output"
+    retryable = True
+
+
+class ProviderError(JobFailure):
+    """A call to a provider failed. `http_status` is None when no answer arrived."""
+
+    type = "provider_error"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        provider: str,
+        http_status: int | None = None,
+        retry_after_s: float | None = None,
+        code: str | None = None,
+    ) -> None:
+        super().__init__(message, code=code)
+        self.provider = provider
+        self.http_status = http_status
+        self.retry_after_s = retry_after_s
+
+
+class RateLimited(ProviderError):
+    """429. Waiting is not failing: the job is deferred and no attempt is spent."""
+
+    type = "rate_limited"
+    retryable = True
+
+
+class ProviderOverloaded(ProviderError):
+    """503 or 529: the provider sheds load."""
+
+    type = "provider_overloaded"
+    retryable = True
+
+
+class ProviderUnavailable(ProviderError):
+    """Another 5xx, or the connection failed before any answer."""
+
+    type = "provider_unavailable"
+    retryable = True
+
+
+class ProviderTimeout(ProviderError):
+    """The answer did not arrive in time; the call may have been billed."""
+
+    type = "provider_timeout"
+    retryable = True
+
+
+class ProviderCutOff(ProviderError):
+    """The answer broke off in the middle or was not readable; the call may have been billed."""
+
+    type = "provider_cut_off"
+    retryable = True
+
+
+class ProviderRefused(ProviderError):
+    """400, 404, 422: the provider will not take this request, now or later."""
+
+    type = "provider_refused"
+
+
+class ContextTooLong(ProviderRefused):
+    """The input does not fit the model's context window."""
+
+    type = "context_too_long"
+
+
+class ProviderAuthFailed(ProviderError):
+    """401 or 403: the key of this installation is missing, wrong or has no access."""
+
+    type = "provider_auth_failed"
+
+
+class WebhookFailed(JobFailure):
+    """The receiver did not answer 2xx."""
+
+    type = "webhook_failed"
+    retryable = True
+
+    def __init__(
+        self, message: str, *, http_status: int | None = None, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.http_status = http_status
+        self.retry_after_s = retry_after_s
+
+
+class WebhookRefused(JobFailure):
+    """The target may not be called (scheme, address), or answered 410 Gone: no retry."""
+
+    type = "webhook_refused"
