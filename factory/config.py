@@ -27,6 +27,8 @@ class Settings(BaseSettings):
     anthropic_base_url: str = "https://api.anthropic.com"
     gemini_base_url: str = "https://generativelanguage.googleapis.com"
     ollama_base_url: str = "http://127.0.0.1:11434"
+    local_llm_base_url: str = "http://127.0.0.1:8091/v1"
+    """An OpenAI-compatible server on this machine; it answers for `local/<model>`."""
     extra_models: str = ""
     """Comma-separated `<provider>/<model>` to accept beyond the price list; their cost is unknown."""
 

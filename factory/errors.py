@@ -6,6 +6,8 @@ retries by `retryable`, the CLI picks its exit code by class.
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class FactoryError(Exception):
     """Base of all errors that this project raises on purpose."""
@@ -103,10 +105,17 @@ class BudgetExceeded(JobFailure):
 
 
 class InvalidOutput(JobFailure):
-    """The model's answer does not match the JSON schema that the job asked for."""
+    """The model's answer does not match the JSON schema that the job asked for.
+
+    `completion` (a `domain.message.Completion`) was paid for: it belongs in the ledger.
+    """
 
     type = "invalid_output"
     retryable = True
+
+    def __init__(self, message: str, *, completion: Any = None) -> None:
+        super().__init__(message)
+        self.completion = completion
 
 
 class ProviderError(JobFailure):
