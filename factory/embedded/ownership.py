@@ -1,0 +1,103 @@
+"""One owner for a directory, and no server in it that an earlier owner left."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from factory.errors import Conflict
+
+POLL_S = 0.02
+LEAVE_S = 6.0
+"""How long a server may take to end by itself after its owner died (Postgres kills its own at 5 s)."""
+
+
+class FileLock:
+    """An flock: held until it is released, or until every process that inherited it is gone."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._fd: int | None = None
+
+    def acquire(self, wait_s: float = 0.0) -> int | None:
+        """The locked descriptor, or None if another process still holds it after `wait_s`."""
+        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        deadline = time.monotonic() + wait_s
+        while not _try_lock(fd):
+            if time.monotonic() >= deadline:
+                os.close(fd)
+                return None
+            time.sleep(POLL_S)
+        self._fd = fd
+        return fd
+
+    def release(self) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+
+class Ownership:
+    """The right to run a server in `directory`.
+
+    Two locks: `owner.lock` belongs to this process alone and decides at once who the owner is.
+    `server.lock` is inherited by the server, so it stays locked as long as any process of it lives.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._owner = FileLock(directory / "owner.lock")
+        self._server = FileLock(directory / "server.lock")
+
+    def take(self) -> int:
+        """Create the directory (0700), become its owner, see old servers out.
+
+        Gives the descriptor that the server must inherit. Raises Conflict if another owner lives.
+        """
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self._owner.acquire() is None:
+            raise _in_use(self.directory, "by another process")
+        server_fd = self._server.acquire(LEAVE_S)
+        if server_fd is None:
+            for pid in holders(self._server.path):
+                os.kill(pid, signal.SIGKILL)
+            server_fd = self._server.acquire(LEAVE_S)
+        if server_fd is None:
+            self._owner.release()
+            raise _in_use(self.directory, "by a server that does not end")
+        return server_fd
+
+    def release(self) -> None:
+        self._server.release()
+        self._owner.release()
+
+
+def holders(path: Path) -> Iterator[int]:
+    """Processes, other than this one, that have the file open (as far as /proc lets us see)."""
+    for fds in Path("/proc").glob("[0-9]*/fd"):
+        pid = int(fds.parent.name)
+        if pid != os.getpid() and _has_open(fds, path):
+            yield pid
+
+
+def _has_open(fds: Path, path: Path) -> bool:
+    try:
+        return any(os.readlink(fd) == str(path) for fd in fds.iterdir())
+    except OSError:  # it ended meanwhile, or belongs to another user
+        return False
+
+
+def _try_lock(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _in_use(directory: Path, by_whom: str) -> Conflict:
+    return Conflict(f"{directory} is in use {by_whom}", code="directory_in_use")
