@@ -1,0 +1,153 @@
+"""A job's values on its journey: what is submitted, what is claimed, how an attempt ends."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from factory.domain.lanes import Priority, lane_name
+from factory.domain.state import State
+from factory.errors import FactoryError, NotFound
+
+DEFAULT_MAX_ATTEMPTS = 5
+MOST_ATTEMPTS = 50
+PREFIX = "job_"
+
+
+class Kind(StrEnum):
+    """What a worker does with a job."""
+
+    COMPLETION = "completion"
+    EMBEDDING = "embedding"
+    SEARCH = "search"
+    WEBHOOK = "webhook"
+
+
+def new_id() -> UUID:
+    """A UUIDv7 (RFC 9562): sorts by time of creation, so new rows land at an index's end."""
+    value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
+    value = value & ~(0xF << 76) | (0x7 << 76)
+    return UUID(int=value & ~(0x3 << 62) | (0x2 << 62))
+
+
+def public_id(job_id: UUID) -> str:
+    """`job_` and 32 hexadecimal digits."""
+    return PREFIX + job_id.hex
+
+
+def parse_id(text: str) -> UUID:
+    """The id behind `job_…`; raises NotFound for anything else, as for an id that nobody has."""
+    digits = text.removeprefix(PREFIX)
+    try:
+        if len(digits) == 32 and text.startswith(PREFIX):
+            return UUID(hex=digits)
+    except ValueError:
+        pass
+    raise NotFound(f"there is no job {text!r}", param="id")
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job that is fully checked and not yet written. Times are relative to Postgres' clock."""
+
+    id: UUID
+    project_id: UUID
+    kind: Kind
+    provider: str
+    priority: Priority
+    input: Mapping[str, Any]
+    model: str | None = None
+    agent: str | None = None
+    agent_version: int | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    fallbacks: tuple[str, ...] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    max_attempts: int = DEFAULT_MAX_ATTEMPTS
+    run_at: datetime | None = None
+    """None: at once."""
+    deadline_s: float | None = None
+    max_cost_micros: int | None = None
+    webhook_url: str | None = None
+    traceparent: str | None = None
+    task_id: UUID | None = None
+    parent_id: UUID | None = None
+
+    @property
+    def lane(self) -> str:
+        """The queue that serves the job."""
+        return lane_name(self.provider, self.priority)
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedJob:
+    """A job that this worker holds: only `lease_token` may finish it."""
+
+    id: UUID
+    project_id: UUID
+    kind: Kind
+    lane: str
+    provider: str
+    model: str | None
+    attempt: int
+    max_attempts: int
+    deferrals: int
+    lease_token: int
+    seconds_left: float | None
+    """Until the job's deadline; None without one."""
+    max_cost_micros: int | None
+    spent_micros: int
+    """What earlier attempts cost, as far as it is known."""
+    input: Mapping[str, Any]
+    params: Mapping[str, Any]
+    fallbacks: tuple[str, ...]
+    webhook_url: str | None
+    traceparent: str | None
+    steps: Mapping[str, Any]
+    """Outputs of the steps that earlier attempts finished, by step key."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobError:
+    """Why a job failed, as its owner reads it."""
+
+    type: str
+    message: str
+    retryable: bool
+    code: str | None = None
+
+    @classmethod
+    def of(cls, error: FactoryError) -> JobError:
+        """The owner's view of an error."""
+        return cls(error.type, error.message[:2000], error.retryable, error.code)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON shape of API.md."""
+        return {
+            "type": self.type,
+            "code": self.code,
+            "message": self.message,
+            "retryable": self.retryable,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an attempt ended. QUEUED means once more, `delay_s` from now.
+
+    `lease_token` None ends a job that nobody holds: a queued one that is cancelled or overdue.
+    """
+
+    job_id: UUID
+    lease_token: int | None
+    state: State
+    output: Any = None
+    error: JobError | None = None
+    delay_s: float = 0.0
+    spends_attempt: bool = True
+    """False for a rate wait or a drain: the attempt is given back and only `deferrals` rises."""

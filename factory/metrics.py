@@ -1,0 +1,76 @@
+"""What is counted, under which names and labels. Counts live in Postgres, so one exporter tells the truth.
+
+A process adds up `Delta`s and writes them with the transaction that they belong to (`store.counters`);
+nothing is lost with a process, and nothing is counted that was not committed.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+JOBS_FINISHED = "jobs_finished_total"
+LLM_REQUESTS = "llm_requests_total"
+LLM_TOKENS = "llm_tokens_total"
+LLM_COST_DOLLARS = "llm_cost_dollars_total"
+LLM_DAILY_COST_DOLLARS = "llm_daily_cost_dollars"
+LLM_UNKNOWN_COST = "llm_unknown_cost_calls_total"
+LLM_DURATION_BUCKET = "llm_request_duration_seconds_bucket"
+LLM_DURATION_SUM = "llm_request_duration_seconds_sum"
+HTTP_REQUESTS = "http_requests_total"
+
+DURATION_BUCKETS_S = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0)
+"""Upper bounds of the latency histogram; `+Inf` follows."""
+
+Labels = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """An amount to add to one counter. Labels never hold an id of a job or a project."""
+
+    metric: str
+    labels: Labels
+    amount: float
+
+
+def delta(metric: str, amount: float = 1.0, **labels: str) -> Delta:
+    """A Delta with its labels in one order."""
+    return Delta(metric, tuple(sorted(labels.items())), amount)
+
+
+def bucket_of(duration_s: float) -> str:
+    """The `le` of the smallest bucket that holds the duration. Buckets are stored apart, not cumulated."""
+    for bound in DURATION_BUCKETS_S:
+        if duration_s <= bound:
+            return str(bound)
+    return "+Inf"
+
+
+def add_up(deltas: Iterable[Delta]) -> list[Delta]:
+    """The same amounts with one Delta per counter."""
+    sums: Counter[tuple[str, Labels]] = Counter()
+    for one in deltas:
+        sums[one.metric, one.labels] += one.amount  # type: ignore[assignment]
+    return [Delta(metric, labels, amount) for (metric, labels), amount in sums.items()]
+
+
+class Tally:
+    """Deltas that several threads add and one takes, such as the requests of a gateway."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._deltas: list[Delta] = []
+
+    def add(self, one: Delta) -> None:
+        """Adds to what the next `take` gives."""
+        with self._lock:
+            self._deltas.append(one)
+
+    def take(self) -> list[Delta]:
+        """All since the last take, added up."""
+        with self._lock:
+            taken, self._deltas = self._deltas, []
+        return add_up(taken)

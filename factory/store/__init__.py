@@ -1,0 +1,1 @@
+"""All SQL. Hot statements take sets; every function takes the transaction first."""

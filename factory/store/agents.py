@@ -1,0 +1,68 @@
+"""Agents and their versions. A version never changes; the agent points at its active one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from factory.domain.job import new_id
+from factory.store.database import Tx, as_json, rows, run
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveAgent:
+    """An agent's name, active version and that version's spec."""
+
+    name: str
+    version: int
+    spec: dict[str, Any]
+
+
+ACTIVE = """
+SELECT a.name, v.version, v.spec FROM agents a
+  JOIN agent_versions v ON v.agent_id = a.id AND v.version = a.active_version
+"""
+
+
+def find(tx: Tx, name: str) -> ActiveAgent | None:
+    """The agent of that name."""
+    found = rows(tx, ACTIVE + " WHERE a.name = %(name)s", {"name": name})
+    return ActiveAgent(*found[0]) if found else None
+
+
+def listed(tx: Tx) -> list[ActiveAgent]:
+    """All agents, by name."""
+    return [ActiveAgent(*row) for row in rows(tx, ACTIVE + " ORDER BY a.name")]
+
+
+ENSURE = """
+INSERT INTO agents (id, name, active_version) VALUES (%(id)s, %(name)s, 0)
+ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id, active_version
+"""
+NEW_VERSION = """
+INSERT INTO agent_versions (agent_id, version, spec, spec_hash)
+SELECT %(agent_id)s, coalesce(max(version), 0) + 1, CAST(%(spec)s AS jsonb), %(spec_hash)s
+  FROM agent_versions WHERE agent_id = %(agent_id)s
+RETURNING version
+"""
+SAME = """
+SELECT 1 FROM agent_versions
+ WHERE agent_id = %(agent_id)s AND version = %(version)s AND spec_hash = %(spec_hash)s
+"""
+
+
+def register(tx: Tx, name: str, spec: dict[str, Any], spec_hash: str) -> int:
+    """Makes this spec the agent's active version; a new version only when it differs."""
+    agent = rows(tx, ENSURE, {"id": str(new_id()), "name": name})[0]
+    params = {
+        "agent_id": str(agent.id),
+        "version": agent.active_version,
+        "spec": as_json(spec),
+        "spec_hash": spec_hash,
+    }
+    if rows(tx, SAME, params):
+        return int(agent.active_version)
+    version = int(rows(tx, NEW_VERSION, params)[0].version)
+    activate = "UPDATE agents SET active_version = %(version)s WHERE id = %(agent_id)s"
+    run(tx, activate, {"version": version, "agent_id": str(agent.id)})
+    return version

@@ -1,0 +1,108 @@
+"""Pieces of text and their vectors, per project and model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+from uuid import UUID
+
+from factory.store.database import Tx, as_json, rows, run
+
+
+@dataclass(frozen=True, slots=True)
+class NewChunk:
+    """A piece of a text with its vector. Offsets count characters of the source text."""
+
+    id: UUID
+    ordinal: int
+    source: str
+    start_offset: int
+    end_offset: int
+    content: str
+    embedding: list[float]
+
+
+# A retried job writes the same ordinals; the first writing stands.
+INSERT = """
+WITH given AS MATERIALIZED (
+    SELECT * FROM jsonb_to_recordset(CAST(%(chunks)s AS jsonb)) AS g(
+        id uuid, ordinal int, source text, start_offset int, end_offset int, content text,
+        embedding text)
+), written AS (
+    INSERT INTO chunks (id, project_id, job_id, ordinal, source, start_offset, end_offset, content)
+    SELECT id, %(project_id)s, %(job_id)s, ordinal, source, start_offset, end_offset, content
+      FROM given
+    ON CONFLICT (job_id, ordinal) DO NOTHING
+    RETURNING id
+)
+INSERT INTO embeddings (model, chunk_id, project_id, embedding)
+SELECT %(model)s, g.id, %(project_id)s, CAST(g.embedding AS vector)
+  FROM given g JOIN written w ON w.id = g.id
+"""
+
+
+def insert(tx: Tx, project_id: UUID, job_id: UUID, model: str, chunks: Sequence[NewChunk]) -> None:
+    """Writes the chunks of a job and their vectors."""
+    given = [{**asdict(chunk), "embedding": _vector(chunk.embedding)} for chunk in chunks]
+    params = {
+        "chunks": as_json(given),
+        "project_id": str(project_id),
+        "job_id": str(job_id),
+        "model": model,
+    }
+    run(tx, INSERT, params)
+
+
+def _vector(values: Sequence[float]) -> str:
+    return "[" + ",".join(f"{value:.8g}" for value in values) + "]"
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A chunk near the query; `score` is cosine similarity, 1 for the same direction."""
+
+    chunk_id: UUID
+    job_id: UUID
+    source: str
+    start_offset: int
+    end_offset: int
+    content: str
+    score: float
+
+
+# The expression must be the HNSW index's own, or the planner scans the partition.
+NEAREST_384 = """
+SELECT n.chunk_id, c.job_id, c.source, c.start_offset, c.end_offset, c.content, 1 - n.distance AS score
+  FROM (SELECT e.chunk_id,
+               e.embedding::halfvec(384) <=> CAST(%(query)s AS halfvec(384)) AS distance
+          FROM embeddings e
+         WHERE e.model = %(model)s AND e.project_id = %(project_id)s
+         ORDER BY e.embedding::halfvec(384) <=> CAST(%(query)s AS halfvec(384))
+         LIMIT %(limit)s) n
+  JOIN chunks c ON c.id = n.chunk_id
+ ORDER BY n.distance
+"""
+# Models without an index of their own are searched exactly.
+NEAREST = """
+SELECT e.chunk_id, c.job_id, c.source, c.start_offset, c.end_offset, c.content,
+       1 - (e.embedding <=> CAST(%(query)s AS vector)) AS score
+  FROM embeddings e JOIN chunks c ON c.id = e.chunk_id
+ WHERE e.model = %(model)s AND e.project_id = %(project_id)s
+ ORDER BY e.embedding <=> CAST(%(query)s AS vector)
+ LIMIT %(limit)s
+"""
+INDEXED = {"local/all-minilm-l6-v2": NEAREST_384}
+
+
+def nearest(tx: Tx, project_id: UUID, model: str, query: Sequence[float], limit: int) -> list[Hit]:
+    """The project's chunks nearest to the query vector, nearest first."""
+    # Without an iterative scan a filtered HNSW search finds a fraction of what there is.
+    run(tx, "SET LOCAL hnsw.iterative_scan = relaxed_order")
+    params: dict[str, Any] = {
+        "query": _vector(query),
+        "model": model,
+        "project_id": str(project_id),
+        "limit": limit,
+    }
+    return [Hit(**row._asdict()) for row in rows(tx, INDEXED.get(model, NEAREST), params)]

@@ -1,0 +1,40 @@
+"""The log of webhook deliveries: one row per attempt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from uuid import UUID
+
+from factory.store.database import Tx, as_json, run
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try to deliver an event."""
+
+    id: UUID
+    project_id: UUID
+    job_id: UUID
+    attempt: int
+    url: str
+    event_type: str
+    http_status: int | None
+    error: str | None
+    duration_ms: int
+
+
+LOG = """
+INSERT INTO webhook_deliveries
+       (id, project_id, job_id, attempt, url, event_type, http_status, error, duration_ms)
+SELECT id, project_id, job_id, attempt, url, event_type, http_status, error, duration_ms
+  FROM jsonb_to_recordset(CAST(%(attempts)s AS jsonb)) AS g(
+       id uuid, project_id uuid, job_id uuid, attempt smallint, url text, event_type text,
+       http_status smallint, error text, duration_ms int)
+ON CONFLICT (id) DO NOTHING
+"""
+
+
+def log(tx: Tx, attempts: Sequence[Attempt]) -> None:
+    """Records what became of the attempts."""
+    run(tx, LOG, {"attempts": as_json([asdict(attempt) for attempt in attempts])})

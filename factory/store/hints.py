@@ -1,0 +1,151 @@
+"""Which queued jobs to publish, and the marks of what was published.
+
+A job whose hint is out has `published_at`; a claim or any move clears it. Nothing here changes a
+state: a hint that is lost, doubled or stale does no harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from factory.store.database import Tx, ids, rows, run
+
+FIRST_PATIENCE_S = 10
+LONGEST_PATIENCE_S = 300
+"""How long a hint may stay unclaimed before it counts as lost: doubled with each publish."""
+
+# Per lane: what runs or is published. The index is as small as the window, however deep the backlog.
+IN_FLIGHT = """
+SELECT lane, count(*) AS jobs FROM jobs
+ WHERE state = 'running' OR (state = 'queued' AND published_at IS NOT NULL)
+ GROUP BY lane
+"""
+
+
+def in_flight(tx: Tx) -> dict[str, int]:
+    """Jobs running or published, by lane."""
+    return {row.lane: row.jobs for row in rows(tx, IN_FLIGHT)}
+
+
+# The lanes with work, by hopping from lane to lane along ix_jobs_due: the cost is one index probe a
+# lane and not a scan of the backlog. https://wiki.postgresql.org/wiki/Loose_indexscan
+DUE_LANES = """
+WITH RECURSIVE lanes AS (
+    (SELECT lane FROM jobs WHERE state = 'queued' AND published_at IS NULL ORDER BY lane LIMIT 1)
+    UNION ALL
+    SELECT (SELECT j.lane FROM jobs j
+             WHERE j.state = 'queued' AND j.published_at IS NULL AND j.lane > l.lane
+             ORDER BY j.lane LIMIT 1)
+      FROM lanes l WHERE l.lane IS NOT NULL
+)
+SELECT lane FROM lanes WHERE lane IS NOT NULL
+"""
+
+
+def due_lanes(tx: Tx) -> list[str]:
+    """Lanes that have unpublished queued jobs, due or not."""
+    return [row.lane for row in rows(tx, DUE_LANES)]
+
+
+# The jobs of a lane that go next. Projects with work are found by hopping along the index; each
+# offers its own oldest, and a job's turn is its place among its project's jobs after those already
+# in flight: a project with 10,000 jobs and one with a single job both get their first turn first.
+# SKIP LOCKED lets two dispatchers pick different jobs at the same moment.
+PUBLISH = """
+WITH RECURSIVE owners AS (
+    (SELECT project_id FROM jobs
+      WHERE lane = %(lane)s AND state = 'queued' AND published_at IS NULL
+      ORDER BY project_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT j.project_id FROM jobs j
+             WHERE j.lane = %(lane)s AND j.state = 'queued' AND j.published_at IS NULL
+               AND j.project_id > o.project_id
+             ORDER BY j.project_id LIMIT 1)
+      FROM owners o WHERE o.project_id IS NOT NULL
+), busy AS (
+    SELECT project_id, count(*) AS jobs FROM jobs
+     WHERE lane = %(lane)s
+       AND (state = 'running' OR (state = 'queued' AND published_at IS NOT NULL))
+     GROUP BY project_id
+), candidates AS (
+    SELECT d.id, d.run_at,
+           coalesce(b.jobs, 0) + row_number() OVER (PARTITION BY o.project_id ORDER BY d.run_at, d.id)
+               AS turn
+      FROM owners o
+      LEFT JOIN busy b ON b.project_id = o.project_id
+     CROSS JOIN LATERAL (
+          SELECT id, run_at FROM jobs
+           WHERE lane = %(lane)s AND project_id = o.project_id AND state = 'queued'
+             AND published_at IS NULL AND run_at <= now()
+           ORDER BY run_at, id LIMIT %(window)s) d
+     WHERE o.project_id IS NOT NULL
+), chosen AS (
+    SELECT j.id, c.turn, c.run_at
+      FROM jobs j JOIN (SELECT * FROM candidates ORDER BY turn, run_at, id LIMIT %(window)s) c
+        ON c.id = j.id
+     WHERE j.state = 'queued' AND j.published_at IS NULL
+       FOR UPDATE OF j SKIP LOCKED
+), marked AS (
+    UPDATE jobs j SET published_at = now(), publishes = least(j.publishes + 1, 20)
+      FROM chosen c WHERE j.id = c.id
+    RETURNING j.id, c.turn, c.run_at
+)
+SELECT id FROM marked ORDER BY turn, run_at, id
+"""
+
+
+def publish(tx: Tx, lane: str, window: int) -> list[UUID]:
+    """Marks at most `window` due jobs of the lane as published and gives them in order of turn."""
+    return [row.id for row in rows(tx, PUBLISH, {"lane": lane, "window": window})]
+
+
+UNPUBLISH = """
+UPDATE jobs SET published_at = NULL
+ WHERE id = ANY(CAST(%(ids)s AS uuid[])) AND state = 'queued' AND published_at IS NOT NULL
+"""
+
+
+def unpublish(tx: Tx, job_ids: Sequence[UUID]) -> int:
+    """Takes the marks back: the hints were not sent, or a worker gave them back unread."""
+    return run(tx, UNPUBLISH, {"ids": ids(job_ids)})
+
+
+LOST = """
+UPDATE jobs SET published_at = NULL
+ WHERE id IN (
+    SELECT id FROM jobs
+     WHERE state = 'queued' AND published_at < now() - make_interval(secs => %(first)s)
+       AND published_at < now() - make_interval(
+               secs => least(%(longest)s, %(first)s * power(2, publishes - 1)))
+     LIMIT 1000 FOR UPDATE SKIP LOCKED)
+"""
+
+
+def forget_lost(tx: Tx) -> int:
+    """Lets hints that nobody claimed in time be published again; gives how many."""
+    return run(tx, LOST, {"first": FIRST_PATIENCE_S, "longest": LONGEST_PATIENCE_S})
+
+
+FORGET_ALL = """
+UPDATE jobs SET published_at = NULL, publishes = 0 WHERE state = 'queued' AND published_at IS NOT NULL
+"""
+
+
+def forget_all(tx: Tx) -> int:
+    """The broker is new or was emptied: every hint that was out is lost."""
+    return run(tx, FORGET_ALL)
+
+
+# Slots that a lane may fill, summed over the live workers that serve it.
+SLOTS = """
+SELECT lane, sum(slots)::int AS slots FROM workers, unnest(lanes) AS lane
+ WHERE stopped_at IS NULL AND draining_at IS NULL
+   AND heartbeat_at > now() - make_interval(secs => %(lease_s)s)
+ GROUP BY lane
+"""
+
+
+def slots(tx: Tx, lease_s: float) -> Mapping[str, int]:
+    """Job slots of live workers, by lane. A worker with many lanes counts in each."""
+    return {row.lane: row.slots for row in rows(tx, SLOTS, {"lease_s": lease_s})}

@@ -1,0 +1,50 @@
+"""Idempotency keys: the first answer to a request, kept for its repetitions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from factory.store.database import Tx, as_json, rows, run
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A key that was used before."""
+
+    request_hash: str
+    answer: Any
+
+
+# A repetition that arrives while the first is in its transaction waits here for the unique index, at
+# most for the lock timeout that the caller set; then it reads the first's answer.
+TAKE = """
+INSERT INTO idempotency_keys (project_id, key, request_hash, job_id, answer)
+VALUES (%(project_id)s, %(key)s, %(request_hash)s, %(job_id)s, CAST(%(answer)s AS jsonb))
+ON CONFLICT (project_id, key) DO NOTHING
+"""
+READ = """
+SELECT request_hash, answer FROM idempotency_keys WHERE project_id = %(project_id)s AND key = %(key)s
+"""
+
+
+def take(
+    tx: Tx, project_id: UUID, key: str, request_hash: str, *, job_id: UUID | None, answer: Any
+) -> Taken | None:
+    """Binds the key to this request's answer; the earlier use where there is one."""
+    params = {
+        "project_id": str(project_id),
+        "key": key,
+        "request_hash": request_hash,
+        "job_id": str(job_id) if job_id else None,
+        "answer": as_json(answer),
+    }
+    if run(tx, TAKE, params) == 1:
+        return None
+    return Taken(*rows(tx, READ, params)[0])
+
+
+def forget_old(tx: Tx) -> int:
+    """Deletes keys of more than two days; the contract keeps them one."""
+    return run(tx, "DELETE FROM idempotency_keys WHERE created_at < now() - interval '2 days'")

@@ -1,0 +1,222 @@
+"""Jobs written and read. Every move between states is in `store.moves`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from factory.domain.job import NewJob
+from factory.domain.state import State
+from factory.store.database import Tx, as_json, ids, rows
+
+# One statement writes a set: the rows travel as one JSON document, which costs less than twenty
+# arrays and keeps a set of one and a set of 10,000 the same statement.
+INSERT = """
+WITH given AS MATERIALIZED (
+    SELECT * FROM jsonb_to_recordset(CAST(%(jobs)s AS jsonb)) AS g(
+        id uuid, project_id uuid, kind text, lane text, provider text, model text, agent text,
+        agent_version int, priority text, max_attempts smallint, run_at timestamptz,
+        deadline_s double precision, max_cost_micros bigint, parent_id uuid, task_id uuid,
+        input jsonb, params jsonb, fallbacks jsonb, metadata jsonb, webhook_url text,
+        traceparent text)
+), payloads AS (
+    INSERT INTO job_payloads (job_id, input, params, fallbacks, metadata, webhook_url, traceparent)
+    SELECT id, input, params, ARRAY(SELECT jsonb_array_elements_text(fallbacks)), metadata,
+           webhook_url, traceparent
+      FROM given
+)
+INSERT INTO jobs (id, project_id, kind, lane, provider, model, agent, agent_version, priority,
+                  max_attempts, run_at, deadline_at, max_cost_micros, parent_id, task_id)
+SELECT id, project_id, kind, lane, provider, model, agent, agent_version, priority, max_attempts,
+       coalesce(run_at, now()), now() + make_interval(secs => deadline_s), max_cost_micros,
+       parent_id, task_id
+  FROM given
+"""
+
+
+def insert(tx: Tx, jobs: Sequence[NewJob]) -> None:
+    """Writes jobs and their payloads, queued."""
+    if jobs:
+        tx.exec_driver_sql(INSERT, {"jobs": as_json([_as_row(job) for job in jobs])})
+
+
+def _as_row(job: NewJob) -> dict[str, Any]:
+    return {
+        "id": job.id,
+        "project_id": job.project_id,
+        "kind": job.kind,
+        "lane": job.lane,
+        "provider": job.provider,
+        "model": job.model,
+        "agent": job.agent,
+        "agent_version": job.agent_version,
+        "priority": job.priority,
+        "max_attempts": job.max_attempts,
+        "run_at": job.run_at,
+        "deadline_s": job.deadline_s,
+        "max_cost_micros": job.max_cost_micros,
+        "parent_id": job.parent_id,
+        "task_id": job.task_id,
+        "input": job.input,
+        "params": job.params,
+        "fallbacks": job.fallbacks,
+        "metadata": job.metadata,
+        "webhook_url": job.webhook_url,
+        "traceparent": job.traceparent,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """A job as its owner sees it."""
+
+    id: UUID
+    project_id: UUID
+    kind: str
+    state: State
+    lane: str
+    provider: str
+    model: str | None
+    agent: str | None
+    agent_version: int | None
+    priority: str
+    attempt: int
+    max_attempts: int
+    deferrals: int
+    cancel_requested: bool
+    metadata: dict[str, Any]
+    traceparent: str | None
+    parent_id: UUID | None
+    task_id: UUID | None
+    created_at: datetime
+    run_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    output: Any
+    error: dict[str, Any] | None
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    cost_micros: int | None
+    """None: not finished, or a price or a call's outcome is unknown."""
+    unknown_calls: int
+    """Calls whose cost nobody knows: no price, or no answer was recorded."""
+
+
+VIEW = """
+SELECT j.id, j.project_id, j.kind, j.state, j.lane, j.provider, j.model, j.agent, j.agent_version,
+       j.priority, j.attempt, j.max_attempts, j.deferrals,
+       j.cancel_requested_at IS NOT NULL AS cancel_requested, p.metadata, p.traceparent,
+       j.parent_id, j.task_id, j.created_at, j.run_at, j.started_at, j.finished_at,
+       r.output, r.error, coalesce(r.input_tokens, 0) AS input_tokens,
+       coalesce(r.output_tokens, 0) AS output_tokens,
+       coalesce(r.cached_tokens, 0) AS cached_tokens, r.cost_micros,
+       coalesce(r.unknown_calls, 0) AS unknown_calls
+  FROM jobs j
+  JOIN job_payloads p ON p.job_id = j.id
+  LEFT JOIN job_results r ON r.job_id = j.id
+"""
+GET = VIEW + " WHERE j.id = %(id)s AND j.project_id = %(project_id)s"
+
+
+def get(tx: Tx, project_id: UUID, job_id: UUID) -> JobView | None:
+    """One job of a project, or None."""
+    found = rows(tx, GET, {"id": str(job_id), "project_id": str(project_id)})
+    return _view(found[0]) if found else None
+
+
+def _view(row: Any) -> JobView:
+    values = row._asdict()
+    values["state"] = State(values["state"])
+    return JobView(**values)
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which jobs of a project to list; None means any."""
+
+    state: str | None = None
+    lane: str | None = None
+    agent: str | None = None
+    model: str | None = None
+    metadata: dict[str, str] | None = None
+    webhooks: bool = False
+    """Whether to list the platform's own delivery jobs too."""
+
+
+def find(
+    tx: Tx, project_id: UUID, chosen: Filter, *, limit: int, after: UUID | None
+) -> list[JobView]:
+    """Newest first, at most `limit`, older than the job `after`."""
+    wanted = {
+        "j.state = %(state)s": chosen.state,
+        "j.lane = %(lane)s": chosen.lane,
+        "j.agent = %(agent)s": chosen.agent,
+        "j.model = %(model)s": chosen.model,
+        "p.metadata @> CAST(%(metadata)s AS jsonb) AND p.metadata <> '{}'": chosen.metadata,
+        "j.id < %(after)s": after,
+    }
+    where = [clause for clause, value in wanted.items() if value is not None]
+    if not chosen.webhooks:
+        where.append("j.kind <> 'webhook'")
+    clauses = "".join(f" AND {clause}" for clause in where)
+    statement = (
+        VIEW
+        + " WHERE j.project_id = %(project_id)s"
+        + clauses
+        + " ORDER BY j.id DESC LIMIT %(limit)s"
+    )
+    params = {
+        "project_id": str(project_id),
+        "limit": limit,
+        "state": chosen.state,
+        "lane": chosen.lane,
+        "agent": chosen.agent,
+        "model": chosen.model,
+        "metadata": as_json(chosen.metadata),
+        "after": str(after),
+    }
+    return [_view(row) for row in rows(tx, statement, params)]
+
+
+ENDED = """
+SELECT id FROM jobs
+ WHERE id = ANY(CAST(%(ids)s AS uuid[])) AND state IN ('succeeded', 'failed', 'cancelled')
+"""
+
+
+def ended(tx: Tx, job_ids: Sequence[UUID]) -> set[UUID]:
+    """Those of the given jobs that are in a terminal state."""
+    return {row.id for row in rows(tx, ENDED, {"ids": ids(job_ids)})}
+
+
+@dataclass(frozen=True, slots=True)
+class LaneDepth:
+    """How much waits and runs in a lane."""
+
+    lane: str
+    state: str
+    jobs: int
+    oldest_age_s: float
+    """Age of the oldest job that is due, since it became due; 0 where none is."""
+
+
+# `waiting for its run_at` is not age: a job delayed on purpose is not late.
+DEPTHS = """
+SELECT lane, state, count(*) AS jobs,
+       greatest(0, coalesce(extract(epoch FROM now() - min(run_at) FILTER (WHERE state = 'queued')), 0))::float8
+           AS oldest_age_s
+  FROM jobs
+ WHERE state IN ('queued', 'running', 'waiting')
+   AND (CAST(%(project_id)s AS uuid) IS NULL OR project_id = CAST(%(project_id)s AS uuid))
+ GROUP BY lane, state
+"""
+
+
+def depths(tx: Tx, project_id: UUID | None = None) -> list[LaneDepth]:
+    """Live jobs by lane and state; of all projects where none is named."""
+    params = {"project_id": str(project_id) if project_id else None}
+    return [LaneDepth(**row._asdict()) for row in rows(tx, DEPTHS, params)]

@@ -1,0 +1,108 @@
+"""The journal: one row per physical call, written before it, and the outputs of finished steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from factory.domain.money import Usage
+from factory.store.database import Tx, as_json
+
+OPEN = """
+INSERT INTO llm_calls (id, job_id, project_id, step_key, attempt, provider, model)
+SELECT id, job_id, project_id, step_key, attempt, provider, model
+  FROM jsonb_to_recordset(CAST(%(calls)s AS jsonb)) AS g(
+       id uuid, job_id uuid, project_id uuid, step_key text, attempt smallint, provider text, model text)
+ON CONFLICT (id) DO NOTHING
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """The intent to call a provider: from here on, money may be spent."""
+
+    id: UUID
+    job_id: UUID
+    project_id: UUID
+    step_key: str
+    attempt: int
+    provider: str
+    model: str
+
+
+def open_calls(tx: Tx, calls: Sequence[Call]) -> None:
+    """Writes the intents. An open row that nobody closes is unknown spend."""
+    given = [
+        {
+            "id": call.id,
+            "job_id": call.job_id,
+            "project_id": call.project_id,
+            "step_key": call.step_key,
+            "attempt": call.attempt,
+            "provider": call.provider,
+            "model": call.model,
+        }
+        for call in calls
+    ]
+    tx.exec_driver_sql(OPEN, {"calls": as_json(given)})
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnd:
+    """What came of a call. With `output`, the step it belongs to is finished for good."""
+
+    call_id: UUID
+    job_id: UUID
+    step_key: str
+    provider: str
+    model: str
+    usage: Usage
+    cost_micros: int | None
+    latency_ms: int
+    error_type: str | None = None
+    http_status: int | None = None
+    output: Any = None
+
+
+# Guarded by the call's id alone: a worker that lost its lease still records what it paid for.
+CLOSE = """
+WITH given AS MATERIALIZED (
+    SELECT * FROM jsonb_to_recordset(CAST(%(ends)s AS jsonb)) AS g(
+        call_id uuid, job_id uuid, step_key text, status text, error_type text, http_status smallint,
+        input_tokens bigint, output_tokens bigint, cached_tokens bigint, cost_micros bigint,
+        latency_ms int, output jsonb)
+), steps AS (
+    INSERT INTO job_steps (job_id, step_key, output)
+    SELECT job_id, step_key, output FROM given WHERE status = 'succeeded'
+    ON CONFLICT (job_id, step_key) DO NOTHING
+)
+UPDATE llm_calls c
+   SET finished_at = now(), status = g.status, error_type = g.error_type,
+       http_status = g.http_status, input_tokens = g.input_tokens, output_tokens = g.output_tokens,
+       cached_tokens = g.cached_tokens, cost_micros = g.cost_micros, latency_ms = g.latency_ms
+  FROM given g WHERE c.id = g.call_id
+"""
+
+
+def close_calls(tx: Tx, ends: Sequence[CallEnd]) -> None:
+    """Records the ends of calls and the outputs of the steps that they finish."""
+    given = [
+        {
+            "call_id": end.call_id,
+            "job_id": end.job_id,
+            "step_key": end.step_key,
+            "status": "failed" if end.error_type else "succeeded",
+            "error_type": end.error_type,
+            "http_status": end.http_status,
+            "input_tokens": end.usage.input_tokens,
+            "output_tokens": end.usage.output_tokens,
+            "cached_tokens": end.usage.cached_tokens,
+            "cost_micros": end.cost_micros,
+            "latency_ms": end.latency_ms,
+            "output": end.output,
+        }
+        for end in ends
+    ]
+    tx.exec_driver_sql(CLOSE, {"ends": as_json(given)})

@@ -1,0 +1,93 @@
+"""API keys: `af_<prefix>_<secret>`, of which only a keyed hash is stored."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from factory.domain.job import new_id
+from factory.store.database import Tx, rows, run
+
+
+def secret_hash(secret_key: str, key: str) -> str:
+    """HMAC-SHA256 of the whole key: a stolen table is worthless without the installation's secret."""
+    return hmac.new(secret_key.encode(), key.encode(), hashlib.sha256).hexdigest()
+
+
+def prefix_of(key: str) -> str | None:
+    """The public part of `af_<prefix>_<secret>`, or None when it has another form."""
+    parts = key.split("_", 2)
+    return parts[1] if len(parts) == 3 and parts[0] == "af" and parts[1] and parts[2] else None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyView:
+    """A key as its owner sees it, without the secret."""
+
+    id: UUID
+    project_id: UUID
+    name: str
+    prefix: str
+    scopes: list[str]
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+INSERT = """
+INSERT INTO api_keys (id, project_id, name, prefix, secret_hash, scopes)
+VALUES (%(id)s, %(project_id)s, %(name)s, %(prefix)s, %(secret_hash)s, %(scopes)s)
+"""
+
+
+def create(tx: Tx, secret_key: str, project_id: UUID, name: str, scopes: list[str]) -> str:
+    """Makes a key and gives it in full, for the only time."""
+    prefix, secret = secrets.token_hex(6), secrets.token_hex(24)
+    key = f"af_{prefix}_{secret}"
+    params = {
+        "id": str(new_id()),
+        "project_id": str(project_id),
+        "name": name,
+        "prefix": prefix,
+        "secret_hash": secret_hash(secret_key, key),
+        "scopes": scopes,
+    }
+    run(tx, INSERT, params)
+    return key
+
+
+COLUMNS = "id, project_id, name, prefix, scopes, created_at, expires_at, revoked_at"
+FIND = f"""
+SELECT {COLUMNS}, secret_hash FROM api_keys
+ WHERE prefix = %(prefix)s AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
+"""
+
+
+def verify(tx: Tx, secret_key: str, key: str) -> KeyView | None:
+    """The live key that this text is, or None."""
+    prefix = prefix_of(key)
+    found = rows(tx, FIND, {"prefix": prefix}) if prefix else []
+    if not found or not hmac.compare_digest(found[0].secret_hash, secret_hash(secret_key, key)):
+        return None
+    return KeyView(*found[0][:-1])
+
+
+def listed(tx: Tx, project_id: UUID) -> list[KeyView]:
+    """All keys of a project, newest first."""
+    statement = f"SELECT {COLUMNS} FROM api_keys WHERE project_id = %(id)s ORDER BY id DESC"
+    return [KeyView(*row) for row in rows(tx, statement, {"id": str(project_id)})]
+
+
+REVOKE = """
+UPDATE api_keys SET revoked_at = now()
+ WHERE project_id = %(project_id)s AND prefix = %(prefix)s AND revoked_at IS NULL
+"""
+
+
+def revoke(tx: Tx, project_id: UUID, prefix: str) -> bool:
+    """Ends a key; False when the project has no live key with that prefix."""
+    return run(tx, REVOKE, {"project_id": str(project_id), "prefix": prefix}) == 1

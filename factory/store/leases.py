@@ -1,0 +1,120 @@
+"""Workers and their leases: a job's lease lives as long as its worker's heartbeat."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from factory.store.database import Tx, rows, run
+
+REGISTER = """
+INSERT INTO workers (id, hostname, pid, lanes, slots) VALUES (%(id)s, %(hostname)s, %(pid)s, %(lanes)s, %(slots)s)
+"""
+
+
+def register(
+    tx: Tx, worker_id: UUID, *, hostname: str, pid: int, lanes: Sequence[str], slots: int
+) -> None:
+    """A worker process has started. Its id is new with every start: a restart inherits no lease."""
+    params = {
+        "id": str(worker_id),
+        "hostname": hostname,
+        "pid": pid,
+        "lanes": list(lanes),
+        "slots": slots,
+    }
+    run(tx, REGISTER, params)
+
+
+# One round trip a beat: it extends the lease and learns which of the worker's jobs are unwanted.
+HEARTBEAT = """
+WITH beat AS (
+    UPDATE workers SET heartbeat_at = now() WHERE id = %(id)s
+)
+SELECT id FROM jobs
+ WHERE worker_id = %(id)s AND state = 'running' AND cancel_requested_at IS NOT NULL
+"""
+
+
+def heartbeat(tx: Tx, worker_id: UUID) -> list[UUID]:
+    """Extends the leases of the worker's jobs; gives those that their owner has cancelled."""
+    return [row.id for row in rows(tx, HEARTBEAT, {"id": str(worker_id)})]
+
+
+def drain(tx: Tx, worker_id: UUID) -> None:
+    """The worker takes no new jobs: its slots no longer count."""
+    run(tx, "UPDATE workers SET draining_at = now() WHERE id = %(id)s", {"id": str(worker_id)})
+
+
+def stop(tx: Tx, worker_id: UUID) -> None:
+    """The worker has ended in order."""
+    run(tx, "UPDATE workers SET stopped_at = now() WHERE id = %(id)s", {"id": str(worker_id)})
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """A running job whose worker has not beaten for a whole lease."""
+
+    job_id: UUID
+    lease_token: int
+    attempt: int
+    max_attempts: int
+    worker_id: UUID
+
+
+EXPIRED = """
+SELECT j.id AS job_id, j.lease_token, j.attempt, j.max_attempts, j.worker_id
+  FROM jobs j LEFT JOIN workers w ON w.id = j.worker_id
+ WHERE j.state = 'running'
+   AND (w.id IS NULL OR w.stopped_at IS NOT NULL
+        OR w.heartbeat_at < now() - make_interval(secs => %(lease_s)s))
+ ORDER BY j.id LIMIT 1000
+"""
+
+
+def expired(tx: Tx, lease_s: float) -> list[Expired]:
+    """Jobs whose lease has run out, at most 1,000."""
+    return [Expired(**row._asdict()) for row in rows(tx, EXPIRED, {"lease_s": lease_s})]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerView:
+    """A worker as people see it."""
+
+    id: UUID
+    hostname: str
+    pid: int
+    lanes: list[str]
+    slots: int
+    running: int
+    started_at: datetime
+    heartbeat_at: datetime
+    draining: bool
+    live: bool
+
+
+WORKERS = """
+SELECT w.id, w.hostname, w.pid, w.lanes, w.slots, w.started_at, w.heartbeat_at,
+       w.draining_at IS NOT NULL AS draining,
+       w.heartbeat_at > now() - make_interval(secs => %(lease_s)s) AS live,
+       (SELECT count(*) FROM jobs j WHERE j.worker_id = w.id AND j.state = 'running') AS running
+  FROM workers w
+ WHERE w.stopped_at IS NULL AND w.heartbeat_at > now() - interval '1 hour'
+ ORDER BY w.started_at
+"""
+
+
+def workers(tx: Tx, lease_s: float) -> list[WorkerView]:
+    """Workers that have not ended in order and were heard of within the hour."""
+    return [WorkerView(**row._asdict()) for row in rows(tx, WORKERS, {"lease_s": lease_s})]
+
+
+def forget_old(tx: Tx) -> int:
+    """Deletes workers that ended or fell silent more than a day ago."""
+    return run(
+        tx,
+        "DELETE FROM workers w WHERE w.heartbeat_at < now() - interval '1 day'"
+        " AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.worker_id = w.id AND j.state = 'running')",
+    )

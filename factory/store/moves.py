@@ -1,0 +1,192 @@
+"""Every move of a job between states: one guarded statement each, over a set of jobs.
+
+A move is guarded by the state it leaves, and by the lease token where a worker holds the job. A
+statement that finds another state or token changes nothing, and its caller learns so from the ids
+that come back. Rows are locked in the order of their ids, so that two sets never deadlock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from factory.domain.job import ClaimedJob, Kind, Outcome, new_id
+from factory.domain.lanes import WEBHOOK, Priority, lane_name
+from factory.domain.retry import WEBHOOK_MAX_ATTEMPTS
+from factory.domain.state import State
+from factory.store.database import Tx, as_json, ids, rows
+
+# queued → running. `published_at` plays no part: a hint is a hint, only this decides. A stale hint of
+# a job that waits for its next attempt is refused by `run_at`.
+CLAIM = """
+WITH open AS MATERIALIZED (
+    SELECT id FROM jobs
+     WHERE id = ANY(CAST(%(ids)s AS uuid[])) AND state = 'queued' AND run_at <= now()
+       AND attempt < max_attempts
+     ORDER BY id FOR UPDATE SKIP LOCKED
+), claimed AS (
+    UPDATE jobs j
+       SET state = 'running', worker_id = %(worker_id)s, lease_token = nextval('lease_tokens'),
+           attempt = attempt + 1, started_at = now(), published_at = NULL, publishes = 0
+      FROM open
+     WHERE j.id = open.id
+    RETURNING j.*
+)
+SELECT c.id, c.project_id, c.kind, c.lane, c.provider, c.model, c.attempt, c.max_attempts,
+       c.deferrals, c.lease_token, c.max_cost_micros, p.input, p.params, p.fallbacks,
+       p.webhook_url, p.traceparent,
+       extract(epoch FROM c.deadline_at - now())::float8 AS seconds_left,
+       (SELECT jsonb_object_agg(s.step_key, s.output) FROM job_steps s
+         WHERE s.job_id = c.id AND c.attempt + c.deferrals > 1) AS steps,
+       (SELECT sum(l.cost_micros)::bigint FROM llm_calls l
+         WHERE l.job_id = c.id AND c.attempt + c.deferrals > 1) AS spent_micros
+  FROM claimed c
+  JOIN job_payloads p ON p.job_id = c.id
+"""
+
+
+def claim(tx: Tx, worker_id: UUID, job_ids: Sequence[UUID]) -> list[ClaimedJob]:
+    """Takes those of the jobs that are queued and due; the others belong to somebody else."""
+    found = rows(tx, CLAIM, {"ids": ids(job_ids), "worker_id": str(worker_id)})
+    return [_claimed(row) for row in found]
+
+
+def _claimed(row: Any) -> ClaimedJob:
+    values = row._asdict()
+    values["kind"] = Kind(values["kind"])
+    values["fallbacks"] = tuple(values["fallbacks"])
+    values["steps"] = values["steps"] or {}
+    values["spent_micros"] = values["spent_micros"] or 0
+    return ClaimedJob(**values)
+
+
+# running → succeeded | failed | cancelled | queued, and queued | waiting → failed | cancelled where
+# no lease is given. The usage of a finished job is the sum of its calls, so what failed attempts
+# cost is in it; a call without a known cost is unknown spend. The job's webhook is born in the same
+# statement: an event is owed exactly when the state says so. A caller's cancel beats a retry, never
+# a result that is already there.
+FINISH = """
+WITH given AS MATERIALIZED (
+    SELECT * FROM jsonb_to_recordset(CAST(%(outcomes)s AS jsonb)) AS g(
+        job_id uuid, lease_token bigint, state text, output jsonb, error jsonb,
+        delay_s double precision, spends_attempt boolean, webhook_job_id uuid)
+), held AS MATERIALIZED (
+    SELECT j.id, CASE WHEN g.state = 'queued' AND j.cancel_requested_at IS NOT NULL
+                      THEN 'cancelled' ELSE g.state END AS state
+      FROM jobs j JOIN given g ON g.job_id = j.id
+     WHERE (j.state = 'running' AND j.lease_token = g.lease_token)
+        OR (j.state IN ('queued', 'waiting') AND g.lease_token IS NULL)
+     ORDER BY j.id FOR UPDATE OF j
+), moved AS (
+    UPDATE jobs j
+       SET state = h.state, worker_id = NULL, lease_token = NULL, published_at = NULL, publishes = 0,
+           attempt = j.attempt - CASE WHEN h.state = 'queued' AND NOT g.spends_attempt THEN 1 ELSE 0 END,
+           deferrals = j.deferrals + CASE WHEN h.state = 'queued' AND NOT g.spends_attempt THEN 1 ELSE 0 END,
+           run_at = CASE WHEN h.state = 'queued' THEN now() + make_interval(secs => g.delay_s) ELSE j.run_at END,
+           finished_at = CASE WHEN h.state = 'queued' THEN NULL ELSE now() END
+      FROM held h JOIN given g ON g.job_id = h.id
+     WHERE j.id = h.id
+    RETURNING j.id, j.project_id, j.kind, j.state, g.output, g.error, g.webhook_job_id
+), results AS (
+    INSERT INTO job_results (job_id, output, error, input_tokens, output_tokens, cached_tokens,
+                             cost_micros, unknown_calls)
+    SELECT m.id, CASE WHEN m.state = 'succeeded' THEN m.output END, m.error, u.input_tokens,
+           u.output_tokens, u.cached_tokens,
+           CASE WHEN u.unknown_calls = 0 THEN u.cost_micros END, u.unknown_calls
+      FROM moved m CROSS JOIN LATERAL (
+          SELECT coalesce(sum(input_tokens), 0) AS input_tokens,
+                 coalesce(sum(output_tokens), 0) AS output_tokens,
+                 coalesce(sum(cached_tokens), 0) AS cached_tokens,
+                 coalesce(sum(cost_micros), 0) AS cost_micros,
+                 count(*) FILTER (WHERE cost_micros IS NULL) AS unknown_calls
+            FROM llm_calls WHERE job_id = m.id) u
+     WHERE m.state <> 'queued'
+    ON CONFLICT (job_id) DO UPDATE
+       SET output = excluded.output, error = excluded.error, input_tokens = excluded.input_tokens,
+           output_tokens = excluded.output_tokens, cached_tokens = excluded.cached_tokens,
+           cost_micros = excluded.cost_micros, unknown_calls = excluded.unknown_calls
+), events AS (
+    INSERT INTO jobs (id, project_id, kind, lane, provider, priority, max_attempts, parent_id)
+    SELECT m.webhook_job_id, m.project_id, 'webhook', %(webhook_lane)s, 'webhook', 'normal',
+           %(webhook_attempts)s, m.id
+      FROM moved m JOIN job_payloads p ON p.job_id = m.id
+     WHERE m.state <> 'queued' AND p.webhook_url IS NOT NULL AND m.kind <> 'webhook'
+    RETURNING id, parent_id
+), event_payloads AS (
+    INSERT INTO job_payloads (job_id, input, webhook_url)
+    SELECT e.id, jsonb_build_object('type', 'job.' || m.state, 'job_id', m.id), p.webhook_url
+      FROM events e JOIN moved m ON m.id = e.parent_id JOIN job_payloads p ON p.job_id = m.id
+)
+SELECT id, state FROM moved
+"""
+
+
+def finish(tx: Tx, outcomes: Sequence[Outcome]) -> dict[UUID, State]:
+    """The new state of each job that moved; one whose lease was stale is left out."""
+    params = {
+        "outcomes": as_json([_as_row(outcome) for outcome in outcomes]),
+        "webhook_lane": lane_name(WEBHOOK, Priority.NORMAL),
+        "webhook_attempts": WEBHOOK_MAX_ATTEMPTS,
+    }
+    return {row.id: State(row.state) for row in rows(tx, FINISH, params)}
+
+
+def _as_row(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "job_id": outcome.job_id,
+        "lease_token": outcome.lease_token,
+        "state": outcome.state,
+        "output": outcome.output,
+        "error": outcome.error and outcome.error.as_dict(),
+        "delay_s": outcome.delay_s,
+        "spends_attempt": outcome.spends_attempt,
+        "webhook_job_id": new_id(),
+    }
+
+
+# failed → queued, by the owner: attempts start anew, finished steps stay and are not paid again.
+RETRY = """
+WITH moved AS (
+    UPDATE jobs
+       SET state = 'queued', attempt = 0, run_at = now(), finished_at = NULL, started_at = NULL,
+           cancel_requested_at = NULL, deadline_at = NULL, published_at = NULL, publishes = 0
+     WHERE id = %(id)s AND project_id = %(project_id)s AND state = 'failed'
+    RETURNING id
+), forgotten AS (
+    DELETE FROM job_results r USING moved m WHERE r.job_id = m.id
+)
+SELECT id FROM moved
+"""
+
+
+def retry(tx: Tx, project_id: UUID, job_id: UUID) -> bool:
+    """Queues a failed job again; False when it is not a failed job of the project."""
+    return bool(rows(tx, RETRY, {"id": str(job_id), "project_id": str(project_id)}))
+
+
+REQUEST_CANCEL = """
+UPDATE jobs SET cancel_requested_at = coalesce(cancel_requested_at, now())
+ WHERE id = %(id)s AND project_id = %(project_id)s AND state IN ('queued', 'running', 'waiting')
+RETURNING state
+"""
+
+
+def request_cancel(tx: Tx, project_id: UUID, job_id: UUID) -> State | None:
+    """Marks a live job as unwanted; its state, or None when it is not live.
+
+    A running job's worker sees the mark and ends it. The caller ends a queued one in the same
+    transaction: the mark holds the row, so no claim comes between.
+    """
+    found = rows(tx, REQUEST_CANCEL, {"id": str(job_id), "project_id": str(project_id)})
+    return State(found[0].state) if found else None
+
+
+OVERDUE = """
+SELECT id FROM jobs WHERE state = 'queued' AND deadline_at <= now() ORDER BY deadline_at LIMIT 1000
+"""
+
+
+def overdue(tx: Tx) -> list[UUID]:
+    """Queued jobs whose deadline has passed, at most 1,000."""
+    return [row.id for row in rows(tx, OVERDUE)]

@@ -1,0 +1,1 @@
+"""Alembic migrations: expand and contract, each safe beside the code before and after it."""
