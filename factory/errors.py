@@ -185,6 +185,12 @@ class ContextTooLong(ProviderRefused):
     type = "context_too_long"
 
 
+class QuotaExhausted(ProviderRefused):
+    """The account has no credit left: a 429 in form, but waiting does not help."""
+
+    type = "quota_exhausted"
+
+
 class ProviderAuthFailed(ProviderError):
     """401 or 403: the key of this installation is missing, wrong or has no access."""
 
