@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from alembic import context
 from sqlalchemy import Connection, create_engine, pool, text
 
-from factory.embedded.home import Home
-from factory.embedded.postgres import running_postgres
+from factory.embedded.home import Home, home_directory
+from factory.embedded.postgres import EmbeddedPostgres
 from factory.store.tables import metadata
 
 ADVISORY_LOCK = 7_246_172
@@ -19,12 +19,22 @@ ADVISORY_LOCK = 7_246_172
 
 @contextmanager
 def _url() -> Iterator[str]:
+    """The database to migrate: the one named, the one that `factory up` runs here, or its data at rest."""
     given = context.config.attributes.get("url") or os.environ.get("DATABASE_URL")
+    home = Home(home_directory(os.environ))
+    running = None if given else home.running_state()
     if given:
         yield given
+    elif running:
+        yield running.database_url
     else:
-        with running_postgres(Home.default()) as url:
-            yield url
+        home.claim()
+        server = EmbeddedPostgres(home.postgres_directory)
+        try:
+            yield server.start()
+        finally:
+            server.stop()
+            home.release()
 
 
 def _include(obj: object, name: str | None, kind: str, reflected: bool, other: object) -> bool:

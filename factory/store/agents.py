@@ -27,12 +27,12 @@ SELECT a.name, v.version, v.spec FROM agents a
 def find(tx: Tx, name: str) -> ActiveAgent | None:
     """The agent of that name."""
     found = rows(tx, ACTIVE + " WHERE a.name = %(name)s", {"name": name})
-    return ActiveAgent(*found[0]) if found else None
+    return ActiveAgent(**found[0]._asdict()) if found else None
 
 
 def listed(tx: Tx) -> list[ActiveAgent]:
     """All agents, by name."""
-    return [ActiveAgent(*row) for row in rows(tx, ACTIVE + " ORDER BY a.name")]
+    return [ActiveAgent(**row._asdict()) for row in rows(tx, ACTIVE + " ORDER BY a.name")]
 
 
 ENSURE = """

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from psycopg2.errors import LockNotAvailable
+from sqlalchemy.exc import OperationalError
+
+from factory.errors import IdempotencyInFlight
 from factory.store.database import Tx, as_json, rows, run
 
 
@@ -17,8 +21,9 @@ class Taken:
     answer: Any
 
 
-# A repetition that arrives while the first is in its transaction waits here for the unique index, at
-# most for the lock timeout that the caller set; then it reads the first's answer.
+# A repetition that arrives while the first is in its transaction waits for the unique index, but not
+# for long; then it reads the first's answer.
+LOCK_TIMEOUT = "SET LOCAL lock_timeout = '1s'"
 TAKE = """
 INSERT INTO idempotency_keys (project_id, key, request_hash, job_id, answer)
 VALUES (%(project_id)s, %(key)s, %(request_hash)s, %(job_id)s, CAST(%(answer)s AS jsonb))
@@ -40,9 +45,18 @@ def take(
         "job_id": str(job_id) if job_id else None,
         "answer": as_json(answer),
     }
-    if run(tx, TAKE, params) == 1:
-        return None
-    return Taken(*rows(tx, READ, params)[0])
+    run(tx, LOCK_TIMEOUT)
+    try:
+        if run(tx, TAKE, params) == 1:
+            return None
+    except OperationalError as error:
+        if isinstance(error.orig, LockNotAvailable):
+            raise IdempotencyInFlight(
+                "the first request with this Idempotency-Key is still being answered",
+                param="Idempotency-Key",
+            ) from None
+        raise
+    return Taken(**rows(tx, READ, params)[0]._asdict())
 
 
 def forget_old(tx: Tx) -> int:

@@ -7,6 +7,7 @@ import hmac
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from factory.domain.job import new_id
@@ -73,13 +74,17 @@ def verify(tx: Tx, secret_key: str, key: str) -> KeyView | None:
     found = rows(tx, FIND, {"prefix": prefix}) if prefix else []
     if not found or not hmac.compare_digest(found[0].secret_hash, secret_hash(secret_key, key)):
         return None
-    return KeyView(*found[0][:-1])
+    return _view(found[0])
 
 
 def listed(tx: Tx, project_id: UUID) -> list[KeyView]:
     """All keys of a project, newest first."""
     statement = f"SELECT {COLUMNS} FROM api_keys WHERE project_id = %(id)s ORDER BY id DESC"
-    return [KeyView(*row) for row in rows(tx, statement, {"id": str(project_id)})]
+    return [_view(row) for row in rows(tx, statement, {"id": str(project_id)})]
+
+
+def _view(row: Any) -> KeyView:
+    return KeyView(**{name: row._mapping[name] for name in COLUMNS.split(", ")})
 
 
 REVOKE = """

@@ -29,4 +29,4 @@ RETURNING id, name, created_at
 
 def ensure(tx: Tx, name: str) -> Project:
     """The project of that name, created if there is none."""
-    return Project(*rows(tx, ENSURE, {"id": str(new_id()), "name": name})[0])
+    return Project(**rows(tx, ENSURE, {"id": str(new_id()), "name": name})[0]._asdict())

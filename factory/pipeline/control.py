@@ -1,0 +1,45 @@
+"""What an owner does to a job on its way: cancel it, retry it."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from factory.domain.job import Outcome
+from factory.domain.state import State
+from factory.errors import Conflict, NotFound
+from factory.services import Services
+from factory.store import jobs, moves
+from factory.store.database import Tx
+from factory.store.jobs import JobView
+
+
+def cancel(services: Services, project_id: UUID, job_id: UUID) -> JobView:
+    """Ends a queued job at once; marks a running one, which its worker ends within 3 s.
+
+    Cancelling a cancelled job changes nothing. Raises NotFound; Conflict when it has ended otherwise.
+    """
+    with services.database.transaction() as tx:
+        before = moves.request_cancel(tx, project_id, job_id)
+        if before in (State.QUEUED, State.WAITING):
+            moves.finish(tx, [Outcome(job_id, None, State.CANCELLED)])
+        job = _existing(tx, project_id, job_id)
+    if before is None and job.state is not State.CANCELLED:
+        raise Conflict(f"the job has already {job.state}; it cannot be cancelled")
+    return job
+
+
+def retry(services: Services, project_id: UUID, job_id: UUID) -> JobView:
+    """Queues a failed job again with fresh attempts. Raises NotFound, or Conflict unless it failed."""
+    with services.database.transaction() as tx:
+        moved = moves.retry(tx, project_id, job_id)
+        job = _existing(tx, project_id, job_id)
+    if not moved:
+        raise Conflict(f"the job is {job.state}; only a failed job can be retried")
+    return job
+
+
+def _existing(tx: Tx, project_id: UUID, job_id: UUID) -> JobView:
+    job = jobs.get(tx, project_id, job_id)
+    if job is None:
+        raise NotFound("there is no such job", param="id")
+    return job

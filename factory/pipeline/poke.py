@@ -1,0 +1,49 @@
+"""Tells the dispatcher that there is work, as soon as possible and at no cost to the caller."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+CHANNEL = "factory:poke"
+PAUSE_S = 0.005
+"""Pokes within this time are one."""
+
+log = logging.getLogger(__name__)
+
+
+class Poker:
+    """A thread that publishes pokes. Lost pokes do no harm: the dispatcher also ticks by itself."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._wanted = threading.Event()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="poker", daemon=True)
+        self._started = threading.Lock()
+
+    def poke(self) -> None:
+        """Returns at once. The thread starts with the first poke, so it survives a fork before it."""
+        if not self._thread.is_alive() and self._started.acquire(blocking=False):
+            self._thread.start()
+        self._wanted.set()
+
+    def stop(self) -> None:
+        """Ends the thread."""
+        self._stopped.set()
+        self._wanted.set()
+
+    def _run(self) -> None:
+        while self._wanted.wait() and not self._stopped.is_set():
+            self._wanted.clear()
+            try:
+                self._redis.publish(CHANNEL, b"1")
+            except RedisError as error:
+                log.warning(
+                    "poke not sent, the dispatcher finds the job at its next tick: %s", error
+                )
+                self._stopped.wait(1.0)
+            self._stopped.wait(PAUSE_S)

@@ -1,0 +1,181 @@
+"""What a caller asks for, checked in shape and in content, before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Annotated, Any
+from uuid import UUID
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from factory.domain.agent import AgentSpec
+from factory.domain.job import DEFAULT_MAX_ATTEMPTS, MOST_ATTEMPTS, Kind, NewJob, new_id
+from factory.domain.lanes import Priority
+from factory.domain.message import Message, Role
+from factory.domain.money import micros_from_usd
+from factory.domain.text import find_nul, parse_messages, parse_texts
+from factory.errors import InvalidInput
+from factory.llm.catalog import Catalog, Model
+from factory.webhooks.target import check_url
+
+ShortText = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ParamsIn(_Strict):
+    """How a model should answer; what is left out takes the agent's or the provider's default."""
+
+    system: Annotated[str, Field(min_length=1)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    max_tokens: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**31)] | None = None
+    stop: Annotated[list[ShortText], Field(max_length=4)] | None = None
+    json_schema: dict[str, Any] | None = Field(
+        default=None, description="A JSON Schema (2020-12) that the answer must satisfy."
+    )
+    timeout_s: Annotated[float, Field(gt=0, le=3600)] | None = None
+
+
+class WebhookIn(_Strict):
+    """Where to tell that the job has ended."""
+
+    url: Annotated[str, Field(min_length=1, max_length=2048)]
+
+
+class JobRequest(_Strict):
+    """The body of `POST /api/jobs`: one of `agent` and `model`, and `input`."""
+
+    agent: ShortText | None = None
+    model: ShortText | None = None
+    input: Any = Field(
+        description="A text; a list of {role, content}; for an embedding model, a list of texts or "
+        "of {source, text}."
+    )
+    params: ParamsIn = ParamsIn()
+    priority: Priority = Priority.NORMAL
+    run_at: AwareDatetime | None = None
+    deadline_s: Annotated[float, Field(gt=0, le=30 * 86400)] | None = None
+    max_attempts: Annotated[int, Field(ge=1, le=MOST_ATTEMPTS)] = DEFAULT_MAX_ATTEMPTS
+    max_cost_usd: Annotated[Decimal, Field(gt=0, le=1_000_000)] | None = None
+    fallbacks: Annotated[list[ShortText], Field(max_length=5)] = []
+    webhook: WebhookIn | None = None
+    metadata: Annotated[
+        dict[ShortText, Annotated[str, Field(max_length=500)]], Field(max_length=16)
+    ] = {}
+    task_id: UUID | None = None
+
+
+def prepare(
+    catalog: Catalog,
+    project_id: UUID,
+    request: JobRequest,
+    *,
+    agent: tuple[AgentSpec, int] | None,
+    allow_loopback: bool,
+    traceparent: str | None = None,
+) -> NewJob:
+    """The job that the request asks for. `agent` is its spec and version where one was named.
+
+    Raises InvalidInput whose `param` names the field.
+    """
+    _check_whole(request, allow_loopback)
+    spec = agent[0] if agent else None
+    model = catalog.find(_model_name(request, spec))
+    fallbacks = tuple(request.fallbacks) or (spec.fallbacks if spec else ())
+    job_input, params = _content(model, request, spec)
+    return NewJob(
+        id=new_id(),
+        project_id=project_id,
+        kind=Kind.EMBEDDING if model.mode == "embedding" else Kind.COMPLETION,
+        provider=model.provider,
+        priority=request.priority,
+        input=job_input,
+        model=model.id,
+        agent=spec.name if spec else None,
+        agent_version=agent[1] if agent else None,
+        params=params,
+        fallbacks=_fallbacks(catalog, model, fallbacks),
+        metadata=request.metadata,
+        max_attempts=request.max_attempts,
+        run_at=request.run_at,
+        deadline_s=request.deadline_s,
+        max_cost_micros=_limit_micros(model, request.max_cost_usd),
+        webhook_url=request.webhook.url if request.webhook else None,
+        traceparent=traceparent,
+        task_id=request.task_id,
+    )
+
+
+def _check_whole(request: JobRequest, allow_loopback: bool) -> None:
+    if (request.agent is None) == (request.model is None):
+        raise InvalidInput("give one of agent and model", param="model")
+    if place := find_nul(request.model_dump()):
+        raise InvalidInput(f"{place} holds a NUL character, which cannot be stored", param=place)
+    if request.webhook:
+        check_url(request.webhook.url, allow_loopback)
+
+
+def _model_name(request: JobRequest, spec: AgentSpec | None) -> str:
+    if spec:
+        return spec.model
+    return request.model or ""
+
+
+def _content(
+    model: Model, request: JobRequest, spec: AgentSpec | None
+) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Input and params in the form that the worker reads."""
+    if model.mode == "embedding":
+        texts = parse_texts(request.input)
+        return {"texts": [list(pair) for pair in texts]}, {}
+    params = {**(spec.params if spec else {}), **request.params.model_dump(exclude_none=True)}
+    _check_schema(params.get("json_schema"))
+    system = params.pop("system", None) or (spec.system if spec else None)
+    messages = parse_messages(request.input)
+    if system:
+        messages = (Message(Role.SYSTEM, system), *messages)
+    return {"messages": [message.as_dict() for message in messages]}, params
+
+
+def _check_schema(schema: Any) -> None:
+    try:
+        if schema is not None:
+            Draft202012Validator.check_schema(schema)
+    except SchemaError as error:
+        raise InvalidInput(
+            f"params.json_schema is not a JSON Schema: {error.message}", param="params.json_schema"
+        ) from None
+
+
+def _fallbacks(catalog: Catalog, model: Model, names: tuple[str, ...]) -> tuple[str, ...]:
+    found = []
+    for index, name in enumerate(names):
+        try:
+            fallback = catalog.find(name)
+        except InvalidInput as error:
+            raise InvalidInput(error.message, param=f"fallbacks[{index}]") from None
+        if fallback.mode != model.mode:
+            raise InvalidInput(
+                f"{fallback.id} is no {model.mode} model", param=f"fallbacks[{index}]"
+            )
+        found.append(fallback.id)
+    return tuple(found)
+
+
+def _limit_micros(model: Model, limit_usd: Decimal | None) -> int | None:
+    """A limit on an unknown price could not be kept, so it is refused rather than pretended."""
+    if limit_usd is None:
+        return None
+    if model.price is None:
+        raise InvalidInput(
+            f"the price of {model.id} is not known, so max_cost_usd cannot be kept; leave it out",
+            param="max_cost_usd",
+        )
+    return micros_from_usd(limit_usd)

@@ -1,0 +1,171 @@
+"""Accepting jobs: one transaction, then a poke. Redis may be down; a 2xx means Postgres has the job."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from factory.domain.agent import AgentSpec, parse_spec
+from factory.domain.job import NewJob
+from factory.errors import FactoryError, IdempotencyMismatch, InvalidInput, NotFound
+from factory.llm.catalog import Catalog
+from factory.pipeline.poke import Poker
+from factory.pipeline.request import JobRequest, prepare
+from factory.pipeline.view import job_json
+from factory.services import Services
+from factory.store import agents, idempotency, jobs
+from factory.store.database import Tx
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What accepting needs, made once per process."""
+
+    services: Services
+    catalog: Catalog
+    poker: Poker
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyKey:
+    """The caller's key and a hash of the request it stands for."""
+
+    key: str
+    request_hash: str
+
+
+def idempotency_key(key: str, body: bytes) -> IdempotencyKey:
+    """The key with the hash of the body that it came with. Raises InvalidInput for an unfit key."""
+    if not 1 <= len(key) <= 255 or not key.isprintable():
+        raise InvalidInput(
+            "Idempotency-Key must be 1 to 255 printable characters", param="Idempotency-Key"
+        )
+    return IdempotencyKey(key, hashlib.sha256(body).hexdigest())
+
+
+class _Repeated(Exception):
+    """The key was used before: this transaction must leave nothing."""
+
+    def __init__(self, taken: idempotency.Taken) -> None:
+        self.taken = taken
+
+
+def submit(
+    intake: Intake,
+    project_id: UUID,
+    request: JobRequest,
+    *,
+    key: IdempotencyKey | None = None,
+    traceparent: str | None = None,
+) -> dict[str, Any]:
+    """The accepted job as JSON; for a repeated key, the first answer.
+
+    Raises InvalidInput, IdempotencyMismatch, IdempotencyInFlight or Unavailable.
+    """
+    try:
+        with intake.services.database.transaction() as tx:
+            agent = _agent(tx, request.agent)
+            job = _prepare(intake, project_id, request, agent, traceparent)
+            answer = _write(tx, job)
+            if key:
+                _bind(tx, project_id, key, job, answer)
+    except _Repeated as repeated:
+        return _first_answer(repeated.taken, key)
+    intake.poker.poke()
+    return answer
+
+
+def _prepare(
+    intake: Intake,
+    project_id: UUID,
+    request: JobRequest,
+    agent: tuple[AgentSpec, int] | None,
+    traceparent: str | None,
+) -> NewJob:
+    return prepare(
+        intake.catalog,
+        project_id,
+        request,
+        agent=agent,
+        allow_loopback=intake.services.settings.webhook_allow_loopback,
+        traceparent=traceparent,
+    )
+
+
+def _write(tx: Tx, job: NewJob) -> dict[str, Any]:
+    jobs.insert(tx, [job])
+    written = jobs.get(tx, job.project_id, job.id)
+    if written is None:
+        raise NotFound("the job just written is not there")
+    return job_json(written)
+
+
+def _bind(
+    tx: Tx, project_id: UUID, key: IdempotencyKey, job: NewJob, answer: dict[str, Any]
+) -> None:
+    taken = idempotency.take(
+        tx, project_id, key.key, key.request_hash, job_id=job.id, answer=answer
+    )
+    if taken:
+        raise _Repeated(taken)
+
+
+def _first_answer(taken: idempotency.Taken, key: IdempotencyKey | None) -> dict[str, Any]:
+    if key is None or taken.request_hash != key.request_hash:
+        raise IdempotencyMismatch(
+            "this Idempotency-Key was used with another body; use a new key",
+            param="Idempotency-Key",
+        )
+    answer: dict[str, Any] = taken.answer
+    return answer
+
+
+def _agent(tx: Tx, name: str | None) -> tuple[AgentSpec, int] | None:
+    """The named agent's active spec and version."""
+    if name is None:
+        return None
+    found = agents.find(tx, name)
+    if found is None:
+        known = ", ".join(agent.name for agent in agents.listed(tx)) or "none yet"
+        raise InvalidInput(f"unknown agent {name!r}; there are: {known}", param="agent")
+    return parse_spec(found.spec), found.version
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A line of a bulk that was not accepted; lines count from 1."""
+
+    line: int
+    error: FactoryError
+
+
+@dataclass(frozen=True, slots=True)
+class BulkAnswer:
+    """Ids of the accepted jobs in order, and the lines that were not."""
+
+    accepted: list[UUID]
+    rejected: list[Rejected]
+
+
+def submit_bulk(
+    intake: Intake, project_id: UUID, lines: Sequence[tuple[int, JobRequest]]
+) -> BulkAnswer:
+    """All good lines in one transaction. Shape was checked by the caller; content is checked here."""
+    accepted: list[NewJob] = []
+    rejected: list[Rejected] = []
+    with intake.services.database.transaction() as tx:
+        specs: dict[str, tuple[AgentSpec, int] | None] = {}
+        for line, request in lines:
+            try:
+                if request.agent and request.agent not in specs:
+                    specs[request.agent] = _agent(tx, request.agent)
+                agent = specs[request.agent] if request.agent else None
+                accepted.append(_prepare(intake, project_id, request, agent, None))
+            except InvalidInput as error:
+                rejected.append(Rejected(line, error))
+        jobs.insert(tx, accepted)
+    intake.poker.poke()
+    return BulkAnswer([job.id for job in accepted], rejected)

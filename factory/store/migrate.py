@@ -1,0 +1,38 @@
+"""Runs the migrations from code, as `factory up`, `factory db migrate` and the tests do."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, pool
+
+from factory.errors import Misconfigured
+
+
+def _config(database_url: str) -> Config:
+    spec = find_spec("migrations")
+    if spec is None or spec.origin is None:
+        raise Misconfigured("the package `migrations` is not installed: pip install .")
+    config = Config()
+    config.set_main_option("script_location", str(Path(spec.origin).parent))
+    config.set_main_option("path_separator", "os")
+    config.attributes["url"] = database_url
+    return config
+
+
+def upgrade(database_url: str) -> None:
+    """Brings the schema to the newest revision; two callers at once take turns."""
+    command.upgrade(_config(database_url), "head")
+
+
+def revisions(database_url: str) -> tuple[str | None, str | None]:
+    """The database's revision and the newest one; equal when nothing is to be done."""
+    head = ScriptDirectory.from_config(_config(database_url)).get_current_head()
+    url = "postgresql+psycopg2://" + database_url.partition("://")[2]
+    with create_engine(url, poolclass=pool.NullPool).connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision(), head
