@@ -1,0 +1,160 @@
+"""One delivery of one event: a signed POST to a checked address, and what its answer means."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from factory import __version__
+from factory.errors import InvalidInput, WebhookFailed, WebhookRefused
+from factory.webhooks.sign import signed_headers
+from factory.webhooks.target import check_url, resolve
+
+ANSWER_S = 15.0
+LONGEST_ANSWER_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A receiver's 2xx."""
+
+    http_status: int
+    duration_ms: int
+
+
+class Courier:
+    """Delivers over connections of its own, which lead nowhere but to addresses that `target` allows.
+
+    To be made and closed inside the event loop that uses it. Any number of deliveries may be under
+    way at once: a slow receiver holds up no other.
+    """
+
+    def __init__(self, allow_loopback: bool, timeout_s: float = ANSWER_S) -> None:
+        self._allow_loopback = allow_loopback
+        self._timeout_s = timeout_s
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(resolver=_CheckedResolver(allow_loopback), limit=0),
+            timeout=aiohttp.ClientTimeout(total=timeout_s),
+            headers={"User-Agent": f"ai-agent-factory/{__version__}"},
+            cookie_jar=aiohttp.DummyCookieJar(),
+            # A proxy would resolve the name again, out of our sight.
+            trust_env=False,
+            auto_decompress=False,
+        )
+
+    async def deliver(
+        self, url: str, webhook_id: str, body: bytes, secrets: Sequence[str], sent_at: datetime
+    ) -> Delivery:
+        """Posts `body` once; retries are the job's.
+
+        Raises WebhookRefused where no retry can help: the target may not be called (code
+        `forbidden_target`) or answered 410 (code `gone`, which disables an endpoint). Raises
+        WebhookFailed for any other answer but 2xx, redirects included, and for none within
+        `timeout_s`.
+        """
+        self._check(url)
+        headers = {"Content-Type": "application/json"}
+        headers |= signed_headers(webhook_id, body, secrets, sent_at)
+        started_s = time.monotonic()
+        try:
+            async with self._session.post(
+                url, data=body, headers=headers, allow_redirects=False
+            ) as answer:
+                await _drain(answer)
+        except TimeoutError as error:
+            raise WebhookFailed(f"no answer within {self._timeout_s:g} s") from error
+        except aiohttp.ClientError as error:
+            raise WebhookFailed(f"no answer: {error}") from error
+        _judge(answer)
+        return Delivery(answer.status, round((time.monotonic() - started_s) * 1000))
+
+    async def close(self) -> None:
+        """Closes all connections; deliveries under way fail."""
+        await self._session.close()
+
+    def _check(self, url: str) -> None:
+        # The setting may have changed since the submit, and a literal IP meets no resolver.
+        try:
+            check_url(url, self._allow_loopback)
+        except InvalidInput as error:
+            raise WebhookRefused(error.message, code="forbidden_target") from error
+
+
+class _CheckedResolver(AbstractResolver):
+    """Shows aiohttp checked addresses only. The name stays in Host and in TLS' server name."""
+
+    def __init__(self, allow_loopback: bool) -> None:
+        self._allow_loopback = allow_loopback
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        return [
+            ResolveResult(
+                hostname=host,
+                host=address.ip,
+                port=port,
+                family=address.family,
+                proto=socket.IPPROTO_TCP,
+                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+            for address in await resolve(host, self._allow_loopback)
+        ]
+
+    async def close(self) -> None:
+        """Holds nothing."""
+
+
+async def _drain(answer: aiohttp.ClientResponse) -> None:
+    """Reads a short body so that the connection can serve again; one with a longer body is closed.
+
+    The status has come by now and alone decides: a body that breaks off or dribbles changes nothing.
+    """
+    read_bytes = 0
+    with contextlib.suppress(TimeoutError, aiohttp.ClientError):
+        async for chunk in answer.content.iter_any():
+            read_bytes += len(chunk)
+            if read_bytes > LONGEST_ANSWER_BYTES:
+                return
+
+
+def _judge(answer: aiohttp.ClientResponse) -> None:
+    """Nothing for a 2xx; raises what any other status means."""
+    status = answer.status
+    if 200 <= status < 300:
+        return
+    if status == 410:
+        raise WebhookRefused("the receiver answered 410 Gone", code="gone")
+    if 300 <= status < 400:
+        message = f"the receiver redirects ({status}), which is not followed: use its final URL"
+        raise WebhookFailed(message, http_status=status)
+    raise WebhookFailed(
+        f"the receiver answered {status}",
+        http_status=status,
+        retry_after_s=_retry_after_s(answer) if status in (429, 503) else None,
+    )
+
+
+def _retry_after_s(answer: aiohttp.ClientResponse) -> float | None:
+    """Seconds from now that Retry-After asks for, as a number or a date; None if it says neither.
+
+    https://www.rfc-editor.org/rfc/rfc9110#field.retry-after
+    """
+    value = answer.headers.get("Retry-After", "").strip()
+    if value.isascii() and value.isdigit():
+        return float(value)
+    try:
+        until = parsedate_to_datetime(value)
+    except (ValueError, OverflowError):
+        return None
+    if until.tzinfo is None:
+        until = until.replace(tzinfo=UTC)
+    return max(0.0, (until - datetime.now(UTC)).total_seconds())
