@@ -17,11 +17,12 @@ CLONE_NEWUSER = 0x10000000  # linux/sched.h
 UID_INSIDE = 1000
 
 
-def unprivileged_account(program: Path) -> Account:
-    """An account that is not root and can run `program`; raises Misconfigured if root finds none.
+def unprivileged_account(program: Path, directory: Path) -> Account:
+    """An account that is not root, can run `program` and can reach `directory`.
 
     A user namespace comes first: there root is called 1000, yet reads what root may read, such as
     an installation under /root. Where namespaces are refused (Docker's seccomp profile), `nobody`.
+    Raises Misconfigured if neither will do.
     """
     if os.geteuid() != 0:
         return OWN_ACCOUNT
@@ -31,19 +32,19 @@ def unprivileged_account(program: Path) -> Account:
         Account(uid=nobody.pw_uid, gid=nobody.pw_gid),
     )
     for account in candidates:
-        if _can_run(program, account):
+        if _can_run(program, directory, account):
             return account
     raise Misconfigured(
-        f"As root, the embedded Postgres needs user namespaces, or an installation that 'nobody' can "
-        f"read ({program} is not). Run as an ordinary user, or set DATABASE_URL.",
+        "As root, the embedded Postgres needs user namespaces, or that 'nobody' can reach "
+        f"{program} and {directory}. Run as an ordinary user, or set DATABASE_URL.",
         param="DATABASE_URL",
     )
 
 
-def _can_run(program: Path, account: Account) -> bool:
+def _can_run(program: Path, directory: Path, account: Account) -> bool:
     try:
         trial = spawn(
-            [program, "--version"],
+            ["/bin/sh", "-c", 'cd "$0" && exec "$1" --version', directory, program],
             death_signal=signal.SIGKILL,
             output=subprocess.DEVNULL,
             cwd=Path("/"),
@@ -59,15 +60,17 @@ def _namespace_entry() -> Callable[[], None]:
     """As `unshare --user --map-user=1000`, which RHEL 8's util-linux does not know yet."""
     unshare = ctypes.CDLL(None, use_errno=True).unshare
     maps = (
-        ("setgroups", "deny"),
-        ("uid_map", f"{UID_INSIDE} {os.geteuid()} 1"),
-        ("gid_map", f"{UID_INSIDE} {os.getegid()} 1"),
+        ("/proc/self/setgroups", b"deny"),
+        ("/proc/self/uid_map", b"%d %d 1" % (UID_INSIDE, os.geteuid())),
+        ("/proc/self/gid_map", b"%d %d 1" % (UID_INSIDE, os.getegid())),
     )
 
     def enter() -> None:
         if unshare(CLONE_NEWUSER) != 0:
             raise OSError(ctypes.get_errno(), "user namespaces are refused")
-        for name, text in maps:
-            Path("/proc/self", name).write_text(text)
+        for path, text in maps:
+            fd = os.open(path, os.O_WRONLY)
+            os.write(fd, text)
+            os.close(fd)
 
     return enter

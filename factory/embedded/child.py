@@ -29,12 +29,13 @@ OWN_ACCOUNT = Account()
 
 
 class Child:
-    """A running or ended process, the leader of its own session and process group."""
+    """A process that leads a session and process group of its own; the group ends with it."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self.pid = process.pid
         self.stdout: IO[bytes] | None = process.stdout
         self._process = process
+        self._reaping = threading.Lock()
         self._ended = threading.Event()
 
     @property
@@ -52,29 +53,32 @@ class Child:
 
     def send(self, number: signal.Signals) -> None:
         """Signal the process itself; nothing happens once it has ended."""
-        if self.running:
-            self._process.send_signal(number)
+        with self._reaping:
+            if self.running:
+                os.kill(self.pid, number)
 
-    def kill_group(self) -> None:
-        """SIGKILL whatever is left of its process group, also when the leader has ended."""
-        try:
-            os.killpg(self.pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):  # nobody left; macOS says EPERM for zombies
-            return
+    def kill(self) -> None:
+        """SIGKILL the whole group."""
+        with self._reaping:
+            if self.running:
+                os.killpg(self.pid, signal.SIGKILL)
 
     def end(self, steps: Iterable[tuple[signal.Signals, float]]) -> None:
-        """Send each signal and wait its seconds, then SIGKILL the group and wait for the exit."""
+        """Send each signal and wait its seconds, in the end SIGKILL; returns when it is gone."""
         for number, grace_s in steps:
             self.send(number)
             if self.wait(grace_s):
-                break
-        self.kill_group()
-        self._ended.wait()
+                return
+        self.kill()
+        self.wait()
 
     def keep(self) -> None:
-        """Wait for the exit and reap."""
-        self._process.wait()
-        self._ended.set()
+        """Wait for the exit, end the group, reap. In this order: a zombie still reserves its id."""
+        os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        with self._reaping:
+            os.killpg(self.pid, signal.SIGKILL)
+            self._process.wait()
+            self._ended.set()
 
 
 def spawn(
@@ -109,7 +113,7 @@ def spawn(
                 user=account.uid,
                 group=account.gid,
                 extra_groups=None if account.uid is None else (),
-                preexec_fn=_leash(death_signal, account.enter),
+                preexec_fn=_leash(death_signal, account.enter),  # noqa: PLW1509 - takes no lock
             )
         except (OSError, subprocess.SubprocessError) as error:
             born.set_exception(error)

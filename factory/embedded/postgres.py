@@ -6,13 +6,13 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import quote
 
 from factory.embedded.account import unprivileged_account
-from factory.embedded.child import OWN_ACCOUNT, Account, Child, spawn
+from factory.embedded.child import Account, Child, spawn
 from factory.embedded.ownership import POLL_S, Ownership
 from factory.embedded.sockets import socket_directory
 from factory.embedded.wheels import wheel_file
@@ -75,12 +75,12 @@ class EmbeddedPostgres:
         """
         lock_fd = self._ownership.take()
         try:
-            account = unprivileged_account(_program("postgres"))
+            account = unprivileged_account(_program("postgres"), self.directory.parent)
             sockets = socket_directory(self.directory)
             for path in (self.directory, sockets):
                 _hand_over(path, account)
             if not self._data.exists():
-                self._create_data(account)
+                self._create_data(account, lock_fd)
             self._clear_stale_pid()
             self._server = self._launch(account, sockets, lock_fd)
             self._await_ready(self._server)
@@ -96,27 +96,18 @@ class EmbeddedPostgres:
             self._server = None
         self._ownership.release()
 
-    def _create_data(self, account: Account) -> None:
+    def _create_data(self, account: Account, lock_fd: int) -> None:
         """The rename marks it complete: an initdb that was cut off leaves `data.new` only."""
         new = self.directory / "data.new"
         shutil.rmtree(new, ignore_errors=True)
         options = ("-U", "postgres", "--auth=trust", "-E", "UTF8", "--no-locale")
-        self._run([_program("initdb"), "-D", new, *options], account)
+        initdb = self._spawn(
+            [_program("initdb"), "-D", new, *options], signal.SIGKILL, account, lock_fd
+        )
+        initdb.wait()
+        if initdb.returncode != 0:
+            raise self._unavailable("initdb failed")
         new.rename(self._data)
-
-    def _run(self, argv: list[str | Path], account: Account) -> None:
-        with self.log_path.open("ab") as log:
-            child = spawn(
-                argv,
-                death_signal=signal.SIGKILL,
-                output=log,
-                env=_environment(),
-                cwd=Path("/"),
-                account=account,
-            )
-        child.wait()
-        if child.returncode != 0:
-            raise self._unavailable(f"{Path(argv[0]).name} failed")
 
     def _clear_stale_pid(self) -> None:
         """Postgres refuses to start if any process has the pid in its stale lock file.
@@ -135,10 +126,30 @@ class EmbeddedPostgres:
 
     def _launch(self, account: Account, sockets: Path, lock_fd: int) -> Child:
         options = [f"--{name}={value}" for name, value in self._settings.items()]
+        argv: list[str | Path] = [
+            _program("postgres"),
+            "-D",
+            self._data,
+            "-k",
+            sockets,
+            "-p",
+            PORT,
+            *options,
+        ]
+        # On SIGQUIT the postmaster takes its backends with it, within 5 s.
+        return self._spawn(argv, signal.SIGQUIT, account, lock_fd)
+
+    def _spawn(
+        self,
+        argv: Sequence[str | Path],
+        death_signal: signal.Signals,
+        account: Account,
+        lock_fd: int,
+    ) -> Child:
         with self.log_path.open("ab") as log:
             return spawn(
-                [_program("postgres"), "-D", self._data, "-k", sockets, "-p", PORT, *options],
-                death_signal=signal.SIGQUIT,  # the postmaster takes its backends with it, within 5 s
+                argv,
+                death_signal=death_signal,
                 output=log,
                 env=_environment(),
                 cwd=Path("/"),
@@ -178,7 +189,7 @@ def _environment() -> dict[str, str]:
 
 
 def _hand_over(path: Path, account: Account) -> None:
-    if account != OWN_ACCOUNT and account.uid is not None and account.gid is not None:
+    if account.uid is not None and account.gid is not None:
         os.chown(path, account.uid, account.gid)
 
 

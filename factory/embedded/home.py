@@ -1,0 +1,102 @@
+"""The directory of one installation: who runs it, where its parts answer, its secret key."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from factory.embedded.ownership import FileLock
+from factory.errors import Conflict
+
+PROBE_S = 0.5
+"""Patience with another process that only looks whether somebody holds the lock."""
+
+
+@dataclass(frozen=True)
+class InstallationState:
+    """What a running installation tells other commands."""
+
+    database_url: str
+    redis_url: str
+    api_url: str
+    api_key_path: str
+    owner_pid: int
+
+
+class Home:
+    """`directory` holds everything of an installation: databases, logs, keys, state.json."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._lock = FileLock(directory / "owner.lock")
+
+    @property
+    def postgres_directory(self) -> Path:
+        return self.directory / "postgres"
+
+    @property
+    def valkey_directory(self) -> Path:
+        return self.directory / "valkey"
+
+    def claim(self) -> None:
+        """Create the directory and become its owner; raises Conflict if another process is it."""
+        # Root may have to run Postgres as `nobody`, who must pass through but cannot look around.
+        mode = 0o711 if os.geteuid() == 0 else 0o700
+        self.directory.mkdir(mode=mode, parents=True, exist_ok=True)
+        self.directory.chmod(mode)
+        if self._lock.acquire(PROBE_S) is None:
+            raise Conflict(
+                f"Another process already runs the installation in {self.directory}",
+                code="directory_in_use",
+            )
+
+    def release(self) -> None:
+        """Give the directory up; what state.json says is void from here on."""
+        (self.directory / "state.json").unlink(missing_ok=True)
+        self._lock.release()
+
+    def publish(self, state: InstallationState) -> None:
+        """Tell other commands; only the owner may."""
+        self._write("state.json", json.dumps(asdict(state), indent=2))
+
+    def running_state(self) -> InstallationState | None:
+        """What the owner published, or None if nobody runs this installation now."""
+        try:
+            text = (self.directory / "state.json").read_text()
+        except FileNotFoundError:
+            return None
+        if self._lock_is_free():  # the owner was killed and could not remove the file
+            return None
+        return InstallationState(**json.loads(text))
+
+    def secret_key(self) -> str:
+        """32 random bytes in hex, made once; only the owner may call it."""
+        path = self.directory / "secret_key"
+        if not path.exists():
+            self._write(path.name, secrets.token_hex(32))
+        return path.read_text()
+
+    def _lock_is_free(self) -> bool:
+        probe = FileLock(self._lock.path)
+        free = probe.acquire() is not None
+        probe.release()
+        return free
+
+    def _write(self, name: str, text: str) -> None:
+        """Atomically, durably, 0600."""
+        fd, temporary = tempfile.mkstemp(dir=self.directory, prefix=f".{name}.")
+        with os.fdopen(fd, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, self.directory / name)
+
+
+def home_directory(environ: Mapping[str, str]) -> Path:
+    """$FACTORY_HOME, or `.factory` in the working directory; absolute."""
+    return Path(environ.get("FACTORY_HOME") or ".factory").resolve()

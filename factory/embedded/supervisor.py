@@ -1,0 +1,125 @@
+"""The supervisor of `factory up`: starts programs in order, keeps them running, stops them in reverse."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
+from typing import TextIO
+
+from factory.embedded.console import Console
+from factory.embedded.program import Keeper, Program, ProgramState
+from factory.embedded.watchdog import Watchdog
+from factory.errors import Unavailable
+
+READY_S = 60.0
+POLL_S = 0.05
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Supervisor:
+    """Runs `programs` and writes their lines to `out`. No process of them outlives this one."""
+
+    def __init__(self, programs: Sequence[Program], out: TextIO) -> None:
+        names = [program.name for program in programs]
+        self._console = Console(out, ["factory", *names], os.environ)
+        self._programs = programs
+        self._keepers: list[Keeper] = []
+        self._watchdog: Watchdog | None = None
+        self._stopping = threading.Event()
+        self._asked: SimpleQueue[int | None] = SimpleQueue()
+        """Signals as they come, None when everything has stopped. Its put is safe in a handler."""
+
+    def run(self) -> None:
+        """Start everything and block until SIGINT, SIGTERM or `stop`; from the main thread only.
+
+        A second signal kills what is still stopping. Raises as `start` does.
+        """
+        with _signals_into(self._asked), ThreadPoolExecutor(1) as hand:
+            starting = hand.submit(self.start)
+            if self._asked.get() is not None:
+                self._stopping.set()  # ends a start that still waits
+                hand.submit(self.stop)
+                while self._asked.get() is not None:
+                    self.hurry()
+        starting.result()
+
+    def start(self) -> None:
+        """Start each program, once the one before it is ready.
+
+        Raises Unavailable, with everything stopped, if one is not ready within READY_S. Can be
+        called once.
+        """
+        try:
+            self._start_in_order()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stop everything in reverse order, replicas of one kind together; returns when all are gone."""
+        self._stopping.set()
+        for keeper in self._keepers:
+            keeper.retire()
+        backwards = itertools.groupby(reversed(self._keepers), lambda keeper: keeper.program.kind)
+        try:
+            for _, replicas in backwards:
+                _stop_together(list(replicas))
+        finally:
+            if self._watchdog is not None:
+                self._watchdog.close()
+            self._asked.put(None)
+
+    def hurry(self) -> None:
+        """SIGKILL every program now; a `stop` that waits then returns."""
+        for keeper in self._keepers:
+            keeper.kill()
+
+    def states(self) -> list[ProgramState]:
+        """Every program now, in starting order; `starts` above 1 tells of restarts."""
+        return [keeper.state for keeper in self._keepers]
+
+    def _start_in_order(self) -> None:
+        self._watchdog = Watchdog()
+        self._keepers = [
+            Keeper(program, self._console, self._watchdog) for program in self._programs
+        ]
+        for keeper in self._keepers:
+            if self._stopping.is_set():
+                return
+            keeper.start()
+            self._await_ready(keeper.program)
+
+    def _await_ready(self, program: Program) -> None:
+        """A stop ends the waiting."""
+        deadline = time.monotonic() + READY_S
+        while program.ready is not None and not program.ready():
+            if self._stopping.wait(POLL_S):
+                return
+            if time.monotonic() > deadline:
+                raise Unavailable(f"{program.name} was not ready after {READY_S:g} s")
+
+
+def _stop_together(keepers: Sequence[Keeper]) -> None:
+    with ThreadPoolExecutor(len(keepers)) as hands:
+        for stopped in [hands.submit(keeper.stop) for keeper in keepers]:
+            stopped.result()
+
+
+@contextlib.contextmanager
+def _signals_into(queue: SimpleQueue[int | None]) -> Iterator[None]:
+    previous = {
+        number: signal.signal(number, lambda number, _frame: queue.put(number))
+        for number in STOP_SIGNALS
+    }
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
