@@ -72,7 +72,7 @@ def is_strict(schema: Any) -> bool:
 
 
 def _refuse_pattern_properties(schema: Any) -> None:
-    """jsonschema applies its patterns in four places, all without a time limit."""
+    """Patterns are applied in four places of jsonschema, all without a time limit."""
     if isinstance(schema, Mapping):
         if "patternProperties" in schema:
             raise InvalidInput("patternProperties is not supported", param="params.json_schema")

@@ -1,0 +1,184 @@
+"""Calls to providers: one aiohttp session per process carries them all, each exactly once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from aiohttp import (
+    ClientError,
+    ClientPayloadError,
+    ClientResponse,
+    ClientSession,
+    ClientTimeout,
+    ConnectionTimeoutError,
+    TCPConnector,
+)
+
+from factory.config import Settings
+from factory.domain.lanes import LOCAL
+from factory.domain.message import Completion, Embeddings, Message, Params
+from factory.errors import (
+    ProviderAuthFailed,
+    ProviderCutOff,
+    ProviderTimeout,
+    ProviderUnavailable,
+)
+from factory.llm import provider
+from factory.llm.catalog import OLLAMA, Model
+from factory.llm.failure import provider_failure
+from factory.llm.openai_shape import fit_schema
+from factory.llm.provider import DIALECTS, Endpoint, Request, Wire
+
+CONNECT_S = 10.0
+KEEPALIVE_S = 15.0
+"""Shorter than any provider's, so that a call seldom meets a connection that is just being closed."""
+DNS_CACHE_S = 60
+WIRES = 256
+"""How many models' wires are kept; callers choose the names of Ollama's models."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallTrace:
+    """Whose call it is; sent along as headers."""
+
+    job_id: str
+    step_key: str
+    attempt: int
+    traceparent: str | None = None
+
+    def headers(self) -> dict[str, str]:
+        """`x-factory-*`, and W3C's `traceparent` if there is one."""
+        headers = {
+            "x-factory-job": self.job_id,
+            "x-factory-step": self.step_key,
+            "x-factory-attempt": str(self.attempt),
+        }
+        if self.traceparent:
+            headers["traceparent"] = self.traceparent
+        return headers
+
+
+class ProviderClient:
+    """Calls models. Made anywhere, used in one event loop, closed there."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._session: ClientSession | None = None
+        self._wire = lru_cache(maxsize=WIRES)(self._open_wire)
+
+    async def complete(
+        self, model: Model, messages: Sequence[Message], params: Params, trace: CallTrace
+    ) -> Completion:
+        """One try. Cancelling it closes its connection.
+
+        Raises a ProviderError that says what failed, and InvalidOutput if the answer does not satisfy
+        `params.json_schema`.
+        """
+        timeout_s = params.timeout_s or self._settings.call_timeout_s
+        if model.provider in DIALECTS:
+            completion = await self._carry(model, messages, params, trace, timeout_s)
+        else:
+            completion = await provider.complete_other(
+                model, messages, params, trace.headers(), timeout_s
+            )
+        return fit_schema(completion, params.json_schema)
+
+    async def embed(self, model: Model, texts: Sequence[str], trace: CallTrace) -> Embeddings:
+        """One vector a text, in order. Raises a ProviderError that says what failed."""
+        known = model.provider in DIALECTS
+        endpoint = find_endpoint(self._settings, model.provider) if known else None
+        timeout_s = self._settings.call_timeout_s
+        return await provider.embed(model, texts, endpoint, trace.headers(), timeout_s)
+
+    async def close(self) -> None:
+        """Closes all connections, those of calls in flight too."""
+        if self._session is not None:
+            await self._session.close()
+        await provider.close_other()
+
+    async def _carry(
+        self,
+        model: Model,
+        messages: Sequence[Message],
+        params: Params,
+        trace: CallTrace,
+        timeout_s: float,
+    ) -> Completion:
+        wire = self._wire(model)
+        request = wire.request(messages, params)
+        request.headers.update(trace.headers())
+        started = time.monotonic()
+        body = await self._send(model.provider, request, timeout_s)
+        return wire.completion(request, body, round((time.monotonic() - started) * 1000))
+
+    def _open_wire(self, model: Model) -> Wire:
+        return Wire(model, find_endpoint(self._settings, model.provider))
+
+    async def _send(self, name: str, request: Request, timeout_s: float) -> bytes:
+        """The body of a 2xx answer; everything else is raised as what it means."""
+        try:
+            async with self._open_session().post(
+                request.url,
+                data=request.body,
+                headers=request.headers,
+                timeout=ClientTimeout(total=timeout_s, connect=CONNECT_S),
+                allow_redirects=False,
+            ) as answer:
+                body = await _read(name, answer)
+        except ConnectionTimeoutError:
+            raise ProviderUnavailable(
+                f"{name}: no connection to {request.url} in {CONNECT_S:.0f} s", provider=name
+            ) from None
+        except TimeoutError:
+            raise ProviderTimeout(f"{name}: no answer in {timeout_s:g} s", provider=name) from None
+        except ClientError as error:
+            raise ProviderUnavailable(f"{name}: {error!r:.500}", provider=name) from None
+        if not answer.ok:
+            raise provider_failure(name, answer.status, answer.headers, body)
+        return body
+
+    def _open_session(self) -> ClientSession:
+        """Opened by the first call, because a session belongs to the loop that runs it."""
+        if self._session is None:
+            connector = TCPConnector(
+                limit=0,
+                limit_per_host=0,
+                ttl_dns_cache=DNS_CACHE_S,
+                keepalive_timeout=KEEPALIVE_S,
+            )
+            self._session = ClientSession(connector=connector, trust_env=False)
+        return self._session
+
+
+def find_endpoint(settings: Settings, name: str) -> Endpoint:
+    """Where the provider `name` of DIALECTS answers. Raises ProviderAuthFailed if its key is not set."""
+    if name == OLLAMA:
+        return Endpoint(settings.ollama_base_url, None)
+    if name == LOCAL:
+        return Endpoint(settings.local_llm_base_url, None)
+    base_url, key, variable = {
+        "openai": (settings.openai_base_url, settings.openai_api_key, "OPENAI_API_KEY"),
+        "anthropic": (settings.anthropic_base_url, settings.anthropic_api_key, "ANTHROPIC_API_KEY"),
+        "gemini": (settings.gemini_base_url, settings.google_api_key, "GOOGLE_API_KEY"),
+    }[name]
+    if not key:
+        raise ProviderAuthFailed(f"{variable} is not set", provider=name)
+    return Endpoint(base_url, key)
+
+
+async def _read(name: str, answer: ClientResponse) -> bytes:
+    """The whole body. A connection that ends before it is an answer cut off, not one that never came."""
+    try:
+        return await answer.read()
+    except TimeoutError:
+        raise
+    except ClientError as error:
+        cut = "in the middle" if isinstance(error, ClientPayloadError) else "while being read"
+        raise ProviderCutOff(
+            f"{name}: the answer broke off {cut}: {error!r:.300}",
+            provider=name,
+            http_status=answer.status,
+        ) from None

@@ -1,0 +1,292 @@
+"""LiteLLM: the only module that imports it, because that costs 2–4 s and 165 MB.
+
+Why the translation is LiteLLM's and the carriage ours. What differs between providers, and between
+models of one, is how a request is spelled: which parameters a model takes, where the system prompt
+goes, how structured output is asked for, what the stop reason and the token counts are called. That
+is hundreds of cases that others keep up to date, so a `Wire` calls LiteLLM's own transformations for
+OpenAI, Anthropic, Gemini and Ollama. What does not differ is how bytes travel, and there LiteLLM costs
+ten times the call itself: `litellm.acompletion` takes 1.7–2.2 ms of CPU (logging objects, SDK clients,
+copies), stops at a few hundred connections per host and retries by itself, so that one call may be
+billed three times. One aiohttp session per process (`factory.llm.call`) sends each call once. The
+transformations are internals of a pinned version: tests/integration/llm holds both ways to the same bytes
+sent and the same answers. All other providers go through `litellm.acompletion`, made to try only once.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+import orjson
+from multidict import CIMultiDict
+from openai import APIError
+
+from factory.domain.lanes import LOCAL
+from factory.domain.message import Completion, Embeddings, Message, Params
+from factory.errors import (
+    ContextTooLong,
+    ProviderCutOff,
+    ProviderError,
+    ProviderRefused,
+    ProviderTimeout,
+    ProviderUnavailable,
+)
+from factory.llm.catalog import Model
+from factory.llm.failure import provider_failure
+from factory.llm.openai_shape import openai_params, read_completion, read_embeddings
+
+# LiteLLM reads these when it is imported. Without them it fetches its price list and Anthropic's
+# beta headers from the network, and logs at DEBUG.
+os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+os.environ.setdefault("LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS", "True")
+os.environ.setdefault("LITELLM_LOG", "ERROR")
+
+import litellm
+from litellm.exceptions import APIConnectionError, ContextWindowExceededError, Timeout
+from litellm.llms.base_llm.chat.transformation import BaseLLMException
+from litellm.llms.custom_httpx.async_client_cleanup import (
+    close_litellm_async_clients,
+)
+from litellm.llms.vertex_ai.gemini.transformation import _transform_request_body
+from litellm.types.utils import LlmProviders, ModelResponse
+from litellm.utils import ProviderConfigManager
+
+Json = dict[str, Any]
+GEMINI: Final = "gemini"
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What LiteLLM calls a provider's chat API, and its path below the base URL."""
+
+    litellm_name: str
+    path: str
+
+
+DIALECTS = {
+    "openai": Dialect("openai", "/chat/completions"),
+    "anthropic": Dialect("anthropic", "/v1/messages"),
+    GEMINI: Dialect(GEMINI, "/v1beta/models/{model}:generateContent"),
+    "ollama": Dialect("ollama_chat", "/api/chat"),
+    LOCAL: Dialect("openai", "/chat/completions"),
+}
+"""The providers whose calls we carry. `local` is an OpenAI-compatible server on this machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a provider answers, and the key that it wants (None: it wants none)."""
+
+    base_url: str
+    key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A call on the wire. `json_mode`: the answer comes as the arguments of a made-up tool."""
+
+    url: str
+    headers: CIMultiDict[str]
+    body: bytes
+    json_mode: bool
+
+
+class Wire:
+    """How one model is spoken to. Holds what LiteLLM would work out again for every call."""
+
+    def __init__(self, model: Model, endpoint: Endpoint) -> None:
+        dialect = DIALECTS[model.provider]
+        self._model = model
+        self._url = endpoint.base_url.rstrip("/") + dialect.path.format(model=model.name)
+        self._config = _find_config(model.name, dialect.litellm_name)
+        self._supported = frozenset(self._config.get_supported_openai_params(model.name))
+        self._headers = CIMultiDict({"Content-Type": "application/json"})
+        self._headers.update(self._config.validate_environment(**_credentials(model, endpoint)))
+        self._translate = (
+            self._translate_gemini if model.provider == GEMINI else self._translate_chat
+        )
+
+    def request(self, messages: Sequence[Message], params: Params) -> Request:
+        """The call in the provider's words.
+
+        A parameter that the model does not know is left out, not refused: a fallback may well go to a
+        model that lacks it. Raises ProviderRefused for messages that the provider could not take.
+        """
+        wanted = {k: v for k, v in openai_params(params).items() if k in self._supported}
+        headers = self._headers.copy()
+        try:
+            options = self._config.map_openai_params(wanted, {}, self._model.name, drop_params=True)
+            json_mode = options.pop("json_mode", False)
+            data = self._translate([message.as_dict() for message in messages], options, headers)
+        except (BaseLLMException, APIError) as error:
+            raise ProviderRefused(str(error), provider=self._model.provider) from None
+        return Request(self._url, headers, orjson.dumps(data), json_mode)
+
+    def completion(self, request: Request, body: bytes, latency_ms: int) -> Completion:
+        """The answer in our words. Raises ProviderCutOff where there is none to read."""
+        try:
+            response = self._config.transform_response(
+                model=self._model.name,
+                raw_response=_Answer(orjson.loads(body)),
+                model_response=ModelResponse(),
+                logging_obj=_Silence(),
+                request_data={},
+                messages=[],
+                optional_params={},
+                litellm_params={},
+                encoding=None,
+                json_mode=request.json_mode,
+            )
+            return read_completion(self._model, response, latency_ms)
+        # Whatever is missing in the body, LiteLLM stumbles over it with whatever exception comes.
+        except Exception as error:  # noqa: BLE001
+            raise ProviderCutOff(
+                f"unreadable answer of {self._model.provider}: {error!r:.500}",
+                provider=self._model.provider,
+                http_status=200,
+            ) from None
+
+    def _translate_chat(
+        self, messages: list[Json], options: Json, headers: CIMultiDict[str]
+    ) -> Json:
+        data: Json = self._config.transform_request(
+            model=self._model.name,
+            messages=messages,
+            optional_params=options,
+            litellm_params={},
+            headers=headers,
+        )
+        return data
+
+    def _translate_gemini(self, messages: list[Json], options: Json, _: CIMultiDict[str]) -> Json:
+        body: Any = _transform_request_body(
+            model=self._model.name,
+            messages=cast(Any, messages),
+            optional_params=options,
+            custom_llm_provider=GEMINI,
+            litellm_params={},
+            cached_content=None,
+        )
+        return dict(body)
+
+
+def _find_config(model: str, litellm_name: str) -> Any:
+    return ProviderConfigManager.get_provider_chat_config(model, LlmProviders(litellm_name))
+
+
+def _credentials(model: Model, endpoint: Endpoint) -> Json:
+    """What `validate_environment` makes headers of; Gemini's takes the key as the header that carries it."""
+    gemini = model.provider == GEMINI
+    return {
+        "headers": {},
+        "model": model.name,
+        "messages": [],
+        "optional_params": {},
+        "litellm_params": {},
+        "api_key": {"x-goog-api-key": endpoint.key} if gemini else endpoint.key,
+    }
+
+
+class _Answer:
+    """As much of an httpx.Response as `transform_response` reads."""
+
+    status_code = 200
+    text = ""
+
+    def __init__(self, data: Any) -> None:
+        self._data = data
+        self.headers: dict[str, str] = {}
+
+    def json(self) -> Any:
+        return self._data
+
+
+class _Silence:
+    """The logging object that `transform_response` demands."""
+
+    def __init__(self) -> None:
+        self.optional_params: Json = {}
+
+    def post_call(self, **_: Any) -> None:
+        pass
+
+
+async def complete_other(
+    model: Model,
+    messages: Sequence[Message],
+    params: Params,
+    headers: Mapping[str, str],
+    timeout_s: float,
+) -> Completion:
+    """One try through LiteLLM, for a provider without a dialect here; its key is LiteLLM's to find."""
+    started = time.monotonic()
+    try:
+        response = await litellm.acompletion(
+            model=model.id,
+            messages=[message.as_dict() for message in messages],
+            extra_headers=dict(headers),
+            timeout=timeout_s,
+            max_retries=0,
+            num_retries=0,
+            drop_params=True,
+            **openai_params(params),
+        )
+    except APIError as error:
+        raise _failure(model.provider, error) from None
+    return read_completion(model, response, _since_ms(started))
+
+
+async def embed(
+    model: Model,
+    texts: Sequence[str],
+    endpoint: Endpoint | None,
+    headers: Mapping[str, str],
+    timeout_s: float,
+) -> Embeddings:
+    """One vector a text, through LiteLLM. `endpoint` None: where and with what key is LiteLLM's to find."""
+    started = time.monotonic()
+    provider = "openai" if model.provider == LOCAL else model.provider
+    try:
+        response = await litellm.aembedding(
+            model=f"{provider}/{model.name}",
+            input=list(texts),
+            api_base=endpoint and _embedding_base(model.provider, endpoint),
+            api_key=endpoint and (endpoint.key or "none"),
+            extra_headers=dict(headers),
+            timeout=timeout_s,
+            max_retries=0,
+        )
+    except APIError as error:
+        raise _failure(model.provider, error) from None
+    return read_embeddings(model, response, _since_ms(started))
+
+
+async def close_other() -> None:
+    """Closes the connections that LiteLLM keeps."""
+    await close_litellm_async_clients()  # type: ignore[no-untyped-call]
+
+
+def _embedding_base(provider: str, endpoint: Endpoint) -> str:
+    return endpoint.base_url + "/v1beta" if provider == GEMINI else endpoint.base_url
+
+
+def _failure(provider: str, error: APIError) -> ProviderError:
+    """LiteLLM's exceptions, sorted as an answer with their status would be."""
+    if isinstance(error, ContextWindowExceededError):
+        return ContextTooLong(str(error), provider=provider, http_status=400)
+    if isinstance(error, Timeout):
+        return ProviderTimeout(str(error), provider=provider)
+    if isinstance(error, APIConnectionError):
+        return ProviderUnavailable(str(error), provider=provider)
+    answer = getattr(error, "response", None)
+    headers = answer.headers if answer is not None else {}
+    body = orjson.dumps({"error": {"message": str(error), "code": error.code}})
+    return provider_failure(provider, getattr(error, "status_code", 500), headers, body)
+
+
+def _since_ms(started: float) -> int:
+    """Milliseconds since `started` of the monotonic clock."""
+    return round((time.monotonic() - started) * 1000)
