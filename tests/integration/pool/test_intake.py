@@ -1,0 +1,61 @@
+"""How many messages a worker takes, and that a broken connection makes it take none twice."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from tests.integration.pool.conftest import RunningWorker, StartWorker, eventually
+
+
+def test_a_worker_takes_no_more_messages_than_it_has_slots(start_worker: StartWorker) -> None:
+    with start_worker("gemini.high", 4) as worker:
+        for _ in range(12):
+            worker.send("nap", 0.3)
+        eventually(lambda: len(worker.journal("finished")) == 12)
+        assert most_at_once(worker, "started", "finished") == 4
+
+
+def test_intake_counts_the_jobs_of_a_message_and_each_job_frees_its_slot(
+    start_worker: StartWorker,
+) -> None:
+    with start_worker("gemini.bulk", 8) as worker:
+        slow = worker.send("batch", [60.0] + [0.3] * 7)
+        eventually(lambda: len(worker.journal("job started", slow)) == 8)
+        for _ in range(7):
+            worker.send("batch", [0.3])
+        # Full: nothing is taken until the short jobs of the first message have ended; its long one
+        # then keeps a single slot.
+        eventually(lambda: len(worker.journal("job finished")) == 14)
+        assert most_at_once(worker, "job started", "job finished") == 8
+        assert worker.inspect("stats")["pool"]["jobs"] == 1
+
+
+def test_an_urgent_lane_is_served_before_a_patient_one(start_worker: StartWorker) -> None:
+    with start_worker("ollama.bulk,ollama.high", 1) as worker:
+        first = worker.app.send_task("nap", [0.5], queue="ollama.bulk").id
+        eventually(lambda: worker.journal("started", first))
+        bulk = [worker.app.send_task("nap", [0], queue="ollama.bulk").id for _ in range(3)]
+        high = [worker.app.send_task("nap", [0], queue="ollama.high").id for _ in range(3)]
+        eventually(lambda: len(worker.journal("finished")) == 7)
+        assert [line["id"] for line in worker.journal("started")] == [first, *high, *bulk]
+
+
+def test_a_dropped_connection_runs_no_task_twice(start_worker: StartWorker) -> None:
+    with start_worker("anthropic.high", 100) as worker:
+        before = [worker.send("nap", 1.5) for _ in range(20)]
+        eventually(lambda: len(worker.journal("started")) == 20)
+        with worker.app.connection_for_read() as connection:
+            connection.default_channel.client.client_kill_filter(_type="normal", skipme=True)
+        after = [worker.send("nap", 0) for _ in range(5)]
+        eventually(lambda: len(worker.journal("finished")) >= 25)
+        assert Counter(line["id"] for line in worker.journal("started")) == Counter(before + after)
+
+
+def most_at_once(worker: RunningWorker, start: str, end: str) -> int:
+    moves = [(line["at"], 1) for line in worker.journal(start)]
+    moves += [(line["at"], -1) for line in worker.journal(end)]
+    most = running = 0
+    for _, move in sorted(moves):
+        running += move
+        most = max(most, running)
+    return most

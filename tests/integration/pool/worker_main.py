@@ -1,0 +1,104 @@
+"""A worker with tasks that write down what happens to them, one JSON line each.
+
+Run as `python worker_main.py <redis url> <journal> <lane> <slots> [events]`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from celery.exceptions import SoftTimeLimitExceeded
+
+from factory.log import configure_logging
+from workers.app import WorkerApp, create_app, worker_argv
+from workers.pool import release_slot
+
+
+class Journal:
+    def __init__(self, path: Path) -> None:
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+    def write(self, what: str, **facts: object) -> None:
+        line = json.dumps({"what": what, "at": time.time(), **facts})
+        os.write(self._file, f"{line}\n".encode())
+
+
+def register(app: WorkerApp, journal: Journal) -> None:
+    @app.task(name="nap", bind=True)
+    async def nap(self, seconds: float) -> str:
+        journal.write("started", id=self.request.id)
+        await asyncio.sleep(seconds)
+        journal.write("finished", id=self.request.id)
+        return "rested"
+
+    @app.task(name="tidy", bind=True)
+    async def tidy(self) -> None:
+        journal.write("started", id=self.request.id)
+        try:
+            await asyncio.sleep(60)
+        except SoftTimeLimitExceeded:
+            await asyncio.sleep(0.05)
+            journal.write("tidied", id=self.request.id)
+            raise
+        except asyncio.CancelledError:
+            journal.write("cancelled", id=self.request.id)
+            raise
+
+    @app.task(name="stubborn", bind=True)
+    async def stubborn(self) -> None:
+        journal.write("started", id=self.request.id)
+        while True:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(60)
+
+    @app.task(name="block")
+    async def block(seconds: float) -> None:
+        time.sleep(seconds)  # noqa: ASYNC251 - what the watchdog is for
+
+    @app.task(name="fail")
+    async def fail(error: str) -> None:
+        await asyncio.sleep(0)
+        raise {
+            "ValueError": ValueError,
+            "SystemExit": SystemExit,
+            "CancelledError": asyncio.CancelledError,
+        }[error]
+
+    @app.task(name="batch", bind=True, weigh=staticmethod(lambda naps: len(naps)))
+    async def batch(self, naps: list[float]) -> None:
+        async def one(seconds: float) -> None:
+            journal.write("job started", id=self_id)
+            await asyncio.sleep(seconds)
+            journal.write("job finished", id=self_id)
+            release_slot()
+
+        self_id = self.request.id
+        await asyncio.gather(*(one(seconds) for seconds in naps))
+
+
+def main(redis_url: str, journal_path: str, lane: str, slots: str, *flags: str) -> None:
+    configure_logging("INFO", "text", "worker")
+    app, journal = create_app(redis_url), Journal(Path(journal_path))
+    register(app, journal)
+
+    @contextlib.asynccontextmanager
+    async def service() -> AsyncIterator[None]:
+        journal.write("service opened")
+        yield
+        journal.write("service closed")
+
+    app.loop_contexts.append(service)
+    app.worker_main(
+        worker_argv([lane], int(slots), events="events" in flags, hostname=f"{lane}@test")
+    )
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,1 @@
+"""The Celery side: the app, its asyncio pool, the tasks and the dispatcher."""

@@ -1,0 +1,145 @@
+"""The Celery app: its settings, its lanes and the command line of a worker.
+
+Why each setting is what it is stands beside it; most were found by breaking the other value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import parse_qs
+
+from celery import Celery
+from kombu.entity import Exchange, Queue
+from kombu.utils.scheduling import round_robin_cycle
+
+from factory.domain.lanes import Priority, all_lanes
+from workers.bridge import CoroutineTask
+from workers.loop import LoopContext
+
+SENTINEL_MASTER = "mymaster"
+URGENCIES = {priority.value: place for place, priority in enumerate(Priority)}
+
+
+class WorkerApp(Celery):  # type: ignore[misc]
+    """A Celery app whose tasks are coroutines."""
+
+    task_cls = CoroutineTask
+    loop_contexts: list[LoopContext]
+    """Opened on the pool's loop before the first message, in order; closed after the last."""
+
+
+class UrgentFirst(round_robin_cycle):
+    """The order in which a worker asks its lanes: by priority, in turn among those of one priority.
+
+    Kombu's own cycles either serve `high` and `bulk` alike or always one provider before the other.
+    """
+
+    def consume(self, n: int) -> list[str]:
+        """The first `n` lanes to ask; the sort is stable, so it keeps the turns."""
+        return sorted(self.items[:n], key=_urgency)
+
+
+def create_app(broker_url: str) -> WorkerApp:
+    """An app for the broker at redis://, rediss://, sentinel://, or a socket: unix:// as redis-py has it.
+
+    The group that a Sentinel watches is the URL's `?master_name=`, by default SENTINEL_MASTER.
+    """
+    url, transport_options = _transport(broker_url)
+    app = WorkerApp("factory", broker=url, set_as_current=False)
+    app.loop_contexts = []
+    app.conf.update(
+        worker_pool="workers.pool:AsyncioPool",
+        **_message_settings(),
+        **_broker_settings(transport_options),
+        **_process_settings(),
+    )
+    return app
+
+
+def worker_argv(
+    lanes: Sequence[str], slots: int, *, events: bool = False, hostname: str | None = None
+) -> list[str]:
+    """Arguments for `WorkerApp.worker_main`. `events` feeds Flower and costs 40 % of the no-op rate."""
+    # Gossip, mingle and heartbeats are O(n²) chatter among workers that never need each other.
+    quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+    argv = ["worker", "--queues", ",".join(lanes), "--concurrency", str(slots), *quiet]
+    if events:
+        argv.append("--task-events")
+    if hostname:
+        argv += ["--hostname", hostname]
+    return argv
+
+
+def _message_settings() -> dict[str, Any]:
+    return {
+        # A message is a hint. Results, retries and delays live in Postgres.
+        "task_ignore_result": True,
+        "result_backend": None,
+        "task_serializer": "json",
+        "accept_content": ["json"],
+        # With late acks a dropped connection started every running task a second time.
+        "task_acks_late": False,
+        "task_queues": [_queue(lane) for lane in all_lanes()],
+        "task_default_queue": all_lanes()[0],
+        # A typing error in a lane's name must not fill a queue that nobody reads.
+        "task_create_missing_queues": False,
+    }
+
+
+def _broker_settings(transport_options: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,  # for ever
+        "broker_transport_options": {
+            # Without it a publish hangs for 40 s and more while Redis is stopped.
+            "socket_timeout": 5,
+            "socket_connect_timeout": 5,
+            "socket_keepalive": True,
+            "health_check_interval": 10,
+            "retry_on_timeout": True,
+            # Priorities are lanes. Kombu's default would watch four keys per lane.
+            "priority_steps": [0],
+            "queue_order_strategy": "workers.app:UrgentFirst",
+            **transport_options,
+        },
+    }
+
+
+def _process_settings() -> dict[str, Any]:
+    return {
+        # Messages stay in Redis until a slot is free.
+        "worker_disable_prefetch": True,
+        "worker_prefetch_multiplier": 1,
+        # Celery would lower the prefetch count after a reconnect and raise it with each ack; with
+        # early acks and no prefetching that is bookkeeping without a meaning.
+        "worker_enable_prefetch_count_reduction": False,
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        "worker_disable_rate_limits": True,
+        "worker_hijack_root_logger": False,  # factory.log has configured it
+        "worker_redirect_stdouts": False,
+    }
+
+
+def _transport(broker_url: str) -> tuple[str, dict[str, Any]]:
+    """The URL as kombu spells it, and the transport options that only a Sentinel needs."""
+    # Not urlsplit: several Sentinels are several URLs, joined by semicolons.
+    address, _, query = broker_url.partition("?")
+    options = parse_qs(query)
+    if address.startswith("sentinel://"):
+        return address, {"master_name": options.get("master_name", [SENTINEL_MASTER])[0]}
+    if address.startswith("unix://"):
+        path = address.removeprefix("unix://")
+        return f"redis+socket://{path}?virtual_host={options.get('db', ['0'])[0]}", {}
+    return broker_url, {}
+
+
+def _queue(lane: str) -> Queue:
+    """Publishers name the queue alone: with an exchange and a key they drop all after a FLUSHALL."""
+    exchange = Exchange(lane, type="direct")  # type: ignore[no-untyped-call]
+    return Queue(lane, exchange, routing_key=lane)  # type: ignore[no-untyped-call]
+
+
+def _urgency(queue: str) -> int:
+    """0 is the most urgent; so are the queues that are no lanes, such as replies to `inspect`."""
+    return URGENCIES.get(queue.rpartition(".")[2], 0)

@@ -1,0 +1,119 @@
+"""One message on the loop: its coroutine, its time limits, its end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from billiard.einfo import ExceptionInfo
+from celery.exceptions import SoftTimeLimitExceeded
+
+from workers.bridge import run_in_greenlet
+
+if TYPE_CHECKING:
+    from workers.pool import AsyncioPool
+
+current_execution: ContextVar[Execution] = ContextVar("current_execution")
+"""The message that the running coroutine, or any task that it started, belongs to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Callbacks:
+    """What Celery's request wants to hear. All of it belongs to the consumer's thread."""
+
+    on_success: Callable[[Any], None]
+    """Takes the tracer's `(failed, value, runtime_s)`, so it also hears of a task that raised."""
+    on_failure: Callable[[ExceptionInfo], None]
+    """The tracer itself did not return."""
+    on_timeout: Callable[[bool, float], None]
+    """`(is_soft, limit_s)`; after a hard one the request counts as failed."""
+
+
+@dataclass(eq=False, slots=True, weakref_slot=True)
+class Execution:
+    """A message being run. Celery's request keeps a weak reference, hence the slot for it."""
+
+    # Set before the loop sees it, then only read.
+    pool: AsyncioPool = field(repr=False)
+    id: int
+    trace: Callable[[], Any] = field(repr=False)
+    """Celery's tracer with its arguments."""
+    callbacks: Callbacks = field(repr=False)
+    soft_limit_s: float | None
+    hard_limit_s: float | None
+
+    # Owned by the consumer's thread.
+    jobs: int
+    """How many of the message's jobs have not ended yet: the slots that it holds."""
+    doomed_at: float | None = None
+    """Monotonic time of a hard limit, a revoke or a cold shutdown."""
+
+    # Owned by the loop's thread.
+    _stopped: bool = False
+    _soft_limit_due: bool = False
+    _task: asyncio.Task[None] | None = field(default=None, repr=False)
+
+    def terminate(self, signal: object = None) -> None:
+        """What Celery's request calls to revoke it, on the consumer's thread."""
+        self.pool.terminate_job(self.id, signal)
+
+    def start(self) -> None:
+        """Begin, on the loop's thread."""
+        self._task = asyncio.get_running_loop().create_task(self._run())
+        # Not at the end of _run: a task that is cancelled before its first step never gets there.
+        self._task.add_done_callback(lambda _: self.pool.report(self.pool.finish, self))
+
+    def stop(self) -> None:
+        """Cancel the coroutine, once: a second cancellation would break its clean-up."""
+        if not self._stopped and self._task is not None:
+            self._stopped = True
+            self._soft_limit_due = False
+            self._task.cancel()
+
+    async def _run(self) -> None:
+        current_execution.set(self)
+        timers = self._start_timers()
+        try:
+            outcome = await run_in_greenlet(self.trace, self._interruption)
+        except (Exception, asyncio.CancelledError, SystemExit):  # noqa: BLE001 - a message ends here
+            end = partial(self.callbacks.on_failure, ExceptionInfo())
+        else:
+            end = partial(self.callbacks.on_success, outcome)
+        finally:
+            for timer in timers:
+                timer.cancel()
+        if not self._stopped:  # otherwise Celery has announced the end already
+            self.pool.report(end)
+
+    def _start_timers(self) -> list[asyncio.TimerHandle]:
+        call_later = asyncio.get_running_loop().call_later
+        limits = (
+            (self.soft_limit_s, self._reach_soft_limit),
+            (self.hard_limit_s, self._reach_hard_limit),
+        )
+        return [call_later(limit_s, reach) for limit_s, reach in limits if limit_s]
+
+    def _reach_soft_limit(self) -> None:
+        if not self._stopped and self._task is not None:
+            self.pool.report(self.callbacks.on_timeout, True, self.soft_limit_s)
+            self._soft_limit_due = True
+            self._task.cancel()
+
+    def _reach_hard_limit(self) -> None:
+        if not self._stopped:
+            self.pool.report(self.pool.announce_hard_limit, self)
+            self.stop()
+
+    def _interruption(self, error: BaseException) -> BaseException:
+        """Asyncio can only cancel; inside the coroutine a soft limit shall look like Celery's own."""
+        if not (self._soft_limit_due and isinstance(error, asyncio.CancelledError)):
+            return error
+        self._soft_limit_due = False
+        if self._task is not None:
+            self._task.uncancel()  # or asyncio.timeout() in the clean-up would misread it
+        limit: BaseException = SoftTimeLimitExceeded(self.soft_limit_s)
+        return limit

@@ -1,0 +1,133 @@
+"""The asyncio loop of a worker process, on a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import Any
+
+from workers.mailbox import Mailbox
+
+logger = logging.getLogger(__name__)
+
+LoopContext = Callable[[], AbstractAsyncContextManager[Any]]
+"""Opens something on the loop before the first message, closes it after the last."""
+
+START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 10.0
+LAG_LIMIT_S = 0.5
+PROBE_PERIOD_S = 0.25
+
+
+class LoopThread:
+    """Runs a loop; `post` is how the consumer's thread reaches it.
+
+    The contexts are entered and left by one asyncio task, as cancel scopes demand.
+    """
+
+    def __init__(self, contexts: Sequence[LoopContext]) -> None:
+        self._contexts = contexts
+        self._ready: Future[asyncio.AbstractEventLoop] = Future()
+        self._stopping = asyncio.Event()
+        # Daemon: neither a coroutine that refuses to end nor a blocked loop may keep the process.
+        self._thread = threading.Thread(target=self._run, name="asyncio-pool", daemon=True)
+        self._mailbox = Mailbox(self._wake)
+        self._watchdog = LagWatchdog(self)
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The running loop; raises what kept it from starting."""
+        return self._ready.result(START_TIMEOUT_S)
+
+    @property
+    def thread_id(self) -> int | None:
+        """The loop's thread, for a look at its stack."""
+        return self._thread.ident
+
+    def start(self) -> None:
+        """Return when every context is open; raises what one of them raised."""
+        self._thread.start()
+        _ = self.loop
+        self._watchdog.start()
+
+    def post(self, call: Callable[..., Any], *args: Any) -> None:
+        """Run `call(*args)` on the loop; nothing happens once it has stopped."""
+        self._mailbox.post(call, *args)
+
+    def stop(self) -> None:
+        """Close the contexts, cancel what is left and end the thread, in STOP_TIMEOUT_S at most."""
+        if not self._thread.is_alive():
+            return
+        self._watchdog.stop()
+        self.post(self._stopping.set)
+        self._thread.join(STOP_TIMEOUT_S)
+        if self._thread.is_alive():
+            logger.error("the loop did not stop in %s s, it is abandoned", STOP_TIMEOUT_S)
+
+    def _wake(self) -> None:
+        try:
+            self.loop.call_soon_threadsafe(self._mailbox.run)
+        except RuntimeError:
+            logger.debug("posted to a closed loop")
+
+    def _run(self) -> None:
+        with asyncio.Runner() as runner:
+            runner.run(self._serve())
+
+    async def _serve(self) -> None:
+        try:
+            async with AsyncExitStack() as stack:
+                for context in self._contexts:
+                    await stack.enter_async_context(context())
+                self._ready.set_result(asyncio.get_running_loop())
+                await self._stopping.wait()
+        except Exception as error:
+            if self._ready.done():
+                logger.exception("a context of the loop did not close")
+            else:
+                self._ready.set_exception(error)
+
+
+class LagWatchdog:
+    """Logs the stack of code that blocks the loop: it stalls every job of the process."""
+
+    def __init__(self, watched: LoopThread) -> None:
+        self._watched = watched
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="asyncio-pool-lag", daemon=True)
+
+    def start(self) -> None:
+        """Begin to probe the loop every PROBE_PERIOD_S."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stopping.set()
+        self._thread.join(LAG_LIMIT_S * 2)
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(PROBE_PERIOD_S):
+            answered = threading.Event()
+            asked_at = time.monotonic()
+            self._watched.loop.call_soon_threadsafe(answered.set)
+            if not answered.wait(LAG_LIMIT_S):
+                logger.warning(
+                    "the loop is blocked for over %s s by:\n%s", LAG_LIMIT_S, self._stack()
+                )
+                self._wait_for_recovery(answered)
+                logger.warning("the loop was blocked for %.1f s", time.monotonic() - asked_at)
+
+    def _wait_for_recovery(self, answered: threading.Event) -> None:
+        while not answered.wait(LAG_LIMIT_S) and not self._stopping.is_set():
+            pass
+
+    def _stack(self) -> str:
+        frame = sys._current_frames().get(self._watched.thread_id or 0)
+        return "".join(traceback.format_stack(frame, limit=-12)) if frame else "an unknown stack"
