@@ -1,0 +1,43 @@
+"""Google Gemini's wire format. https://ai.google.dev/api"""
+
+from __future__ import annotations
+
+from factory.simulator.gemini.embeddings import reply_embed, reply_embed_batch
+from factory.simulator.gemini.faults import authorize, refuse
+from factory.simulator.gemini.generate import reply_generate, reply_stream
+from factory.simulator.provider import Endpoint, Json, Provider
+
+_MODELS = ("gemini-2.5-flash", "gemini-2.5-pro", "gemini-embedding-001")
+
+
+def list_models() -> Json:
+    """GET models."""
+    methods = ["generateContent", "embedContent"]
+    return {
+        "models": [
+            {"name": f"models/{model}", "supportedGenerationMethods": methods} for model in _MODELS
+        ]
+    }
+
+
+_METHODS = {
+    "generateContent": Endpoint("generate", reply_generate),
+    "streamGenerateContent": Endpoint("generate", reply_stream),
+    "embedContent": Endpoint("embeddings", reply_embed),
+    "batchEmbedContents": Endpoint("embeddings", reply_embed_batch),
+}
+_VERSIONS = ("/v1beta", "/v1", "/v1alpha", "")
+"""Clients differ in whether the base URL that they are given holds the version."""
+
+GEMINI = Provider(
+    name="gemini",
+    endpoints={
+        f"{version}/models/{{model}}:{method}": endpoint
+        for version in _VERSIONS
+        for method, endpoint in _METHODS.items()
+    },
+    listings={f"{version}/models": list_models for version in _VERSIONS},
+    authorize=authorize,
+    refuse=refuse,
+    request_id_header="x-request-id",
+)
