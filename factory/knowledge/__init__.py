@@ -1,0 +1,1 @@
+"""A project's documents, cut into chunks and found by meaning."""

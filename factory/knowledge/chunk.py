@@ -1,0 +1,63 @@
+"""Documents cut where their structure suggests: paragraphs, then sentences, clauses and words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import cast
+
+from semchunk.semchunk import chunk
+
+CHUNK_TOKENS = 200
+"""Fits MiniLM's window of 256 with room for a title."""
+LONGEST_TOKEN = 16
+"""Characters per token at which a text counts as full whatever the tokenizer says: MiniLM takes any
+word of over 100 characters, such as a base64 blob, for one unknown token. Prose has four to five."""
+
+# The library recurses once for each distinct run of white space (1, 2, 3, … spaces) around a piece too
+# long. One kind of space and one of line end, in blocks of this many characters, keep that under 500.
+_BLOCK = re.compile(r".{1,50000}(?!\S)|.{1,50000}", re.DOTALL)
+_OTHER_SPACE = re.compile(r"[^\S\n]")
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of a document: `text` is the document's [start:end], in characters."""
+
+    ordinal: int
+    start: int
+    end: int
+    text: str
+
+
+def split(text: str, count: Callable[[str], int], tokens: int = CHUNK_TOKENS) -> list[Chunk]:
+    """Chunks of at most `tokens` by `count`, in order, that together hold all but white space.
+
+    No single character may count for more than `tokens`.
+    """
+    plain = _OTHER_SPACE.sub(" ", text.replace("\r", "\n"))
+    spans = _spans(plain, _bounded(count, tokens), tokens)
+    return [Chunk(n, start, end, text[start:end]) for n, (start, end) in enumerate(spans)]
+
+
+def _spans(text: str, count: Callable[[str], int], tokens: int) -> Iterator[tuple[int, int]]:
+    for block in _BLOCK.finditer(text):
+        # Memoizing would keep every counter and every text it was asked for until the process ends.
+        cut = chunk(block[0], tokens, count, memoize=False, offsets=True)
+        _, offsets = cast(tuple[list[str], list[tuple[int, int]]], cut)
+        for start, end in offsets:
+            yield block.start() + start, block.start() + end
+
+
+def _bounded(count: Callable[[str], int], tokens: int) -> Callable[[str], int]:
+    """`count` for texts short enough to fit, and an estimate above `tokens` for any longer one.
+
+    So no long text is ever tokenized whole.
+    """
+    longest = tokens * LONGEST_TOKEN
+
+    def count_bounded(text: str) -> int:
+        return count(text) if len(text) <= longest else -(-len(text) // LONGEST_TOKEN)
+
+    return count_bounded
