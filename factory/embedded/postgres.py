@@ -14,7 +14,7 @@ from urllib.parse import quote
 from factory.embedded.account import unprivileged_account
 from factory.embedded.child import Account, Child, spawn
 from factory.embedded.ownership import POLL_S, Ownership
-from factory.embedded.sockets import socket_directory
+from factory.embedded.sockets import remove_socket_directory, socket_directory
 from factory.embedded.wheels import wheel_file
 from factory.errors import Unavailable
 
@@ -94,6 +94,7 @@ class EmbeddedPostgres:
         if self._server is not None:
             self._server.end(STOP_STEPS)
             self._server = None
+            remove_socket_directory(self.directory)
         self._ownership.release()
 
     def _create_data(self, account: Account, lock_fd: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import stat
@@ -22,13 +23,23 @@ def socket_directory(directory: Path) -> Path:
     """
     if _fits(directory):
         return directory
-    digest = hashlib.sha256(os.fsencode(directory)).hexdigest()[:16]
-    short = Path(tempfile.gettempdir(), f"factory-{digest}")
+    short = _short(directory)
     if not _fits(short):
         raise Misconfigured(f"{short} is too long for a unix socket", param="TMPDIR")
     short.mkdir(mode=0o700, exist_ok=True)
     _demand_private(short)
     return short
+
+
+def remove_socket_directory(directory: Path) -> None:
+    """Remove the short one, if there is one and no server has its socket there."""
+    with contextlib.suppress(OSError):
+        _short(directory).rmdir()
+
+
+def _short(directory: Path) -> Path:
+    digest = hashlib.sha256(os.fsencode(directory)).hexdigest()[:16]
+    return Path(tempfile.gettempdir(), f"factory-{digest}")
 
 
 def _fits(directory: Path) -> bool:

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from factory.embedded.child import Child, spawn
 from factory.embedded.ownership import POLL_S, Ownership
-from factory.embedded.sockets import socket_directory
+from factory.embedded.sockets import remove_socket_directory, socket_directory
 from factory.embedded.wheels import wheel_file
 from factory.errors import Unavailable
 
@@ -68,6 +68,7 @@ class EmbeddedValkey:
         if self._server is not None:
             self._server.end(STOP_STEPS)
             self._server = None
+            remove_socket_directory(self.directory)
         self._ownership.release()
 
     def _launch(self, path: Path, lock_fd: int) -> Child:

@@ -12,6 +12,10 @@ from factory.embedded.valkey import EmbeddedValkey
 
 kind, directory = sys.argv[1:]
 server = (EmbeddedPostgres if kind == "postgres" else EmbeddedValkey)(Path(directory))
-print(server.start(), flush=True)
-signal.sigwait({signal.SIGTERM})
-server.stop()
+signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit())
+try:
+    sys.stdout.write(f"{server.start()}\n")
+    sys.stdout.flush()
+    signal.pause()
+finally:
+    server.stop()
