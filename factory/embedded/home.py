@@ -62,7 +62,7 @@ class Home:
 
     def publish(self, state: InstallationState) -> None:
         """Tell other commands; only the owner may."""
-        self._write("state.json", json.dumps(asdict(state), indent=2))
+        self.write("state.json", json.dumps(asdict(state), indent=2))
 
     def running_state(self) -> InstallationState | None:
         """What the owner published, or None if nobody runs this installation now."""
@@ -78,7 +78,7 @@ class Home:
         """32 random bytes in hex, made once; only the owner may call it."""
         path = self.directory / "secret_key"
         if not path.exists():
-            self._write(path.name, secrets.token_hex(32))
+            self.write(path.name, secrets.token_hex(32))
         return path.read_text()
 
     def _lock_is_free(self) -> bool:
@@ -87,8 +87,8 @@ class Home:
         probe.release()
         return free
 
-    def _write(self, name: str, text: str) -> None:
-        """Atomically, durably, 0600."""
+    def write(self, name: str, text: str) -> None:
+        """A file of the installation: atomically, durably, 0600."""
         fd, temporary = tempfile.mkstemp(dir=self.directory, prefix=f".{name}.")
         with os.fdopen(fd, "w") as file:
             file.write(text)

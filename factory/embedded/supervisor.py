@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import TextIO
@@ -36,13 +36,14 @@ class Supervisor:
         self._asked: SimpleQueue[int | None] = SimpleQueue()
         """Signals as they come, None when everything has stopped. Its put is safe in a handler."""
 
-    def run(self) -> None:
+    def run(self, started: Callable[[], None] | None = None) -> None:
         """Start everything and block until SIGINT, SIGTERM or `stop`; from the main thread only.
 
-        A second signal kills what is still stopping. Raises as `start` does.
+        A second signal kills what is still stopping. `started` is called, and errors raised, as by
+        `start`.
         """
         with _signals_into(self._asked), ThreadPoolExecutor(1) as hand:
-            starting = hand.submit(self.start)
+            starting = hand.submit(self.start, started)
             if self._asked.get() is not None:
                 self._stopping.set()  # ends a start that still waits
                 hand.submit(self.stop)
@@ -50,14 +51,16 @@ class Supervisor:
                     self.hurry()
         starting.result()
 
-    def start(self) -> None:
-        """Start each program, once the one before it is ready.
+    def start(self, started: Callable[[], None] | None = None) -> None:
+        """Start each program, once the one before it is ready; call `started` when all are.
 
         Raises Unavailable, with everything stopped, if one is not ready within READY_S. Can be
         called once.
         """
         try:
             self._start_in_order()
+            if started is not None and not self._stopping.is_set():
+                started()
         except BaseException:
             self.stop()
             raise
