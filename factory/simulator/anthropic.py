@@ -168,13 +168,16 @@ def _delta(answer: Answer, piece: str) -> Json:
     return {"type": "text_delta", "text": piece}
 
 
-def list_models() -> Json:
+def reply_models(_call: Call) -> Reply:
     """GET /v1/models."""
     data = [
         {"type": "model", "id": model, "display_name": model, "created_at": "2026-01-01T00:00:00Z"}
         for model in _MODELS
     ]
-    return {"data": data, "has_more": False, "first_id": _MODELS[0], "last_id": _MODELS[-1]}
+    return Reply.whole(
+        {"data": data, "has_more": False, "first_id": _MODELS[0], "last_id": _MODELS[-1]},
+        input_tokens=0,
+    )
 
 
 _ERRORS = {
@@ -220,7 +223,7 @@ def _limit_headers(fault: Fault) -> dict[str, str]:
 ANTHROPIC = Provider(
     name="anthropic",
     endpoints={"/v1/messages": Endpoint("messages", reply_messages)},
-    listings={"/v1/models": list_models},
+    listings={"/v1/models": Endpoint("models", reply_models)},
     authorize=authorize,
     refuse=refuse,
     request_id_header="request-id",

@@ -26,7 +26,7 @@ _STATUS_BY_REFUSAL: dict[type[FactoryError], int] = {
     Forbidden: 403,
     NotFound: 404,
 }
-_BILLED = frozenset(Outcome) - {Outcome.REFUSED, Outcome.STATUS}
+_BILLED = frozenset(Outcome) - {Outcome.PENDING, Outcome.REFUSED, Outcome.STATUS}
 _RETRY_AFTER_S = 1.0
 """What a scripted 429 asks for when the script does not say."""
 
@@ -172,9 +172,11 @@ def _fault(act: Act, call: Call) -> Fault:
 
 
 def _spoil(reply: Reply) -> Reply:
-    """The same reply with its last chunk broken off in the middle of the JSON."""
-    last = reply.chunks[-1]
-    return replace(reply, chunks=[*reply.chunks[:-1], last[: len(last) // 2]])
+    """The same reply with its middle chunk broken off within the JSON, and closed as if it were whole."""
+    middle = len(reply.chunks) // 2
+    chunks = list(reply.chunks)
+    chunks[middle] = chunks[middle][: len(chunks[middle]) // 2] + b"\n\n"
+    return replace(reply, chunks=chunks)
 
 
 def _reset_connection(request: web.Request) -> None:

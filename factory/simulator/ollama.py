@@ -171,22 +171,25 @@ def _dimensions(call: Call) -> int:
     return _DIMENSIONS.get(call.model.partition(":")[0], 768)
 
 
-def list_models() -> Json:
+def reply_models(_call: Call) -> Reply:
     """GET /api/tags."""
     details = {"format": "gguf", "family": "simulated", "parameter_size": "0B"}
-    return {
-        "models": [
-            {
-                "name": model,
-                "model": model,
-                "modified_at": "2026-01-01T00:00:00Z",
-                "size": 0,
-                "digest": "0" * 64,
-                "details": details,
-            }
-            for model in _MODELS
-        ]
-    }
+    return Reply.whole(
+        {
+            "models": [
+                {
+                    "name": model,
+                    "model": model,
+                    "modified_at": "2026-01-01T00:00:00Z",
+                    "size": 0,
+                    "digest": "0" * 64,
+                    "details": details,
+                }
+                for model in _MODELS
+            ]
+        },
+        input_tokens=0,
+    )
 
 
 _ERRORS = {
@@ -212,7 +215,7 @@ OLLAMA = Provider(
         "/api/embed": Endpoint("embeddings", reply_embed),
         "/api/embeddings": Endpoint("embeddings", reply_embeddings),
     },
-    listings={"/api/tags": list_models},
+    listings={"/api/tags": Endpoint("models", reply_models)},
     authorize=authorize,
     refuse=refuse,
     request_id_header="x-request-id",

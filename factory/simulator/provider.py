@@ -83,8 +83,8 @@ class Provider:
     name: str
     endpoints: Mapping[str, Endpoint]
     """POST routes, as aiohttp patterns below the base path."""
-    listings: Mapping[str, Callable[[], Json]]
-    """GET routes that list models."""
+    listings: Mapping[str, Endpoint]
+    """GET routes, which list models."""
     authorize: Callable[[Call], None]
     refuse: Callable[[Fault], Refusal]
     request_id_header: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import blake2b
@@ -22,7 +22,7 @@ from factory.simulator.journal import Journal
 from factory.simulator.ollama import OLLAMA
 from factory.simulator.openai import OPENAI
 from factory.simulator.playbook import Playbook
-from factory.simulator.provider import JSON_TYPE, Call, Endpoint, Json, Provider
+from factory.simulator.provider import JSON_TYPE, Call, Endpoint, Json, Provider, Reply
 from factory.simulator.script import NO_LATENCY, Latency, find_directive
 
 PROVIDERS = (OPENAI, ANTHROPIC, GEMINI, OLLAMA)
@@ -86,8 +86,9 @@ class Simulator:
             for path, endpoint in provider.endpoints.items():
                 handler = partial(self._serve, provider, endpoint)
                 app.router.add_post(f"/{provider.name}{path}", handler)
-            for path, listing in provider.listings.items():
-                app.router.add_get(f"/{provider.name}{path}", partial(self._list, listing))
+            for path, endpoint in provider.listings.items():
+                handler = partial(self._serve, provider, endpoint)
+                app.router.add_get(f"/{provider.name}{path}", handler)
         app.router.add_get("/_simulator/calls", self._show_calls)
         app.router.add_get("/_simulator/script", self._show_scripts)
         app.router.add_put("/_simulator/script", self._put_scripts)
@@ -105,7 +106,7 @@ class Simulator:
             _check_json(raw, call)
             key = call.headers.get("x-factory-job") or call.digest.hex()
             plan = self._playbook.plan(provider.name, _own_scripts(call, raw), key, call.digest)
-            reply = endpoint.reply(replace(call, tool=plan.act.tool) if plan.act else call)
+            reply = _reply(endpoint, replace(call, tool=plan.act.tool) if plan.act else call)
         except FactoryError as error:
             return await exchange.refuse(error)
         return await exchange.play(plan, reply)
@@ -122,9 +123,6 @@ class Simulator:
             body=body,
             digest=blake2b(raw, digest_size=16, salt=salt).digest(),
         )
-
-    async def _list(self, listing: Callable[[], Json], _request: web.Request) -> web.Response:
-        return _json(listing())
 
     async def _show_calls(self, request: web.Request) -> web.Response:
         job = request.query.get("job")
@@ -152,8 +150,16 @@ def _own_scripts(call: Call, raw: bytes) -> list[str]:
     return [script for script in own if script is not None]
 
 
+def _reply(endpoint: Endpoint, call: Call) -> Reply:
+    try:
+        return endpoint.reply(call)
+    except (AttributeError, KeyError, TypeError) as error:
+        # The endpoints read a body as documented; one of another shape trips them somewhere.
+        raise InvalidInput(f"The request's body has another shape: {error}") from error
+
+
 def _check_json(raw: bytes, call: Call) -> None:
-    if not call.body and raw.strip() != b"{}":
+    if raw and not call.body and raw.strip() != b"{}":
         raise InvalidInput("We could not parse the JSON body of your request.")
 
 

@@ -5,19 +5,23 @@ from __future__ import annotations
 from factory.simulator.gemini.embeddings import reply_embed, reply_embed_batch
 from factory.simulator.gemini.faults import authorize, refuse
 from factory.simulator.gemini.generate import reply_generate, reply_stream
-from factory.simulator.provider import Endpoint, Json, Provider
+from factory.simulator.provider import Call, Endpoint, Provider, Reply
 
 _MODELS = ("gemini-2.5-flash", "gemini-2.5-pro", "gemini-embedding-001")
 
 
-def list_models() -> Json:
+def reply_models(_call: Call) -> Reply:
     """GET models."""
     methods = ["generateContent", "embedContent"]
-    return {
-        "models": [
-            {"name": f"models/{model}", "supportedGenerationMethods": methods} for model in _MODELS
-        ]
-    }
+    return Reply.whole(
+        {
+            "models": [
+                {"name": f"models/{model}", "supportedGenerationMethods": methods}
+                for model in _MODELS
+            ]
+        },
+        input_tokens=0,
+    )
 
 
 _METHODS = {
@@ -36,7 +40,7 @@ GEMINI = Provider(
         for version in _VERSIONS
         for method, endpoint in _METHODS.items()
     },
-    listings={f"{version}/models": list_models for version in _VERSIONS},
+    listings={f"{version}/models": Endpoint("models", reply_models) for version in _VERSIONS},
     authorize=authorize,
     refuse=refuse,
     request_id_header="x-request-id",

@@ -6,15 +6,17 @@ from factory.simulator.openai.chat import reply_chat
 from factory.simulator.openai.embeddings import reply_embeddings
 from factory.simulator.openai.faults import authorize, refuse
 from factory.simulator.openai.responses import reply_response
-from factory.simulator.provider import Endpoint, Json, Provider
+from factory.simulator.provider import Call, Endpoint, Provider, Reply
 
 _MODELS = ("gpt-4o", "gpt-4o-mini", "gpt-4.1", "gpt-4.1-mini", "gpt-5", "text-embedding-3-small")
 
 
-def list_models() -> Json:
+def reply_models(_call: Call) -> Reply:
     """GET /v1/models."""
     entry = {"object": "model", "created": 1_700_000_000, "owned_by": "factory-simulator"}
-    return {"object": "list", "data": [{"id": model} | entry for model in _MODELS]}
+    return Reply.whole(
+        {"object": "list", "data": [{"id": model} | entry for model in _MODELS]}, input_tokens=0
+    )
 
 
 OPENAI = Provider(
@@ -24,7 +26,7 @@ OPENAI = Provider(
         "/v1/responses": Endpoint("responses", reply_response),
         "/v1/embeddings": Endpoint("embeddings", reply_embeddings),
     },
-    listings={"/v1/models": list_models},
+    listings={"/v1/models": Endpoint("models", reply_models)},
     authorize=authorize,
     refuse=refuse,
     request_id_header="x-request-id",
