@@ -119,9 +119,13 @@ class InvalidOutput(JobFailure):
 
 
 class ProviderError(JobFailure):
-    """A call to a provider failed. `http_status` is None when no answer arrived."""
+    """A call to a provider failed. `http_status` is None when no answer arrived.
+
+    `may_be_billed`: the provider may have taken the request and charged for it, and did not say.
+    """
 
     type = "provider_error"
+    may_be_billed = False
 
     def __init__(
         self,
@@ -160,16 +164,18 @@ class ProviderUnavailable(ProviderError):
 
 
 class ProviderTimeout(ProviderError):
-    """The answer did not arrive in time; the call may have been billed."""
+    """The answer did not arrive in time."""
 
     type = "provider_timeout"
+    may_be_billed = True
     retryable = True
 
 
 class ProviderCutOff(ProviderError):
-    """The answer broke off in the middle or was not readable; the call may have been billed."""
+    """The connection broke after the request was sent, or the answer was not readable."""
 
     type = "provider_cut_off"
+    may_be_billed = True
     retryable = True
 
 

@@ -36,7 +36,7 @@ class Delta:
     amount: float
 
 
-def delta(metric: str, amount: float = 1.0, **labels: str) -> Delta:
+def delta(metric: str, amount: float = 1.0, /, **labels: str) -> Delta:
     """A Delta with its labels in one order."""
     return Delta(metric, tuple(sorted(labels.items())), amount)
 

@@ -7,6 +7,7 @@ from uuid import UUID
 from factory.domain.job import Outcome
 from factory.domain.state import State
 from factory.errors import Conflict, NotFound
+from factory.pipeline.finish import finish_jobs
 from factory.services import Services
 from factory.store import jobs, moves
 from factory.store.database import Tx
@@ -21,7 +22,7 @@ def cancel(services: Services, project_id: UUID, job_id: UUID) -> JobView:
     with services.database.transaction() as tx:
         before = moves.request_cancel(tx, project_id, job_id)
         if before in (State.QUEUED, State.WAITING):
-            moves.finish(tx, [Outcome(job_id, None, State.CANCELLED)])
+            finish_jobs(tx, [Outcome(job_id, None, State.CANCELLED)])
         job = _existing(tx, project_id, job_id)
     if before is None and job.state is not State.CANCELLED:
         raise Conflict(f"the job has already {job.state}; it cannot be cancelled")

@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import Any
 from uuid import UUID
 
 from factory.domain.agent import AgentSpec, parse_spec
-from factory.domain.job import NewJob
-from factory.errors import FactoryError, IdempotencyMismatch, InvalidInput, NotFound
+from factory.domain.job import NewJob, public_id
+from factory.errors import IdempotencyMismatch, InvalidInput, NotFound
 from factory.llm.catalog import Catalog
 from factory.pipeline.poke import Poker
 from factory.pipeline.request import JobRequest, prepare
-from factory.pipeline.view import job_json
+from factory.pipeline.view import error_json, job_json
 from factory.services import Services
 from factory.store import agents, idempotency, jobs
 from factory.store.database import Tx
@@ -71,7 +72,7 @@ def submit(
             job = _prepare(intake, project_id, request, agent, traceparent)
             answer = _write(tx, job)
             if key:
-                _bind(tx, project_id, key, job, answer)
+                _bind(tx, project_id, key, answer, job.id)
     except _Repeated as repeated:
         return _first_answer(repeated.taken, key)
     intake.poker.poke()
@@ -104,10 +105,10 @@ def _write(tx: Tx, job: NewJob) -> dict[str, Any]:
 
 
 def _bind(
-    tx: Tx, project_id: UUID, key: IdempotencyKey, job: NewJob, answer: dict[str, Any]
+    tx: Tx, project_id: UUID, key: IdempotencyKey, answer: dict[str, Any], job_id: UUID | None
 ) -> None:
     taken = idempotency.take(
-        tx, project_id, key.key, key.request_hash, job_id=job.id, answer=answer
+        tx, project_id, key.key, key.request_hash, job_id=job_id, answer=answer
     )
     if taken:
         raise _Repeated(taken)
@@ -135,37 +136,57 @@ def _agent(tx: Tx, name: str | None) -> tuple[AgentSpec, int] | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Rejected:
-    """A line of a bulk that was not accepted; lines count from 1."""
+class Line:
+    """A line of a bulk, counted from 1: what it asks for, or why that cannot be read."""
 
-    line: int
-    error: FactoryError
-
-
-@dataclass(frozen=True, slots=True)
-class BulkAnswer:
-    """Ids of the accepted jobs in order, and the lines that were not."""
-
-    accepted: list[UUID]
-    rejected: list[Rejected]
+    number: int
+    request: JobRequest | InvalidInput
 
 
 def submit_bulk(
-    intake: Intake, project_id: UUID, lines: Sequence[tuple[int, JobRequest]]
-) -> BulkAnswer:
-    """All good lines in one transaction. Shape was checked by the caller; content is checked here."""
-    accepted: list[NewJob] = []
-    rejected: list[Rejected] = []
-    with intake.services.database.transaction() as tx:
-        specs: dict[str, tuple[AgentSpec, int] | None] = {}
-        for line, request in lines:
-            try:
-                if request.agent and request.agent not in specs:
-                    specs[request.agent] = _agent(tx, request.agent)
-                agent = specs[request.agent] if request.agent else None
-                accepted.append(_prepare(intake, project_id, request, agent, None))
-            except InvalidInput as error:
-                rejected.append(Rejected(line, error))
-        jobs.insert(tx, accepted)
+    intake: Intake, project_id: UUID, lines: Sequence[Line], *, key: IdempotencyKey | None = None
+) -> dict[str, Any]:
+    """Accepts all good lines in one transaction: `{accepted, rejected: [{line, error}], ids}`.
+
+    Without one good line nothing is written, and the key stays free. Raises IdempotencyMismatch,
+    IdempotencyInFlight or Unavailable.
+    """
+    try:
+        with intake.services.database.transaction() as tx:
+            accepted, rejected = _sort(intake, tx, project_id, lines)
+            jobs.insert(tx, accepted)
+            answer = _bulk_answer(accepted, rejected)
+            if key and accepted:
+                _bind(tx, project_id, key, answer, None)
+    except _Repeated as repeated:
+        return _first_answer(repeated.taken, key)
     intake.poker.poke()
-    return BulkAnswer([job.id for job in accepted], rejected)
+    return answer
+
+
+def _sort(
+    intake: Intake, tx: Tx, project_id: UUID, lines: Sequence[Line]
+) -> tuple[list[NewJob], list[tuple[int, InvalidInput]]]:
+    """The jobs of the good lines, and the others' numbers and errors."""
+    find_agent = lru_cache(maxsize=None)(partial(_agent, tx))
+    accepted: list[NewJob] = []
+    rejected: list[tuple[int, InvalidInput]] = []
+    for line in lines:
+        try:
+            if isinstance(line.request, InvalidInput):
+                raise line.request
+            agent = find_agent(line.request.agent)
+            accepted.append(_prepare(intake, project_id, line.request, agent, None))
+        except InvalidInput as error:
+            rejected.append((line.number, error))
+    return accepted, rejected
+
+
+def _bulk_answer(
+    accepted: Sequence[NewJob], rejected: Sequence[tuple[int, InvalidInput]]
+) -> dict[str, Any]:
+    return {
+        "accepted": len(accepted),
+        "rejected": [{"line": number, "error": error_json(error)} for number, error in rejected],
+        "ids": [public_id(job.id) for job in accepted],
+    }

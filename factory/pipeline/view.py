@@ -1,4 +1,4 @@
-"""A job as JSON: the one shape that the API, webhooks and the CLI show."""
+"""Jobs and errors as JSON: the one shape that the API, webhooks and the CLI show."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from factory.domain.job import public_id
 from factory.domain.money import usd_from_micros
+from factory.errors import FactoryError
 from factory.store.jobs import JobView
 
 
@@ -46,6 +47,16 @@ def job_json(job: JobView, position: int | None = None) -> dict[str, Any]:
         "run_at": _time(job.run_at),
         "started_at": _time(job.started_at),
         "finished_at": _time(job.finished_at),
+    }
+
+
+def error_json(error: FactoryError) -> dict[str, str | None]:
+    """The `error` member of an answer; `param` names the field that is to blame."""
+    return {
+        "message": error.message,
+        "type": error.type,
+        "param": error.param,
+        "code": error.code,
     }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from factory.domain.money import Usage
-from factory.store.database import Tx, as_json
+from factory.store.database import Tx, as_json, rows
 
 OPEN = """
 INSERT INTO llm_calls (id, job_id, project_id, step_key, attempt, provider, model)
@@ -82,12 +82,16 @@ UPDATE llm_calls c
    SET finished_at = now(), status = g.status, error_type = g.error_type,
        http_status = g.http_status, input_tokens = g.input_tokens, output_tokens = g.output_tokens,
        cached_tokens = g.cached_tokens, cost_micros = g.cost_micros, latency_ms = g.latency_ms
-  FROM given g WHERE c.id = g.call_id
+  FROM given g WHERE c.id = g.call_id AND c.status = 'open'
+RETURNING c.id
 """
 
 
-def close_calls(tx: Tx, ends: Sequence[CallEnd]) -> None:
-    """Records the ends of calls and the outputs of the steps that they finish."""
+def close_calls(tx: Tx, ends: Sequence[CallEnd]) -> set[UUID]:
+    """Records the ends of calls and the outputs of the steps that they finish.
+
+    Gives the calls that were open until now, so that nobody counts one twice.
+    """
     given = [
         {
             "call_id": end.call_id,
@@ -105,4 +109,27 @@ def close_calls(tx: Tx, ends: Sequence[CallEnd]) -> None:
         }
         for end in ends
     ]
-    tx.exec_driver_sql(CLOSE, {"ends": as_json(given)})
+    return {row.id for row in rows(tx, CLOSE, {"ends": as_json(given)})}
+
+
+TODAY = """
+SELECT coalesce(sum(cost_micros), 0)::bigint AS cost_micros FROM llm_calls
+ WHERE started_at >= date_trunc('day', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'
+"""
+
+
+def cost_micros_today(tx: Tx) -> int:
+    """Known cost of the calls since 00:00 UTC."""
+    return int(rows(tx, TODAY)[0].cost_micros)
+
+
+ABANDONED = """
+SELECT count(*) AS calls FROM llm_calls c
+ WHERE c.status = 'open' AND NOT EXISTS (
+       SELECT 1 FROM jobs j WHERE j.id = c.job_id AND j.state = 'running' AND j.attempt = c.attempt)
+"""
+
+
+def open_calls_left(tx: Tx) -> int:
+    """Calls without an end whose attempt is over: money may have been spent, nobody knows."""
+    return int(rows(tx, ABANDONED)[0].calls)

@@ -118,3 +118,8 @@ def forget_old(tx: Tx) -> int:
         "DELETE FROM workers w WHERE w.heartbeat_at < now() - interval '1 day'"
         " AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.worker_id = w.id AND j.state = 'running')",
     )
+
+
+def database_time(tx: Tx) -> float:
+    """Postgres' clock, in seconds since 1970: the one that decides leases."""
+    return float(rows(tx, "SELECT extract(epoch FROM clock_timestamp())::float8 AS at")[0].at)

@@ -8,6 +8,7 @@ that come back. Rows are locked in the order of their ids, so that two sets neve
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -18,17 +19,20 @@ from factory.domain.state import State
 from factory.store.database import Tx, as_json, ids, rows
 
 # queued → running. `published_at` plays no part: a hint is a hint, only this decides. A stale hint of
-# a job that waits for its next attempt is refused by `run_at`.
+# a job that waits for its next attempt is refused by `run_at`. A worker takes its own running job
+# again after a claim whose commit it never heard of; it asks only for jobs that it does not know to
+# hold, and that is no new attempt.
 CLAIM = """
 WITH open AS MATERIALIZED (
     SELECT id FROM jobs
-     WHERE id = ANY(CAST(%(ids)s AS uuid[])) AND state = 'queued' AND run_at <= now()
-       AND attempt < max_attempts
+     WHERE id = ANY(CAST(%(ids)s AS uuid[]))
+       AND ((state = 'queued' AND run_at <= now() AND attempt < max_attempts)
+            OR (state = 'running' AND worker_id = %(worker_id)s))
      ORDER BY id FOR UPDATE SKIP LOCKED
 ), claimed AS (
     UPDATE jobs j
        SET state = 'running', worker_id = %(worker_id)s, lease_token = nextval('lease_tokens'),
-           attempt = attempt + 1, started_at = now(), published_at = NULL, publishes = 0
+           attempt = attempt + CASE WHEN state = 'queued' THEN 1 ELSE 0 END, started_at = now(), published_at = NULL, publishes = 0
       FROM open
      WHERE j.id = open.id
     RETURNING j.*
@@ -47,7 +51,7 @@ SELECT c.id, c.project_id, c.kind, c.lane, c.provider, c.model, c.attempt, c.max
 
 
 def claim(tx: Tx, worker_id: UUID, job_ids: Sequence[UUID]) -> list[ClaimedJob]:
-    """Takes those of the jobs that are queued and due; the others belong to somebody else."""
+    """Takes those of the jobs that are queued and due; the others are somebody else's or not due."""
     found = rows(tx, CLAIM, {"ids": ids(job_ids), "worker_id": str(worker_id)})
     return [_claimed(row) for row in found]
 
@@ -87,7 +91,7 @@ WITH given AS MATERIALIZED (
            finished_at = CASE WHEN h.state = 'queued' THEN NULL ELSE now() END
       FROM held h JOIN given g ON g.job_id = h.id
      WHERE j.id = h.id
-    RETURNING j.id, j.project_id, j.kind, j.state, g.output, g.error, g.webhook_job_id
+    RETURNING j.id, j.project_id, j.kind, j.lane, j.state, g.output, g.error, g.webhook_job_id
 ), results AS (
     INSERT INTO job_results (job_id, output, error, input_tokens, output_tokens, cached_tokens,
                              cost_micros, unknown_calls)
@@ -118,18 +122,27 @@ WITH given AS MATERIALIZED (
     SELECT e.id, jsonb_build_object('type', 'job.' || m.state, 'job_id', m.id), p.webhook_url
       FROM events e JOIN moved m ON m.id = e.parent_id JOIN job_payloads p ON p.job_id = m.id
 )
-SELECT id, state FROM moved
+SELECT id, lane, state FROM moved
 """
 
 
-def finish(tx: Tx, outcomes: Sequence[Outcome]) -> dict[UUID, State]:
-    """The new state of each job that moved; one whose lease was stale is left out."""
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A job and the state it is in now."""
+
+    id: UUID
+    lane: str
+    state: State
+
+
+def finish(tx: Tx, outcomes: Sequence[Outcome]) -> list[Moved]:
+    """The jobs that moved; one whose lease was stale is left out."""
     params = {
         "outcomes": as_json([_as_row(outcome) for outcome in outcomes]),
         "webhook_lane": lane_name(WEBHOOK, Priority.NORMAL),
         "webhook_attempts": WEBHOOK_MAX_ATTEMPTS,
     }
-    return {row.id: State(row.state) for row in rows(tx, FINISH, params)}
+    return [Moved(row.id, row.lane, State(row.state)) for row in rows(tx, FINISH, params)]
 
 
 def _as_row(outcome: Outcome) -> dict[str, Any]:

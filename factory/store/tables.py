@@ -218,6 +218,8 @@ llm_calls = Table(
     Column("cost_micros", BigInteger),
     Column("latency_ms", Integer),
     CheckConstraint("status IN ('open', 'succeeded', 'failed')", name="status"),
+    Index("ix_llm_calls_started_at", "started_at"),
+    Index("ix_llm_calls_open", "job_id", postgresql_where=text("status = 'open'")),
 )
 
 idempotency_keys = Table(

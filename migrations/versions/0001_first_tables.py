@@ -271,6 +271,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_llm_calls")),
     )
     op.create_index(op.f("ix_llm_calls_job_id"), "llm_calls", ["job_id"], unique=False)
+    op.create_index(
+        "ix_llm_calls_open",
+        "llm_calls",
+        ["job_id"],
+        unique=False,
+        postgresql_where=sa.text("status = 'open'"),
+    )
+    op.create_index("ix_llm_calls_started_at", "llm_calls", ["started_at"], unique=False)
     op.create_table(
         "projects",
         sa.Column("id", sa.UUID(), nullable=False),

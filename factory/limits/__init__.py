@@ -1,0 +1,1 @@
+"""Limits that act before a call, not after."""

@@ -1,0 +1,136 @@
+"""One journaled call: the intent is committed before it, its end after it, also by a late worker."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+from factory import metrics
+from factory.domain.job import ClaimedJob, new_id
+from factory.domain.message import Completion, Embeddings
+from factory.domain.money import Usage
+from factory.errors import FactoryError, InvalidOutput, ProviderError
+from factory.llm.catalog import Model
+from factory.metrics import Delta, delta
+from factory.pipeline.worker import Worker
+from factory.store import counters, journal
+from factory.store.database import Tx
+from factory.store.journal import Call, CallEnd
+
+Answer = TypeVar("Answer", Completion, Embeddings)
+
+
+async def call_once(
+    worker: Worker,
+    job: ClaimedJob,
+    step_key: str,
+    model: Model,
+    send: Callable[[], Awaitable[Answer]],
+    output: Callable[[Answer], Any],
+) -> Any:
+    """The step's output, once the answer and what it cost are committed.
+
+    Raises what `send` raises, after recording it. A cancelled call is recorded as unknown spend.
+    """
+    call = Call(new_id(), job.id, job.project_id, step_key, job.attempt, model.provider, model.name)
+    await worker.writer.write(open_calls, call)
+    started = time.monotonic()
+    try:
+        answer = await send()
+    except InvalidOutput as error:
+        await worker.writer.write(close_calls, _paid_end(call, error.completion, error.type))
+        raise
+    except FactoryError as error:
+        await worker.writer.write(close_calls, _failed_end(call, error, started))
+        raise
+    except asyncio.CancelledError:
+        await worker.writer.write(close_calls, _cut_end(call, started))
+        raise
+    result = output(answer)
+    await worker.writer.write(close_calls, _paid_end(call, answer, None, result))
+    return result
+
+
+def _paid_end(
+    call: Call, answer: Completion | Embeddings, error_type: str | None, output: Any = None
+) -> CallEnd:
+    return CallEnd(
+        call.id,
+        call.job_id,
+        call.step_key,
+        call.provider,
+        call.model,
+        answer.usage,
+        answer.cost_micros,
+        answer.latency_ms,
+        error_type=error_type,
+        output=output,
+    )
+
+
+def _failed_end(call: Call, error: FactoryError, started: float) -> CallEnd:
+    """An error that the provider answered costs nothing; without an answer nobody knows."""
+    unknown = isinstance(error, ProviderError) and error.may_be_billed
+    return CallEnd(
+        call.id,
+        call.job_id,
+        call.step_key,
+        call.provider,
+        call.model,
+        Usage(),
+        None if unknown else 0,
+        _elapsed_ms(started),
+        error_type=error.type,
+        http_status=getattr(error, "http_status", None),
+    )
+
+
+def _cut_end(call: Call, started: float) -> CallEnd:
+    return CallEnd(
+        call.id,
+        call.job_id,
+        call.step_key,
+        call.provider,
+        call.model,
+        Usage(),
+        None,
+        _elapsed_ms(started),
+        error_type="cancelled",
+    )
+
+
+def _elapsed_ms(started: float) -> int:
+    return round((time.monotonic() - started) * 1000)
+
+
+def open_calls(tx: Tx, calls: list[Call]) -> Sequence[None]:
+    """Statement for the writer: commits intents."""
+    journal.open_calls(tx, calls)
+    return [None] * len(calls)
+
+
+def close_calls(tx: Tx, ends: list[CallEnd]) -> Sequence[None]:
+    """Statement for the writer: commits ends, and counts each once."""
+    closed = journal.close_calls(tx, ends)
+    deltas = [one for end in ends if end.call_id in closed for one in _deltas(end)]
+    counters.add(tx, metrics.add_up(deltas))
+    return [None] * len(ends)
+
+
+def _deltas(end: CallEnd) -> list[Delta]:
+    where = {"provider": end.provider, "model": end.model}
+    duration_s = end.latency_ms / 1000
+    found = [
+        delta(metrics.LLM_REQUESTS, status=end.error_type or "ok", **where),
+        delta(metrics.LLM_TOKENS, end.usage.input_tokens, direction="input", **where),
+        delta(metrics.LLM_TOKENS, end.usage.output_tokens, direction="output", **where),
+        delta(metrics.LLM_DURATION_BUCKET, le=metrics.bucket_of(duration_s), **where),
+        delta(metrics.LLM_DURATION_SUM, duration_s, **where),
+    ]
+    if end.cost_micros is None:
+        found.append(delta(metrics.LLM_UNKNOWN_COST, **where))
+    else:
+        found.append(delta(metrics.LLM_COST_DOLLARS, end.cost_micros / 1_000_000, **where))
+    return found

@@ -1,0 +1,74 @@
+"""The job kind `completion`: one answer of a model, or of the first fallback that gives one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from factory.domain.job import ClaimedJob, public_id
+from factory.domain.message import Completion, Message, Params, Role
+from factory.errors import FactoryError
+from factory.limits.budget import check_budget
+from factory.llm.call import CallTrace
+from factory.llm.catalog import Model
+from factory.llm.route import route, should_fall_back
+from factory.pipeline.calls import call_once
+from factory.pipeline.worker import Worker
+
+STEP = "answer"
+
+
+async def complete(worker: Worker, job: ClaimedJob) -> Any:
+    """The answer as JSON. A step that an earlier attempt paid for is not called again."""
+    if STEP in job.steps:
+        return job.steps[STEP]
+    failures: list[FactoryError] = []
+    for model in route(worker.catalog, job.model or "", job.fallbacks):
+        try:
+            return await _ask(worker, job, model)
+        except FactoryError as error:
+            failures.append(error)
+            if not should_fall_back(error):
+                break
+    # If any model may answer later, the job is worth another attempt.
+    raise next((error for error in failures if error.retryable), failures[0])
+
+
+async def _ask(worker: Worker, job: ClaimedJob, model: Model) -> Any:
+    messages, params = _messages(job), _params(job)
+    check_budget(
+        job.max_cost_micros,
+        job.spent_micros,
+        model.price,
+        input_characters=sum(len(message.content) for message in messages),
+        max_output_tokens=params.max_tokens,
+    )
+    trace = CallTrace(public_id(job.id), STEP, job.attempt, job.traceparent)
+    return await call_once(
+        worker,
+        job,
+        STEP,
+        model,
+        lambda: worker.client.complete(model, messages, params, trace),
+        answer_json,
+    )
+
+
+def _messages(job: ClaimedJob) -> Sequence[Message]:
+    return [Message(Role(item["role"]), item["content"]) for item in job.input["messages"]]
+
+
+def _params(job: ClaimedJob) -> Params:
+    given = dict(job.params)
+    return Params(**{**given, "stop": tuple(given.get("stop") or ())})
+
+
+def answer_json(completion: Completion) -> dict[str, Any]:
+    """The result of a completion job. Postgres stores no NUL, so a model's are dropped."""
+    return {
+        "text": completion.text.replace("\x00", ""),
+        "parsed": completion.parsed,
+        "finish_reason": completion.finish_reason,
+        "provider": completion.provider,
+        "model": completion.model,
+    }

@@ -1,0 +1,72 @@
+"""The job kind `webhook`: one event to one receiver. It retries by its own schedule and emits no event."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from factory.domain.job import ClaimedJob, new_id
+from factory.errors import JobFailure, WebhookFailed, WebhookRefused
+from factory.pipeline.view import job_json
+from factory.pipeline.worker import Worker
+from factory.store import deliveries, jobs
+from factory.store.database import Tx
+from factory.store.deliveries import Attempt
+from factory.store.jobs import JobView
+from factory.webhooks.sign import derive_secret, event_body
+
+
+async def deliver(worker: Worker, job: ClaimedJob) -> Any:
+    """Posts the event once and logs what came of it. Raises WebhookFailed or WebhookRefused."""
+    subject = await worker.writer.write(read_jobs, (job.project_id, UUID(job.input["job_id"])))
+    if subject is None:
+        raise JobFailure("the job that the event is about is gone")
+    body = event_body(
+        f"msg_{job.id.hex}",
+        job.input["type"],
+        subject.finished_at or subject.created_at,
+        job_json(subject),
+    )
+    secret = derive_secret(worker.services.settings.secret_key, str(job.project_id))
+    started = time.monotonic()
+    try:
+        delivery = await worker.courier.deliver(
+            job.webhook_url or "", f"msg_{job.id.hex}", body, [secret], datetime.now(UTC)
+        )
+    except (WebhookFailed, WebhookRefused) as error:
+        status = getattr(error, "http_status", None)
+        await _log(worker, job, started, status, error.message)
+        raise
+    await _log(worker, job, started, delivery.http_status, None)
+    return {"http_status": delivery.http_status, "duration_ms": delivery.duration_ms}
+
+
+async def _log(
+    worker: Worker, job: ClaimedJob, started: float, status: int | None, error: str | None
+) -> None:
+    attempt = Attempt(
+        id=new_id(),
+        project_id=job.project_id,
+        job_id=job.id,
+        attempt=job.attempt,
+        url=job.webhook_url or "",
+        event_type=job.input["type"],
+        http_status=status,
+        error=error,
+        duration_ms=round((time.monotonic() - started) * 1000),
+    )
+    await worker.writer.write(log_attempts, attempt)
+
+
+def read_jobs(tx: Tx, wanted: list[tuple[UUID, UUID]]) -> Sequence[JobView | None]:
+    """Statement for the writer: reads (project_id, job_id) pairs."""
+    return [jobs.get(tx, project_id, job_id) for project_id, job_id in wanted]
+
+
+def log_attempts(tx: Tx, attempts: list[Attempt]) -> Sequence[None]:
+    """Statement for the writer: logs deliveries."""
+    deliveries.log(tx, attempts)
+    return [None] * len(attempts)

@@ -1,0 +1,102 @@
+"""Executing jobs: claim, perform, report."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from factory.domain.job import ClaimedJob, JobError, Kind, Outcome, public_id
+from factory.domain.state import State
+from factory.errors import DeadlineExceeded, FactoryError, JobFailure
+from factory.log import job_id as logged_job_id
+from factory.pipeline.completion import complete
+from factory.pipeline.delivery import deliver
+from factory.pipeline.embedding import embed, find_nearest
+from factory.pipeline.finish import finish_jobs, outcome_of
+from factory.pipeline.worker import Worker
+from factory.store import moves
+from factory.store.database import Tx
+
+Handler = Callable[[Worker, ClaimedJob], Awaitable[Any]]
+HANDLERS: Mapping[Kind, Handler] = {
+    Kind.COMPLETION: complete,
+    Kind.EMBEDDING: embed,
+    Kind.SEARCH: find_nearest,
+    Kind.WEBHOOK: deliver,
+}
+
+log = logging.getLogger(__name__)
+
+
+async def execute(
+    worker: Worker, job_ids: Sequence[UUID], ended: Callable[[], None] = lambda: None
+) -> None:
+    """Runs those of the jobs that can be claimed, all at once; `ended` is called after each."""
+    await asyncio.gather(*(_run(worker, job_id, ended) for job_id in job_ids))
+
+
+async def _run(worker: Worker, job_id: UUID, ended: Callable[[], None]) -> None:
+    logged_job_id.set(public_id(job_id))
+    try:
+        with worker.holding(job_id) as held:
+            job = await _claim(worker, job_id) if held else None
+            if job:
+                await _report(worker, job, await _perform(worker, job))
+    finally:
+        ended()
+
+
+async def _claim(worker: Worker, job_id: UUID) -> ClaimedJob | None:
+    """The job, if it is this worker's now. A claim that is cancelled half-way is given back."""
+    claiming = worker.writer.write(claim_jobs, (worker.id, job_id))
+    try:
+        return await asyncio.shield(claiming)
+    except asyncio.CancelledError:
+        job = await claiming
+        if job:
+            await _report(worker, job, _stopped(worker, job))
+        raise
+
+
+async def _perform(worker: Worker, job: ClaimedJob) -> Outcome:
+    """The handler's result or what its failure means. This is where a job ends, whatever happens."""
+    try:
+        async with asyncio.timeout(job.seconds_left):
+            output = await HANDLERS[job.kind](worker, job)
+    except asyncio.CancelledError:
+        return _stopped(worker, job)
+    except TimeoutError:
+        return outcome_of(job, DeadlineExceeded("the job's deadline passed while it ran"))
+    except FactoryError as error:
+        log.info("attempt %d of %d failed: %s", job.attempt, job.max_attempts, error)
+        return outcome_of(job, error)
+    except Exception as error:
+        log.exception("attempt %d of %d broke", job.attempt, job.max_attempts)
+        return outcome_of(job, JobFailure(f"internal error: {type(error).__name__}"))
+    return Outcome(job.id, job.lease_token, State.SUCCEEDED, output=output)
+
+
+def _stopped(worker: Worker, job: ClaimedJob) -> Outcome:
+    """A draining worker gives the job back; otherwise somebody cancelled it."""
+    if worker.draining and not worker.unwanted(job.id):
+        return Outcome(job.id, job.lease_token, State.QUEUED, spends_attempt=False)
+    by = "its owner" if worker.unwanted(job.id) else "an operator"
+    error = JobError("cancelled", f"cancelled by {by} while it ran", retryable=False)
+    return Outcome(job.id, job.lease_token, State.CANCELLED, error=error)
+
+
+async def _report(worker: Worker, job: ClaimedJob, outcome: Outcome) -> None:
+    state = await worker.writer.write(finish_jobs, outcome)
+    if state is None:
+        log.warning("lease %d is stale: another attempt owns the job now", job.lease_token)
+    worker.poker.poke()
+
+
+def claim_jobs(tx: Tx, wanted: list[tuple[UUID, UUID]]) -> Sequence[ClaimedJob | None]:
+    """Statement for the writer: claims (worker_id, job_id) pairs of one worker."""
+    worker_id = wanted[0][0]
+    claimed = {job.id: job for job in moves.claim(tx, worker_id, [job_id for _, job_id in wanted])}
+    return [claimed.get(job_id) for _, job_id in wanted]

@@ -1,0 +1,45 @@
+"""How an attempt ends: what an error means for the job, and the one statement that moves it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from factory import metrics
+from factory.domain.job import ClaimedJob, JobError, Outcome
+from factory.domain.retry import delay_s
+from factory.domain.state import State
+from factory.errors import FactoryError, RateLimited
+from factory.metrics import delta
+from factory.store import counters, moves
+from factory.store.database import Tx
+
+
+def outcome_of(job: ClaimedJob, error: FactoryError) -> Outcome:
+    """Once more, later, where that can help; else failed. A rate wait spends no attempt."""
+    waits = isinstance(error, RateLimited)
+    if not error.retryable or (job.attempt >= job.max_attempts and not waits):
+        return Outcome(job.id, job.lease_token, State.FAILED, error=JobError.of(error))
+    return Outcome(
+        job.id,
+        job.lease_token,
+        State.QUEUED,
+        error=JobError.of(error),
+        # Jitter needs no secrecy.
+        delay_s=delay_s(error, job.attempt, job.deferrals, random.random),
+        spends_attempt=not waits,
+    )
+
+
+def finish_jobs(tx: Tx, outcomes: list[Outcome]) -> Sequence[State | None]:
+    """The new state of each job, None where its lease was stale; counts what ended."""
+    moved = {one.id: one for one in moves.finish(tx, outcomes)}
+    counters.add(
+        tx,
+        metrics.add_up(
+            delta(metrics.JOBS_FINISHED, lane=one.lane, state=one.state)
+            for one in moved.values()
+            if one.state.terminal
+        ),
+    )
+    return [moved[o.job_id].state if o.job_id in moved else None for o in outcomes]

@@ -1,0 +1,135 @@
+"""Taking back what was lost: jobs of dead workers, hints that nobody claimed, jobs past their deadline."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from redis.exceptions import RedisError
+
+from factory.domain.job import JobError, Outcome
+from factory.domain.state import State
+from factory.errors import DeadlineExceeded, WorkerLost
+from factory.pipeline.finish import finish_jobs
+from factory.services import Services
+from factory.store import counters, hints, idempotency, leases, moves
+from factory.store.leases import Expired
+
+TICK_S = 1.0
+LONGEST_SILENCE_S = 3.0
+"""A reaper that has not ticked for so long cannot tell dead workers from its own absence."""
+SWEEP_S = 60.0
+EPOCH_KEY = "factory:epoch"
+
+log = logging.getLogger(__name__)
+
+
+class Reaper:
+    """Finds expired leases, but not while it may be the one that was away.
+
+    After a pause of this process, of Postgres or a jump of Postgres' clock, every lease looks expired
+    at once, while the workers and their paid calls are alive. So it then holds for one whole lease.
+    """
+
+    def __init__(self, services: Services, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._services = services
+        self._monotonic = monotonic
+        self._ticked_at: float | None = None
+        self._database_time = 0.0
+        self._held_until = 0.0
+
+    def tick(self) -> int:
+        """Queues the jobs of dead workers again; gives how many. Raises Unavailable."""
+        with self._services.database.transaction() as tx:
+            database_time = leases.database_time(tx)
+            if self._holds(database_time):
+                return 0
+            lost = leases.expired(tx, self._services.settings.lease_s)
+            finish_jobs(tx, [_after_death(one) for one in lost])
+        for one in lost:
+            log.warning("worker %s is lost, job %s goes on elsewhere", one.worker_id, one.job_id)
+        return len(lost)
+
+    def _holds(self, database_time: float) -> bool:
+        now = self._monotonic()
+        silence = now - self._ticked_at if self._ticked_at is not None else float("inf")
+        jump = abs(database_time - self._database_time - silence)
+        self._ticked_at, self._database_time = now, database_time
+        if silence > LONGEST_SILENCE_S or jump > LONGEST_SILENCE_S:
+            self._held_until = now + self._services.settings.lease_s
+        return now < self._held_until
+
+
+def _after_death(lost: Expired) -> Outcome:
+    """The death was an attempt; a job that has none left has failed."""
+    error = JobError.of(WorkerLost(f"worker {lost.worker_id} stopped answering"))
+    state = State.QUEUED if lost.attempt < lost.max_attempts else State.FAILED
+    return Outcome(lost.job_id, lost.lease_token, state, error=error)
+
+
+def fail_overdue(services: Services) -> int:
+    """Fails queued jobs whose deadline has passed; gives how many."""
+    error = JobError.of(DeadlineExceeded("the job's deadline passed before it could run"))
+    with services.database.transaction() as tx:
+        late = moves.overdue(tx)
+        finish_jobs(tx, [Outcome(job_id, None, State.FAILED, error=error) for job_id in late])
+    return len(late)
+
+
+def republish_lost(services: Services) -> int:
+    """Lets hints that nobody claimed in time go out again; gives how many."""
+    with services.database.transaction() as tx:
+        return hints.forget_lost(tx)
+
+
+def notice_new_broker(services: Services) -> bool:
+    """Whether the broker was restarted or emptied since anyone looked; then every hint is forgotten.
+
+    The broker keeps its own run id under a key: a restart changes the id, a flush takes the key.
+    Raises redis' errors and Unavailable.
+    """
+    # redis-py types every answer as perhaps awaitable, for the sake of its asyncio client.
+    server: dict[str, str] = services.redis.info("server")  # type: ignore[assignment]
+    run_id = server["run_id"]
+    known = services.redis.get(EPOCH_KEY)
+    if known == run_id.encode():
+        return False
+    with services.database.transaction() as tx:
+        forgotten = hints.forget_all(tx)
+    services.redis.set(EPOCH_KEY, run_id)
+    log.warning("the broker is new or was emptied: %d hints go out again", forgotten)
+    return True
+
+
+class Rescue:
+    """All of it, each part at its own pace."""
+
+    def __init__(self, services: Services, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._services = services
+        self._reaper = Reaper(services, monotonic)
+        self._monotonic = monotonic
+        self._next_tick = self._next_sweep = 0.0
+
+    def tick(self) -> None:
+        """Does what is due. Raises Unavailable when Postgres is away; Redis may be."""
+        now = self._monotonic()
+        if now < self._next_tick:
+            return
+        self._next_tick = now + TICK_S
+        try:
+            notice_new_broker(self._services)
+        except RedisError as error:
+            log.warning("the broker does not answer: %s", error)
+        self._reaper.tick()
+        fail_overdue(self._services)
+        republish_lost(self._services)
+        if now >= self._next_sweep:
+            self._next_sweep = now + SWEEP_S
+            self._sweep()
+
+    def _sweep(self) -> None:
+        with self._services.database.transaction() as tx:
+            counters.compact(tx)
+            idempotency.forget_old(tx)
+            leases.forget_old(tx)

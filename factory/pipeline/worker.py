@@ -1,0 +1,96 @@
+"""What one worker process holds while it executes jobs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from typing import TypeVar
+from uuid import UUID
+
+from factory.knowledge.embed import LocalEmbedder
+from factory.llm.call import ProviderClient
+from factory.llm.catalog import Catalog
+from factory.pipeline.poke import Poker
+from factory.pipeline.writer import Writer
+from factory.services import Services
+from factory.webhooks.deliver import Courier
+
+Result = TypeVar("Result")
+
+
+class EmbedderThread:
+    """The local embedding model, loaded on first use, on a thread of its own: its work would stall the loop."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="embedder")
+        self._embedder: LocalEmbedder | None = None
+
+    async def run(self, work: Callable[[LocalEmbedder], Result]) -> Result:
+        """`work(embedder)` there."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._work, work)
+
+    def close(self) -> None:
+        """Drops what waits; what computes ends by itself."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _work(self, work: Callable[[LocalEmbedder], Result]) -> Result:
+        if self._embedder is None:
+            self._embedder = LocalEmbedder.load()
+        return work(self._embedder)
+
+
+class Worker:
+    """One process' connections and the jobs that it holds. Made and used on the loop that runs the jobs."""
+
+    def __init__(self, services: Services, catalog: Catalog, worker_id: UUID) -> None:
+        self.id = worker_id
+        self.services = services
+        self.catalog = catalog
+        self.loop = asyncio.get_running_loop()
+        self.writer = Writer(services.database, self.loop)
+        self.client = ProviderClient(services.settings)
+        self.courier = Courier(services.settings.webhook_allow_loopback)
+        self.embedder = EmbedderThread()
+        self.poker = Poker(services.redis)
+        self.draining = False
+        self._running: dict[UUID, asyncio.Task[object]] = {}
+        self._unwanted: set[UUID] = set()
+
+    @contextmanager
+    def holding(self, job_id: UUID) -> Iterator[bool]:
+        """Registers the current task as the one that runs the job; False when another one does."""
+        task = asyncio.current_task()
+        if task is None or job_id in self._running:
+            yield False
+            return
+        self._running[job_id] = task
+        try:
+            yield True
+        finally:
+            del self._running[job_id]
+            self._unwanted.discard(job_id)
+
+    def cancel(self, job_id: UUID) -> None:
+        """From any thread: the job's owner does not want it any more. Told again, it does nothing."""
+        self.loop.call_soon_threadsafe(partial(self._cancel, job_id))
+
+    def _cancel(self, job_id: UUID) -> None:
+        task = self._running.get(job_id)
+        if task and job_id not in self._unwanted:
+            self._unwanted.add(job_id)
+            task.cancel()
+
+    def unwanted(self, job_id: UUID) -> bool:
+        """Whether the job was cancelled by its owner."""
+        return job_id in self._unwanted
+
+    async def close(self) -> None:
+        """After the last job."""
+        self.embedder.close()
+        self.poker.stop()
+        await self.client.close()
+        await self.courier.close()
+        await asyncio.to_thread(self.writer.stop)

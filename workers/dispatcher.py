@@ -1,0 +1,102 @@
+"""The dispatcher process: `python -m workers.dispatcher`. Two or more may run; none leads."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from types import FrameType
+
+from redis.client import PubSub
+from redis.exceptions import RedisError
+
+from factory.config import load_settings
+from factory.errors import Unavailable
+from factory.log import configure_logging
+from factory.pipeline.dispatch import dispatch
+from factory.pipeline.poke import CHANNEL
+from factory.pipeline.rescue import Rescue
+from factory.services import Services, connect
+from workers.app import create_app
+from workers.messages import Publisher
+
+PAUSE_S = 0.01
+"""Between two rounds that both found work: pokes within it are answered together."""
+
+log = logging.getLogger(__name__)
+
+
+class Pokes:
+    """Waits for a poke, or for the tick when none comes or Redis is away."""
+
+    def __init__(self, services: Services, stopping: threading.Event) -> None:
+        self._services = services
+        self._stopping = stopping
+        self._subscription: PubSub | None = None
+
+    def wait(self, timeout_s: float) -> None:
+        """Returns after a poke or the time; pokes that piled up count as one."""
+        try:
+            subscription = self._subscribed()
+            if self._next(subscription, timeout_s):
+                while self._next(subscription, 0.0):
+                    pass
+        except RedisError as error:
+            log.warning("no pokes, only ticks: %s", error)
+            self._subscription = None
+            self._stopping.wait(timeout_s)
+
+    def _subscribed(self) -> PubSub:
+        if self._subscription is None:
+            self._subscription = self._services.redis.pubsub(  # type: ignore[no-untyped-call]
+                ignore_subscribe_messages=True
+            )
+            self._subscription.subscribe(CHANNEL)
+        return self._subscription
+
+    @staticmethod
+    def _next(subscription: PubSub, timeout_s: float) -> bool:
+        return subscription.get_message(timeout=timeout_s) is not None
+
+
+class Dispatcher:
+    """Publishes and rescues, round after round, until told to stop."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._stopping = threading.Event()
+        self._publisher = Publisher(create_app(services.settings.redis_url))
+        self._rescue = Rescue(services)
+        self._pokes = Pokes(services, self._stopping)
+
+    def stop(self, _signal: int = 0, _frame: FrameType | None = None) -> None:
+        """Ends after the current round."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """The loop. Nothing that is away ends it."""
+        while not self._stopping.is_set():
+            self._pokes.wait(PAUSE_S if self._round() else self._services.settings.tick_s)
+
+    def _round(self) -> int:
+        try:
+            self._rescue.tick()
+            return dispatch(self._services, self._publisher.send)
+        except Unavailable as error:
+            log.warning("nothing was dispatched: %s", error)
+            self._stopping.wait(self._services.settings.tick_s)
+            return 0
+
+
+def main() -> None:
+    """Runs until SIGTERM or SIGINT."""
+    settings = load_settings()
+    configure_logging(settings.log_level, settings.log_format, "dispatcher")
+    dispatcher = Dispatcher(connect(settings, "dispatcher"))
+    signal.signal(signal.SIGTERM, dispatcher.stop)
+    signal.signal(signal.SIGINT, dispatcher.stop)
+    dispatcher.run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+"""The metrics exporter: `python -m workers.exporter`. It reads Postgres, so it tells the truth of all processes."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import threading
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+
+from factory import metrics
+from factory.config import load_settings
+from factory.errors import Unavailable
+from factory.log import configure_logging
+from factory.metrics import Delta
+from factory.services import Services, connect
+from factory.store import counters, jobs, journal, leases
+
+COUNTERS = {
+    metrics.JOBS_FINISHED: ("Jobs that reached a final state.", ("lane", "state")),
+    metrics.LLM_REQUESTS: ("Physical calls to providers.", ("provider", "model", "status")),
+    metrics.LLM_TOKENS: ("Tokens of calls.", ("provider", "model", "direction")),
+    metrics.LLM_COST_DOLLARS: ("Known cost of calls in US dollars.", ("provider", "model")),
+    metrics.LLM_UNKNOWN_COST: ("Calls whose cost is not known.", ("provider", "model")),
+    metrics.HTTP_REQUESTS: ("Requests to the gateway.", ("method", "route", "status")),
+}
+HISTOGRAM = "llm_request_duration_seconds"
+
+log = logging.getLogger(__name__)
+
+
+class TruthCollector:
+    """Reads the metrics anew at each scrape."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def collect(self) -> Iterator[Metric]:
+        """`factory_up` 0 and nothing else when Postgres does not answer."""
+        up = GaugeMetricFamily("factory_up", "Whether Postgres answered this scrape.")
+        try:
+            found = list(self._read())
+        except Unavailable as error:
+            log.warning("empty scrape: %s", error)
+            up.add_metric([], 0)
+            yield up
+            return
+        up.add_metric([], 1)
+        yield up
+        yield from found
+
+    def _read(self) -> Iterator[Metric]:
+        with self._services.database.transaction() as tx:
+            depths = jobs.depths(tx)
+            totals = counters.totals(tx)
+            daily = journal.cost_micros_today(tx)
+            workers = leases.workers(tx, self._services.settings.lease_s)
+            unknown = journal.open_calls_left(tx)
+        yield from _depth_metrics(depths)
+        yield from _counter_metrics(totals)
+        yield _histogram(totals)
+        yield _gauge(metrics.LLM_DAILY_COST_DOLLARS, "Known cost since 00:00 UTC.", daily / 1e6)
+        yield _gauge("workers_live", "Workers with a live lease.", sum(w.live for w in workers))
+        yield _gauge(
+            "llm_calls_abandoned", "Calls without an end, of jobs that no worker runs.", unknown
+        )
+
+
+def _gauge(name: str, help_text: str, value: float) -> Metric:
+    gauge = GaugeMetricFamily(name, help_text)
+    gauge.add_metric([], value)
+    return gauge
+
+
+def _depth_metrics(depths: Iterable[jobs.LaneDepth]) -> Iterator[Metric]:
+    depth = GaugeMetricFamily("queue_depth", "Live jobs.", labels=["lane", "state"])
+    age = GaugeMetricFamily(
+        "queue_oldest_age_seconds", "Age of the oldest due job.", labels=["lane"]
+    )
+    for one in depths:
+        depth.add_metric([one.lane, one.state], one.jobs)
+        if one.state == "queued":
+            age.add_metric([one.lane], one.oldest_age_s)
+    yield depth
+    yield age
+
+
+def _counter_metrics(totals: Iterable[Delta]) -> Iterator[Metric]:
+    families = {
+        name: CounterMetricFamily(name, text, labels=labels)
+        for name, (text, labels) in COUNTERS.items()
+    }
+    for one in totals:
+        if one.metric in families:
+            labels = dict(one.labels)
+            names = COUNTERS[one.metric][1]
+            families[one.metric].add_metric([labels.get(n, "") for n in names], one.amount)
+    yield from families.values()
+
+
+def _histogram(totals: Iterable[Delta]) -> Metric:
+    """Buckets are stored apart and cumulated here, as Prometheus wants them."""
+    counts: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
+    sums: dict[tuple[str, str], float] = defaultdict(float)
+    for one in totals:
+        labels = dict(one.labels)
+        key = (labels.get("provider", ""), labels.get("model", ""))
+        if one.metric == metrics.LLM_DURATION_BUCKET:
+            counts[key][labels["le"]] = one.amount
+        elif one.metric == metrics.LLM_DURATION_SUM:
+            sums[key] = one.amount
+    family = HistogramMetricFamily(
+        HISTOGRAM, "Time from request to answer.", labels=["provider", "model"]
+    )
+    for key, by_bound in counts.items():
+        total, buckets = 0.0, []
+        for bound in [*map(str, metrics.DURATION_BUCKETS_S), "+Inf"]:
+            total += by_bound.get(bound, 0.0)
+            buckets.append((bound, total))
+        family.add_metric(list(key), buckets, sums[key])
+    return family
+
+
+def main() -> None:
+    """Serves /metrics until SIGTERM or SIGINT."""
+    parser = argparse.ArgumentParser(prog="workers.exporter", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=None)
+    options = parser.parse_args()
+    settings = load_settings()
+    configure_logging(settings.log_level, settings.log_format, "exporter")
+    registry = CollectorRegistry()
+    registry.register(TruthCollector(connect(settings, "exporter")))
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    server, thread = start_http_server(
+        options.port or settings.metrics_port, options.host, registry=registry
+    )
+    stopping.wait()
+    server.shutdown()
+    thread.join()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""The worker's heartbeat, from a thread of its own: a busy loop must not look like a dead worker."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+from collections.abc import Sequence
+from uuid import UUID
+
+from factory.errors import Unavailable
+from factory.pipeline.worker import Worker
+from factory.services import Services
+from factory.store import leases
+
+CANCEL_POLL_S = 1.0
+"""A beat also learns what was cancelled, so it is more frequent than leases need."""
+
+log = logging.getLogger(__name__)
+
+
+def register(services: Services, worker_id: UUID, lanes: Sequence[str], slots: int) -> None:
+    """Makes the worker known; from here on its heartbeat is expected."""
+    with services.database.transaction() as tx:
+        leases.register(
+            tx,
+            worker_id,
+            hostname=socket.gethostname(),
+            pid=os.getpid(),
+            lanes=lanes,
+            slots=slots,
+        )
+
+
+class Heartbeat:
+    """Beats until it is stopped; passes on which jobs their owners have cancelled."""
+
+    def __init__(self, services: Services, worker: Worker) -> None:
+        self._services = services
+        self._worker = worker
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+
+    def start(self) -> None:
+        """Starts the thread."""
+        self._thread.start()
+
+    def drain(self) -> None:
+        """The worker takes nothing new. Told when Postgres answers; it does not matter if it never does."""
+        self._worker.draining = True
+
+    def stop(self) -> None:
+        """The last beat says that the worker has ended in order."""
+        self._stopped.set()
+        self._thread.join(5.0)
+        try:
+            with self._services.database.transaction() as tx:
+                leases.stop(tx, self._worker.id)
+        except Unavailable as error:
+            log.warning("could not sign off, the lease will expire: %s", error)
+
+    def _run(self) -> None:
+        while not self._stopped.wait(CANCEL_POLL_S):
+            try:
+                self._beat()
+            except Unavailable as error:
+                log.warning("no heartbeat: %s", error)
+
+    def _beat(self) -> None:
+        with self._services.database.transaction() as tx:
+            unwanted = leases.heartbeat(tx, self._worker.id)
+            if self._worker.draining:
+                leases.drain(tx, self._worker.id)
+        for job_id in unwanted:
+            self._worker.cancel(job_id)

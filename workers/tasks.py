@@ -1,0 +1,31 @@
+"""The one task: a door. The journey lives in `factory.pipeline`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from factory.domain.job import parse_id
+from factory.pipeline.execute import execute
+from factory.pipeline.worker import Worker
+from workers.app import WorkerApp
+from workers.bridge import CoroutineTask
+from workers.messages import RUN_JOBS
+from workers.pool import release_slot
+
+
+class JobsTask(CoroutineTask):
+    """A message takes as many slots as it carries jobs."""
+
+    abstract = True
+
+    @staticmethod
+    def weigh(job_ids: Sequence[str]) -> int:
+        return len(job_ids)
+
+
+def register(app: WorkerApp, worker: Callable[[], Worker]) -> None:
+    """Adds the task to the app; `worker` gives this process' worker once its loop runs."""
+
+    @app.task(name=RUN_JOBS, base=JobsTask, ignore_result=True)  # type: ignore[untyped-decorator]
+    async def run_jobs(job_ids: list[str]) -> None:
+        await execute(worker(), [parse_id(job_id) for job_id in job_ids], release_slot)

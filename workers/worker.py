@@ -1,0 +1,95 @@
+"""A worker process: `python -m workers.worker --lanes all --slots 500`."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from celery import signals
+
+from factory.config import load_settings
+from factory.domain.job import new_id
+from factory.domain.lanes import parse_lanes
+from factory.errors import FactoryError
+from factory.llm.catalog import load_catalog
+from factory.log import configure_logging
+from factory.pipeline.worker import Worker
+from factory.services import Services, connect
+from workers import heartbeat, tasks
+from workers.app import WorkerApp, create_app, worker_argv
+from workers.heartbeat import Heartbeat
+
+log = logging.getLogger(__name__)
+
+
+class WorkerProcess:
+    """Ties Celery's life cycle to the pipeline's worker."""
+
+    def __init__(self, services: Services, lanes: tuple[str, ...], slots: int) -> None:
+        self.services = services
+        self.lanes = lanes
+        self.slots = slots
+        self.id = new_id()
+        self._worker: Worker | None = None
+        self._heartbeat: Heartbeat | None = None
+
+    def worker(self) -> Worker:
+        """The pipeline's worker; it lives as long as the pool's loop."""
+        if self._worker is None:
+            raise RuntimeError("the loop has not started")
+        return self._worker
+
+    def create_app(self) -> WorkerApp:
+        """The Celery app with the task and this process' context on its loop."""
+        app = create_app(self.services.settings.redis_url)
+        tasks.register(app, self.worker)
+        app.loop_contexts.append(self._on_loop)
+        signals.worker_shutting_down.connect(self._drain, weak=False)
+        return app
+
+    def _drain(self, **_details: object) -> None:
+        if self._heartbeat:
+            self._heartbeat.drain()
+
+    @asynccontextmanager
+    async def _on_loop(self) -> AsyncIterator[None]:
+        settings = self.services.settings
+        worker = self._worker = Worker(self.services, load_catalog(settings.extra_models), self.id)
+        heartbeat.register(self.services, self.id, self.lanes, self.slots)
+        self._heartbeat = Heartbeat(self.services, worker)
+        self._heartbeat.start()
+        log.info("worker %s serves %d lanes with %d slots", self.id, len(self.lanes), self.slots)
+        try:
+            yield
+        finally:
+            await worker.close()
+            self._heartbeat.stop()
+
+
+def main() -> None:
+    """Runs until SIGTERM; then finishes what it holds."""
+    parser = argparse.ArgumentParser(prog="workers.worker", description=__doc__)
+    parser.add_argument("--lanes", default="all", help="such as openai.*,*.high,webhook.normal")
+    parser.add_argument("--slots", type=int, default=None, help="jobs in flight at most")
+    parser.add_argument("--events", action="store_true", help="feed Flower")
+    options = parser.parse_args()
+    try:
+        settings = load_settings()
+        lanes = parse_lanes(options.lanes)
+    except FactoryError as error:
+        parser.error(error.message)
+    configure_logging(settings.log_level, settings.log_format, "worker")
+    process = WorkerProcess(
+        connect(settings, "worker"), lanes, options.slots or settings.worker_slots
+    )
+    hostname = f"worker-{os.getpid()}@{socket.gethostname()}"
+    argv = worker_argv(lanes, process.slots, events=options.events, hostname=hostname)
+    process.create_app().worker_main(argv)
+
+
+if __name__ == "__main__":
+    main()
