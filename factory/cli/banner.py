@@ -1,0 +1,66 @@
+"""What `factory up` says once all is up: addresses, key, and a command to paste."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Flower:
+    """Where Flower is and how to log in."""
+
+    url: str
+    user: str
+    password: str
+
+
+@dataclass(frozen=True, slots=True)
+class Banner:
+    """How to reach a running installation; None for what this command does not know."""
+
+    api_url: str
+    api_key: str
+    metrics_url: str | None = None
+    flower: Flower | None = None
+    simulated: tuple[str, ...] = ()
+
+    @property
+    def docs_url(self) -> str:
+        """The interactive reference."""
+        return f"{self.api_url}/docs"
+
+    def lines(self) -> list[str]:
+        """For people. No line is wrapped or coloured, so that the command can be pasted."""
+        rows = [("API", self.api_url), ("docs", self.docs_url)]
+        if self.metrics_url:
+            rows.append(("metrics", self.metrics_url))
+        if self.flower:
+            login = f"(user {self.flower.user}, password {self.flower.password})"
+            rows.append(("Flower", f"{self.flower.url}  {login}"))
+        rows.append(("API key", self.api_key))
+        label = [self._simulation_label(), ""] if self.simulated else []
+        return [*label, *(f"{name:<9}{value}" for name, value in rows), "", *self._command()]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For programs."""
+        return {**asdict(self), "docs_url": self.docs_url}
+
+    def _simulation_label(self) -> str:
+        return (
+            f"*** SIMULATED providers: not a model *** ({', '.join(self.simulated)}: "
+            "set a provider's API key to call the real one)"
+        )
+
+    def _command(self) -> list[str]:
+        model = "openai/gpt-4o-mini"
+        body = json.dumps({"model": model, "input": "Why is the sky blue?"})
+        return [
+            "Submit a job and wait for its result:",
+            "",
+            f"curl -s {self.api_url}/api/jobs \\",
+            f"  -H 'Authorization: Bearer {self.api_key}' \\",
+            "  -H 'Content-Type: application/json' -H 'Prefer: wait=30' \\",
+            f"  -d '{body}'",
+        ]

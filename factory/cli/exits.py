@@ -1,0 +1,55 @@
+"""What a command exits with. Scripts rely on these numbers."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from factory.errors import (
+    Conflict,
+    FactoryError,
+    Forbidden,
+    InvalidInput,
+    Misconfigured,
+    NotFound,
+    Unauthorized,
+    Unavailable,
+)
+
+
+class ExitCode(IntEnum):
+    """The meaning of each exit status."""
+
+    OK = 0
+    FAILED = 1
+    """A job failed or was cancelled, a check found something, or the platform itself broke."""
+    USAGE = 2
+    """The command line or what was sent is wrong; trying again does not help."""
+    TIMEOUT = 3
+    """The job had not ended when the patience given was over; it goes on."""
+    AUTH = 4
+    UNREACHABLE = 5
+    """The gateway does not answer, or cannot serve now."""
+
+
+class TimedOut(FactoryError):
+    """What was waited for did not come within the time given."""
+
+    type = "timeout"
+    retryable = True
+
+
+EXITS: tuple[tuple[type[FactoryError], ExitCode], ...] = (
+    (TimedOut, ExitCode.TIMEOUT),
+    (Unauthorized, ExitCode.AUTH),
+    (Forbidden, ExitCode.AUTH),
+    (Unavailable, ExitCode.UNREACHABLE),
+    (InvalidInput, ExitCode.USAGE),
+    (NotFound, ExitCode.USAGE),
+    (Conflict, ExitCode.USAGE),
+    (Misconfigured, ExitCode.USAGE),
+)
+
+
+def exit_code(error: FactoryError) -> ExitCode:
+    """The exit status for an error; FAILED for every kind that EXITS does not name."""
+    return next((code for kind, code in EXITS if isinstance(error, kind)), ExitCode.FAILED)

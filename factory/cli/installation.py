@@ -1,0 +1,102 @@
+"""An installation's servers, schema and first key: what must be there before any program starts."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from factory.cli.agent_files import register_agents
+from factory.config import Settings, load_settings
+from factory.embedded.home import Home
+from factory.embedded.postgres import EmbeddedPostgres
+from factory.embedded.valkey import EmbeddedValkey
+from factory.llm.catalog import load_catalog
+from factory.services import connect
+from factory.store import keys, projects
+from factory.store.database import Tx
+from factory.store.migrate import upgrade
+
+DEFAULT_PROJECT = "default"
+KEY_FILE = "api_key"
+KEY_NAME = "bootstrap"
+KEY_SCOPES = ["admin"]
+FLOWER_PASSWORD_FILE = "flower_password"  # noqa: S105 - the name of a file
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """A claimed home whose servers run and whose schema is up to date."""
+
+    home: Home
+    settings: Settings
+    api_key: str
+    flower_password: str
+
+    @property
+    def api_key_path(self) -> Path:
+        """Where other commands read the key."""
+        return self.home.directory / KEY_FILE
+
+
+@contextmanager
+def running_installation(home: Home, environ: Mapping[str, str]) -> Iterator[Installation]:
+    """Starts the servers that the environment does not name, migrates, and makes the first key.
+
+    Everything is stopped and the home released at the end. Raises Conflict if the home is in use.
+    """
+    with ExitStack() as stack:
+        home.claim()
+        stack.callback(home.release)
+        settings = load_settings(_missing(home, environ, stack))
+        upgrade(settings.database_url)
+        yield Installation(home, settings, _bootstrap(home, settings), _flower_password(home))
+
+
+def _missing(home: Home, environ: Mapping[str, str], stack: ExitStack) -> dict[str, str]:
+    """What the environment leaves open, from the home."""
+    missing = {}
+    if not environ.get("DATABASE_URL"):
+        postgres = EmbeddedPostgres(home.postgres_directory)
+        missing["DATABASE_URL"] = postgres.start()
+        stack.callback(postgres.stop)
+    if not environ.get("REDIS_URL"):
+        valkey = EmbeddedValkey(home.valkey_directory)
+        missing["REDIS_URL"] = valkey.start()
+        stack.callback(valkey.stop)
+    if not environ.get("SECRET_KEY"):
+        missing["SECRET_KEY"] = home.secret_key()
+    return missing
+
+
+def _bootstrap(home: Home, settings: Settings) -> str:
+    """The default project, the agents in files, and the key that this machine's commands use."""
+    services = connect(settings, "up")
+    try:
+        catalog = load_catalog(settings.extra_models)
+        with services.database.transaction() as tx:
+            register_agents(tx, catalog, Path(settings.agents_dir))
+            key = _first_key(tx, home, settings)
+        home.write(KEY_FILE, key)
+    finally:
+        services.close()
+    return key
+
+
+def _first_key(tx: Tx, home: Home, settings: Settings) -> str:
+    """The key in the home while it is good; another database or SECRET_KEY makes it void."""
+    path = home.directory / KEY_FILE
+    kept = path.read_text() if path.exists() else ""
+    if keys.verify(tx, settings.secret_key, kept):
+        return kept
+    project = projects.ensure(tx, DEFAULT_PROJECT)
+    return keys.create(tx, settings.secret_key, project.id, KEY_NAME, KEY_SCOPES)
+
+
+def _flower_password(home: Home) -> str:
+    path = home.directory / FLOWER_PASSWORD_FILE
+    if not path.exists():
+        home.write(path.name, secrets.token_urlsafe(18))
+    return path.read_text()

@@ -1,0 +1,48 @@
+"""How commands speak: JSON or text on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+UrlOption = Annotated[
+    str | None, typer.Option("--url", help="The gateway; default $FACTORY_URL, or the one here.")
+]
+KeyOption = Annotated[
+    str | None, typer.Option("--key", help="The API key; default $FACTORY_API_KEY.")
+]
+
+
+def print_json(document: Any) -> None:
+    """One document on one line, so that a stream of them is NDJSON."""
+    print_lines([json.dumps(document, ensure_ascii=False)])
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Lines as they are: never wrapped, never coloured."""
+    for line in lines:
+        sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def print_rich(*things: RenderableType) -> None:
+    """For people. Without a terminal, or with NO_COLOR, Rich leaves colours out by itself."""
+    from rich.console import Console
+
+    console = Console(file=sys.stdout, soft_wrap=not sys.stdout.isatty())
+    for thing in things:
+        console.print(thing)
+
+
+def complain(message: str) -> None:
+    """An error, on stderr."""
+    sys.stderr.write(f"factory: {message}\n")
+    sys.stderr.flush()

@@ -1,0 +1,163 @@
+"""The whole platform of one installation, planned and ready to start: what `up` and `demo` share."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from factory.cli.banner import Banner, Flower
+from factory.cli.exits import TimedOut
+from factory.cli.gateway import Gateway
+from factory.cli.installation import Installation, running_installation
+from factory.cli.ports import Ports
+from factory.cli.programs import Addresses, Environments, Layout, plan_programs
+from factory.cli.providers import Access, simulated_environment
+from factory.embedded.home import Home, InstallationState
+from factory.embedded.program import Program
+from factory.errors import NotFound, Unavailable
+
+API_PORT = 8000
+METRICS_PORT = 9090
+FLOWER_PORT = 5555
+SIMULATOR_PORT = 8090
+LOOPBACK = "127.0.0.1"
+FLOWER_USER = "factory"
+LISTENS_S = 0.2
+NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class FirstPorts:
+    """Where the search for free ports begins; `api_exactly` allows no other for the gateway."""
+
+    api: int = API_PORT
+    metrics: int = METRICS_PORT
+    flower: int = FLOWER_PORT
+    simulator: int = SIMULATOR_PORT
+    api_exactly: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """An installation whose programs are planned; nothing of them runs yet."""
+
+    installation: Installation
+    addresses: Addresses
+    layout: Layout
+    simulated: tuple[Access, ...]
+    programs: list[Program]
+
+    def banner(self) -> Banner:
+        """How to reach it all."""
+        flower = Flower(self.addresses.flower_url, FLOWER_USER, self.installation.flower_password)
+        return Banner(
+            self.addresses.api_url,
+            self.installation.api_key,
+            self.addresses.metrics_url,
+            flower if self.layout.flower else None,
+            tuple(access.provider for access in self.simulated),
+        )
+
+    def publish(self) -> None:
+        """Tells other commands that this installation serves."""
+        installation = self.installation
+        installation.home.publish(
+            InstallationState(
+                database_url=installation.settings.database_url,
+                redis_url=installation.settings.redis_url,
+                api_url=self.addresses.api_url,
+                api_key_path=str(installation.api_key_path),
+                owner_pid=os.getpid(),
+            )
+        )
+
+
+@contextmanager
+def prepared_platform(
+    home: Home,
+    layout: Layout,
+    simulated: tuple[Access, ...],
+    host: str,
+    first: FirstPorts,
+    variables: Mapping[str, str] = NO_VARIABLES,
+) -> Iterator[Platform]:
+    """Servers up, schema migrated, ports taken, programs planned. `variables` go to every program."""
+    with (
+        running_installation(home, {**os.environ, **variables}) as installation,
+        closing(Ports(LOOPBACK)) as loopback,
+        closing(Ports(host)) as public,
+    ):
+        addresses = _take_addresses(public, loopback, host, first)
+        environments = _environments(installation, addresses, simulated, variables)
+        with closing(Gateway(addresses.api_url, installation.api_key)) as gateway:
+            programs = plan_programs(
+                layout,
+                addresses,
+                environments,
+                home.directory / "simulator.jsonl",
+                listening=_listens,
+                serving=_serving(gateway),
+            )
+            yield Platform(installation, addresses, layout, simulated, programs)
+
+
+def _take_addresses(public: Ports, loopback: Ports, host: str, first: FirstPorts) -> Addresses:
+    return Addresses(
+        host=host,
+        api_port=public.take(first.api) if first.api_exactly else public.take_from(first.api),
+        metrics_port=loopback.take_from(first.metrics),
+        flower_port=loopback.take_from(first.flower),
+        simulator_port=loopback.take_from(first.simulator),
+    )
+
+
+def _environments(
+    installation: Installation,
+    addresses: Addresses,
+    simulated: tuple[Access, ...],
+    variables: Mapping[str, str],
+) -> Environments:
+    settings = installation.settings
+    defaults = {"API_BASE_URL": addresses.api_url, "LOG_FORMAT": "text"}
+    return Environments(
+        platform={
+            **{name: value for name, value in defaults.items() if name not in os.environ},
+            **variables,
+            "DATABASE_URL": settings.database_url,
+            "REDIS_URL": settings.redis_url,
+            "SECRET_KEY": settings.secret_key,
+        },
+        providers=simulated_environment(simulated, addresses.simulator_url),
+        flower={"FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{installation.flower_password}"},
+    )
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection((LOOPBACK, port), LISTENS_S).close()
+    except OSError:
+        return False
+    return True
+
+
+def _serving(gateway: Gateway) -> Callable[[], bool]:
+    """Whether the gateway is ready and sees a live worker."""
+
+    def serving() -> bool:
+        try:
+            gateway.get("/ready")
+            return bool(live_workers(gateway))
+        except (Unavailable, TimedOut, NotFound):
+            return False
+
+    return serving
+
+
+def live_workers(gateway: Gateway) -> list[dict[str, Any]]:
+    """Workers that have beaten within their lease."""
+    return [worker for worker in gateway.get("/api/workers")["data"] if worker["live"]]

@@ -1,0 +1,70 @@
+"""Choosing TCP ports on this machine, so that two installations never choose the same."""
+
+from __future__ import annotations
+
+import socket
+
+from factory.errors import Conflict
+
+HIGHEST_PORT = 32767
+"""Above it the kernel hands ports out to outgoing connections (ip_local_port_range)."""
+
+
+class Ports:
+    """Ports that are free and stay reserved against other installations as long as this object lives."""
+
+    def __init__(self, host: str) -> None:
+        self._host = host
+        self._claims: list[socket.socket] = []
+
+    def take(self, port: int) -> int:
+        """Exactly this port; raises Conflict if it is taken."""
+        if not self._claim(port):
+            raise Conflict(
+                f"port {port} is taken on {self._host}; choose another, or leave it out to have the "
+                "next free one",
+                param="port",
+            )
+        return port
+
+    def take_from(self, first: int) -> int:
+        """The first free port from `first` on; raises Conflict if there is none below 32768."""
+        for port in range(first, HIGHEST_PORT + 1):
+            if self._claim(port):
+                return port
+        raise Conflict(f"no free port from {first} to {HIGHEST_PORT} on {self._host}")
+
+    def close(self) -> None:
+        """Ends the reservations; whoever listens goes on."""
+        for claim in self._claims:
+            claim.close()
+        self._claims.clear()
+
+    def _claim(self, port: int) -> bool:
+        """A name in the abstract socket namespace is exclusive and goes with its process.
+
+        It bridges the time until the program listens; a second reader of this function would
+        otherwise find the port still free.
+        """
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0factory-port-{port}")
+        except OSError:
+            claim.close()
+            return False
+        if not _is_free(self._host, port):
+            claim.close()
+            return False
+        self._claims.append(claim)
+        return True
+
+
+def _is_free(host: str, port: int) -> bool:
+    with socket.socket(socket.AF_INET) as probe:
+        # As servers do: connections of an earlier one that are still closing are no obstacle.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+        return True

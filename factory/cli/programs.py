@@ -1,0 +1,154 @@
+"""The programs of an installation, in starting order; the supervisor stops them in reverse.
+
+So the gateway is the first to go, then the dispatcher, then the workers with what they have in
+flight.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from factory.embedded.program import Program
+
+GATEWAY_PROCESSES = 2
+DRAIN_S = 30.0
+"""How long a worker may finish what it has in flight."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How many of what, and on which lanes."""
+
+    workers: int = 1
+    dispatchers: int = 1
+    lanes: str = "all"
+    flower: bool = True
+    simulator: bool = False
+    drain_s: float = DRAIN_S
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where the programs listen; `host` is the gateway's, everything else stays on loopback."""
+
+    host: str
+    api_port: int
+    metrics_port: int
+    flower_port: int
+    simulator_port: int
+
+    @property
+    def api_url(self) -> str:
+        """As this machine reaches the gateway."""
+        host = "127.0.0.1" if self.host == "0.0.0.0" else self.host
+        return f"http://{host}:{self.api_port}"
+
+    @property
+    def metrics_url(self) -> str:
+        return f"http://127.0.0.1:{self.metrics_port}/metrics"
+
+    @property
+    def flower_url(self) -> str:
+        return f"http://127.0.0.1:{self.flower_port}"
+
+    @property
+    def simulator_url(self) -> str:
+        return f"http://127.0.0.1:{self.simulator_port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Environments:
+    """Variables on top of this process's own, by program."""
+
+    platform: Mapping[str, str]
+    """For every program but the simulator."""
+    providers: Mapping[str, str]
+    """For workers, on top of `platform`."""
+    flower: Mapping[str, str]
+    """For Flower, on top of `platform`: its password stays out of the list of processes."""
+
+
+def plan_programs(
+    layout: Layout,
+    addresses: Addresses,
+    environments: Environments,
+    simulator_log: Path,
+    *,
+    listening: Callable[[int], bool],
+    serving: Callable[[], bool],
+) -> list[Program]:
+    """`listening` tells of a port on loopback, `serving` of the whole: a gateway and a live worker."""
+    programs = []
+    if layout.simulator:
+        programs.append(_simulator(addresses, simulator_log, listening))
+    if layout.flower:
+        programs.append(_flower(addresses, environments))
+    programs.append(_exporter(addresses, environments))
+    programs += [_worker(number, layout, environments) for number in range(1, layout.workers + 1)]
+    programs += [_dispatcher(number, environments) for number in range(1, layout.dispatchers + 1)]
+    programs.append(_gateway(addresses, environments, serving))
+    return programs
+
+
+def _python(module: str, *arguments: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", module, *arguments)
+
+
+def _simulator(addresses: Addresses, log: Path, listening: Callable[[int], bool]) -> Program:
+    port = addresses.simulator_port
+    return Program(
+        "simulator",
+        _python("factory.simulator", "--log", str(log), "--port", str(port)),
+        ready=lambda: listening(port),
+    )
+
+
+def _flower(addresses: Addresses, environments: Environments) -> Program:
+    options = ("--address=127.0.0.1", f"--port={addresses.flower_port}")
+    return Program(
+        "flower",
+        _python("celery", "-A", "workers.celery_app", "flower", *options),
+        env={**environments.platform, **environments.flower},
+    )
+
+
+def _exporter(addresses: Addresses, environments: Environments) -> Program:
+    return Program(
+        "exporter",
+        _python("workers.exporter", "--port", str(addresses.metrics_port)),
+        env=environments.platform,
+    )
+
+
+def _worker(number: int, layout: Layout, environments: Environments) -> Program:
+    events = ("--events",) if layout.flower else ()
+    return Program(
+        f"worker.{number}",
+        _python("workers.worker", "--lanes", layout.lanes, *events),
+        env={**environments.platform, **environments.providers},
+        stop_grace_s=layout.drain_s,
+    )
+
+
+def _dispatcher(number: int, environments: Environments) -> Program:
+    return Program(f"dispatcher.{number}", _python("workers.dispatcher"), env=environments.platform)
+
+
+def _gateway(
+    addresses: Addresses, environments: Environments, serving: Callable[[], bool]
+) -> Program:
+    options = (
+        "--bind",
+        f"{addresses.host}:{addresses.api_port}",
+        "--workers",
+        str(GATEWAY_PROCESSES),
+    )
+    return Program(
+        "gateway",
+        _python("gunicorn", "-c", "python:api.gunicorn", *options, "api.wsgi:application"),
+        env=environments.platform,
+        ready=serving,
+    )

@@ -1,0 +1,70 @@
+"""`factory up`: the whole platform in one terminal."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from factory.cli.banner import Banner
+from factory.cli.output import JsonOption, print_json, print_lines
+from factory.domain.lanes import parse_lanes
+from factory.embedded.home import Home, InstallationState, home_directory
+
+
+def up(
+    workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
+    dispatchers: Annotated[int, typer.Option(min=1, help="Dispatcher processes.")] = 1,
+    lanes: Annotated[
+        str, typer.Option(help="What the workers serve, e.g. openai.*,*.high")
+    ] = "all",
+    host: Annotated[str, typer.Option(help="Where the gateway listens.")] = "127.0.0.1",
+    port: Annotated[
+        int | None, typer.Option(help="The gateway's port; by default the first free from 8000.")
+    ] = None,
+    simulate: Annotated[
+        bool, typer.Option("--simulate", help="Simulate all providers, whatever keys are set.")
+    ] = False,
+    no_flower: Annotated[bool, typer.Option("--no-flower", help="Without Flower.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Start everything: servers, gateway, dispatcher, workers. Ctrl-C stops it.
+
+    Postgres and Redis come from DATABASE_URL and REDIS_URL, or out of the box in .factory
+    ($FACTORY_HOME). Providers without any key are simulated.
+    """
+    parse_lanes(lanes)
+    home = Home(home_directory(os.environ))
+    state = home.running_state()
+    if state:
+        _show(_known_banner(state), f"already running (pid {state.owner_pid})", as_json=as_json)
+        return
+    from factory.cli.platform import FirstPorts, prepared_platform
+    from factory.cli.programs import Layout
+    from factory.cli.providers import to_simulate
+    from factory.embedded.supervisor import Supervisor
+
+    simulated = to_simulate(os.environ, force=simulate)
+    layout = Layout(workers, dispatchers, lanes, flower=not no_flower, simulator=bool(simulated))
+    first = FirstPorts() if port is None else FirstPorts(api=port, api_exactly=True)
+    with prepared_platform(home, layout, simulated, host, first) as platform:
+
+        def announce() -> None:
+            platform.publish()
+            _show(platform.banner(), "up; Ctrl-C stops it", as_json=as_json)
+
+        Supervisor(platform.programs, sys.stderr).run(announce)
+
+
+def _known_banner(state: InstallationState) -> Banner:
+    return Banner(state.api_url, Path(state.api_key_path).read_text())
+
+
+def _show(banner: Banner, status: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json(banner.as_dict())
+        return
+    print_lines(["", f"AI Agent Factory is {status}", "", *banner.lines(), ""])
