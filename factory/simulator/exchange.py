@@ -89,15 +89,14 @@ class Exchange:
         return await self._send_rest(response)
 
     async def _answer(self, reply: Reply, outcome: Outcome) -> web.StreamResponse:
-        answered = self._entry(Phase.ANSWERED, outcome, 200)
         headers = self._headers(reply.content_type)
         if not reply.streamed:
             await self._pause(self._latency_ms)
-            await self._journal.commit(answered)
+            await self._journal.commit(self._entry(Phase.ANSWERED, outcome, 200))
             return await self._send_rest(web.Response(body=reply.chunks[0], headers=headers))
         response = web.StreamResponse(headers=headers)
         await self._stream(response, reply.chunks[:-1])
-        await self._journal.commit(answered)
+        await self._journal.commit(self._entry(Phase.ANSWERED, outcome, 200))
         await response.write(reply.chunks[-1])
         return await self._send_rest(response)
 
@@ -117,7 +116,6 @@ class Exchange:
 
     async def _cut(self, reply: Reply) -> web.StreamResponse:
         """Sends half, then resets the connection. The provider would bill for such a call."""
-        aborted = self._entry(Phase.ABORTED, Outcome.CUT, 200)
         response = web.StreamResponse(headers=self._headers(reply.content_type))
         if reply.streamed:
             await self._stream(response, reply.chunks[: len(reply.chunks) // 2])
@@ -125,7 +123,7 @@ class Exchange:
             body = reply.chunks[0]
             response.content_length = len(body)
             await self._stream(response, [body[: len(body) // 2]])
-        await self._journal.commit(aborted)
+        await self._journal.commit(self._entry(Phase.ABORTED, Outcome.CUT, 200))
         _reset_connection(self._request)
         return response
 

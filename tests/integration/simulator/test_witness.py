@@ -74,6 +74,16 @@ def test_a_log_line_says_who_asked_for_what_and_what_it_cost(
     assert answered.output_tokens == usage["completion_tokens"]
 
 
+def test_the_time_between_a_calls_lines_is_its_latency(
+    simulator: HostedSimulator, http: httpx.Client
+):
+    slow = {"x-factory-job": "slow", "x-simulate": "latency_ms=200"}
+    http.post(PATHS["openai"], json=ASK, headers=slow)
+    received, answered = simulator.calls("slow")
+    assert answered.latency_ms == 200
+    assert (answered.at - received.at).total_seconds() >= 0.2
+
+
 def test_calls_are_counted_by_job(http: httpx.Client):
     for script in ("status=500", "latency_ms=0"):
         http.post(
