@@ -162,13 +162,20 @@ def test_a_receiver_that_does_not_answer_in_time_fails():
 
 
 def test_a_slow_receiver_holds_up_no_other():
+    all_in = asyncio.Barrier(150 + 1)
+
+    async def stall(request: web.Request) -> web.StreamResponse:
+        await all_in.wait()
+        return await _answer_never(request)
+
     async def scenario() -> None:
         async with (
-            receiving(_answer_never) as slow,
+            receiving(stall) as slow,
             receiving(answering(200)) as quick,
             courier() as sender,
         ):
             stuck = [asyncio.create_task(post(sender, slow.url)) for _ in range(150)]
+            await asyncio.wait_for(all_in.wait(), 10)
             assert (await post(sender, quick.url)).http_status == 200
             assert not any(task.done() for task in stuck)
             for task in stuck:
