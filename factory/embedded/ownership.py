@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import signal
@@ -64,7 +65,8 @@ class Ownership:
         server_fd = self._server.acquire(LEAVE_S)
         if server_fd is None:
             for pid in holders(self._server.path):
-                os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             server_fd = self._server.acquire(LEAVE_S)
         if server_fd is None:
             self._owner.release()

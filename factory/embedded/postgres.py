@@ -5,22 +5,18 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import quote
 
 from factory.embedded.account import unprivileged_account
-from factory.embedded.child import Account, Child, spawn
-from factory.embedded.ownership import POLL_S, Ownership
-from factory.embedded.sockets import remove_socket_directory, socket_directory
+from factory.embedded.child import Account
+from factory.embedded.server import Server
+from factory.embedded.sockets import socket_directory
 from factory.embedded.wheels import wheel_file
-from factory.errors import Unavailable
 
 PORT = "5432"
-START_S = 60.0
-"""Recovery after a crash reads the log since the last checkpoint: a minute is ample for max_wal_size."""
 STOP_STEPS = ((signal.SIGINT, 10.0), (signal.SIGQUIT, 6.0))
 """Fast shutdown (roll back, checkpoint), then immediate (recovery at the next start)."""
 
@@ -54,18 +50,13 @@ class EmbeddedPostgres:
 
     def __init__(self, directory: Path, settings: Mapping[str, str] = NO_SETTINGS) -> None:
         self.directory = directory.resolve()
-        self._settings = {**SETTINGS, **_preloads(), **settings}
+        self._settings = settings
         self._data = self.directory / "data"
-        self._ownership = Ownership(self.directory)
-        self._server: Child | None = None
+        self._server = Server("postgres", self.directory, STOP_STEPS)
 
     @property
     def running(self) -> bool:
-        return self._server is not None and self._server.running
-
-    @property
-    def log_path(self) -> Path:
-        return self.directory / "postgres.log"
+        return self._server.running
 
     def start(self) -> str:
         """Start, creating the data the first time; the URL (postgresql://…) for libpq and SQLAlchemy.
@@ -73,105 +64,69 @@ class EmbeddedPostgres:
         Raises Conflict if the directory has another owner, Misconfigured if root cannot run it,
         Unavailable with the end of the log if it does not come up.
         """
-        lock_fd = self._ownership.take()
-        try:
+        with self._server.starting() as lock_fd:
             account = unprivileged_account(_program("postgres"), self.directory.parent)
             sockets = socket_directory(self.directory)
-            for path in (self.directory, sockets):
-                _hand_over(path, account)
+            _hand_over((self.directory, sockets), account)
             if not self._data.exists():
                 self._create_data(account, lock_fd)
             self._clear_stale_pid()
-            self._server = self._launch(account, sockets, lock_fd)
-            self._await_ready(self._server)
-        except BaseException:
-            self.stop()
-            raise
+            self._launch(account, lock_fd, sockets)
         return f"postgresql://postgres@/postgres?host={quote(str(sockets))}&port={PORT}"
 
     def stop(self) -> None:
         """Fast shutdown; does nothing if it is not running."""
-        if self._server is not None:
-            self._server.end(STOP_STEPS)
-            self._server = None
-            remove_socket_directory(self.directory)
-        self._ownership.release()
+        self._server.stop()
 
     def _create_data(self, account: Account, lock_fd: int) -> None:
         """The rename marks it complete: an initdb that was cut off leaves `data.new` only."""
         new = self.directory / "data.new"
         shutil.rmtree(new, ignore_errors=True)
         options = ("-U", "postgres", "--auth=trust", "-E", "UTF8", "--no-locale")
-        initdb = self._spawn(
-            [_program("initdb"), "-D", new, *options], signal.SIGKILL, account, lock_fd
+        initdb = self._server.launch(
+            [_program("initdb"), "-D", new, *options],
+            lock_fd,
+            death_signal=signal.SIGKILL,
+            account=account,
+            env=_environment(),
         )
         initdb.wait()
         if initdb.returncode != 0:
-            raise self._unavailable("initdb failed")
+            raise self._server.unavailable("could not create its data")
         new.rename(self._data)
 
     def _clear_stale_pid(self) -> None:
-        """Postgres refuses to start if any process has the pid in its stale lock file.
+        """Remove postmaster.pid if a stranger has the pid in it: Postgres would refuse to start.
 
-        Holding the directory's locks we know that no server of ours lives; one that somebody
-        started by hand stands in the data directory, and is left alone.
+        Pids come again soon in containers. All other cases are left to Postgres, which also frees
+        the shared memory named in the file.
         """
         pid_file = self._data / "postmaster.pid"
+        if not pid_file.exists():
+            return
+        process = Path("/proc", pid_file.read_text().split("\n", 1)[0])
+        if process.exists() and not _stands_in(process, self._data):
+            pid_file.unlink()
+
+    def _launch(self, account: Account, lock_fd: int, sockets: Path) -> None:
+        settings = {**SETTINGS, **_preloads(), **self._settings}
+        options = [f"--{name}={value}" for name, value in settings.items()]
+        postgres = self._server.launch(
+            [_program("postgres"), "-D", self._data, "-k", sockets, "-p", PORT, *options],
+            lock_fd,
+            death_signal=signal.SIGQUIT,  # the postmaster takes its backends with it, within 5 s
+            account=account,
+            env=_environment(),
+        )
+        self._server.await_ready(postgres, self._accepts_connections)
+
+    def _accepts_connections(self) -> bool:
+        """As pg_ctl sees it: the eighth line of postmaster.pid is the postmaster's status."""
         try:
-            pid = pid_file.read_text().split("\n", 1)[0]
-            alive = os.readlink(f"/proc/{pid}/cwd") == str(self._data)
-        except OSError:
-            alive = False
-        if not alive:
-            pid_file.unlink(missing_ok=True)
-
-    def _launch(self, account: Account, sockets: Path, lock_fd: int) -> Child:
-        options = [f"--{name}={value}" for name, value in self._settings.items()]
-        argv: list[str | Path] = [
-            _program("postgres"),
-            "-D",
-            self._data,
-            "-k",
-            sockets,
-            "-p",
-            PORT,
-            *options,
-        ]
-        # On SIGQUIT the postmaster takes its backends with it, within 5 s.
-        return self._spawn(argv, signal.SIGQUIT, account, lock_fd)
-
-    def _spawn(
-        self,
-        argv: Sequence[str | Path],
-        death_signal: signal.Signals,
-        account: Account,
-        lock_fd: int,
-    ) -> Child:
-        with self.log_path.open("ab") as log:
-            return spawn(
-                argv,
-                death_signal=death_signal,
-                output=log,
-                env=_environment(),
-                cwd=Path("/"),
-                inherited_fds=[lock_fd],
-                account=account,
-            )
-
-    def _await_ready(self, server: Child) -> None:
-        """As pg_ctl does: the eighth line of postmaster.pid says when connections are accepted."""
-        deadline = time.monotonic() + START_S
-        while time.monotonic() < deadline:
-            if server.wait(POLL_S):
-                raise self._unavailable("PostgreSQL ended while starting")
-            lines = _lines(self._data / "postmaster.pid")
-            if len(lines) >= 8 and lines[7].strip() == "ready":
-                return
-        raise self._unavailable(f"PostgreSQL was not ready after {START_S:.0f} s")
-
-    def _unavailable(self, what: str) -> Unavailable:
-        tail = "\n".join(_lines(self.log_path)[-10:])
-        return Unavailable(f"{what}; the end of {self.log_path}:\n{tail}")
+            lines = (self._data / "postmaster.pid").read_text().splitlines()
+        except FileNotFoundError:
+            return False
+        return len(lines) >= 8 and lines[7].strip() == "ready"
 
 
 def _program(name: str) -> Path:
@@ -189,13 +144,15 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("PG")}
 
 
-def _hand_over(path: Path, account: Account) -> None:
-    if account.uid is not None and account.gid is not None:
-        os.chown(path, account.uid, account.gid)
-
-
-def _lines(path: Path) -> list[str]:
+def _stands_in(process: Path, directory: Path) -> bool:
+    """Whether it works there; not if it is a zombie, or another user's."""
     try:
-        return path.read_text(errors="replace").splitlines()
-    except FileNotFoundError:
-        return []
+        return (process / "cwd").readlink() == directory
+    except OSError:
+        return False
+
+
+def _hand_over(paths: tuple[Path, ...], account: Account) -> None:
+    if account.uid is not None and account.gid is not None:
+        for path in paths:
+            os.chown(path, account.uid, account.gid)

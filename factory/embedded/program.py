@@ -37,6 +37,8 @@ class Program:
     """From SIGTERM to SIGKILL."""
     ready: Callable[[], bool] | None = None
     """Asked until it says True; only then the next program starts."""
+    ready_s: float = 60.0
+    """How long that may take."""
 
     @property
     def kind(self) -> str:

