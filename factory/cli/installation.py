@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from factory.cli.agent_files import register_agents
+from factory.cli.keys import DEFAULT_PROJECT, Scope
 from factory.config import Settings, load_settings
 from factory.embedded.home import Home
 from factory.embedded.postgres import EmbeddedPostgres
@@ -19,10 +20,9 @@ from factory.store import keys, projects
 from factory.store.database import Tx
 from factory.store.migrate import upgrade
 
-DEFAULT_PROJECT = "default"
 KEY_FILE = "api_key"
 KEY_NAME = "bootstrap"
-KEY_SCOPES = ["admin"]
+KEY_SCOPES = [Scope.JOBS.value, Scope.ADMIN.value]
 FLOWER_PASSWORD_FILE = "flower_password"  # noqa: S105 - the name of a file
 
 

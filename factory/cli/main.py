@@ -8,7 +8,7 @@ import traceback
 
 import typer
 
-from factory.cli import up
+from factory.cli import database, jobs, keys, queues, simulate, submit, up
 from factory.cli.exits import ExitCode, exit_code
 from factory.cli.output import complain
 from factory.errors import FactoryError
@@ -28,7 +28,18 @@ def create_app() -> typer.Typer:
         pretty_exceptions_enable=False,
         add_completion=False,
     )
-    app.command()(up.up)
+    for command in (
+        up.up,
+        submit.submit,
+        submit.watch,
+        queues.queues,
+        queues.workers,
+        simulate.simulate,
+    ):
+        app.command()(command)
+    app.add_typer(jobs.create_app(), name="jobs")
+    app.add_typer(keys.create_app(), name="keys")
+    app.add_typer(database.create_app(), name="db")
     return app
 
 

@@ -30,3 +30,10 @@ RETURNING id, name, created_at
 def ensure(tx: Tx, name: str) -> Project:
     """The project of that name, created if there is none."""
     return Project(**rows(tx, ENSURE, {"id": str(new_id()), "name": name})[0]._asdict())
+
+
+def find(tx: Tx, name: str) -> Project | None:
+    """The project of that name, or None."""
+    statement = "SELECT id, name, created_at FROM projects WHERE name = %(name)s"
+    found = rows(tx, statement, {"name": name})
+    return Project(**found[0]._asdict()) if found else None

@@ -1,0 +1,111 @@
+"""Jobs, queues and workers as people read them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+Row = dict[str, Any]
+STATE_STYLES = {
+    "queued": "yellow",
+    "running": "cyan",
+    "waiting": "magenta",
+    "succeeded": "green",
+    "failed": "red",
+    "cancelled": "dim",
+}
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+    """A plain table. Cells are text and never markup, whatever a model or a caller wrote."""
+    drawn = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        drawn.add_column(column, no_wrap=True)
+    for row in rows:
+        drawn.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
+    return drawn
+
+
+def jobs_table(jobs: Iterable[Row]) -> Table:
+    """One line a job."""
+    columns = ("job", "state", "lane", "model", "attempt", "tokens", "cost", "created")
+    return table(columns, (job_cells(job) for job in jobs))
+
+
+def job_cells(job: Row) -> tuple[object, ...]:
+    """The cells of a job's line."""
+    return (
+        job["id"],
+        state_text(job["state"]),
+        job["lane"],
+        job["model"],
+        f"{job['attempt']}/{job['max_attempts']}",
+        tokens_text(job["usage"]),
+        cost_text(job),
+        job["created_at"],
+    )
+
+
+def job_line(job: Row) -> str:
+    """A job at one moment, in a line of a log."""
+    parts = [
+        job["id"],
+        job["state"],
+        job["lane"],
+        f"attempt {job['attempt']}/{job['max_attempts']}",
+    ]
+    if job["deferrals"]:
+        parts.append(f"deferred {job['deferrals']} times")
+    if job["position"] is not None:
+        parts.append(f"position {job['position']}")
+    if job["finished_at"]:
+        parts += [f"tokens {tokens_text(job['usage'])}", f"cost {cost_text(job)}"]
+    if job["error"]:
+        parts.append(f"{job['error']['type']}: {job['error']['message']}")
+    return "  ".join(parts)
+
+
+def state_text(state: str) -> Text:
+    """The state in its colour."""
+    return Text(state, style=STATE_STYLES.get(state, ""))
+
+
+def tokens_text(usage: Row) -> str:
+    """Input and output tokens, as 12+34."""
+    return f"{usage['input_tokens']}+{usage['output_tokens']}"
+
+
+def cost_text(job: Row) -> str:
+    """Dollars; `unknown` for an ended job whose cost nobody knows, `-` before the end."""
+    if job["cost_usd"] is not None:
+        return dollars(job["cost_usd"])
+    return "unknown" if job["finished_at"] else "-"
+
+
+def dollars(amount: float) -> str:
+    """With as many digits as micro-dollars have."""
+    return f"${amount:.6f}"
+
+
+def result_text(job: Row) -> str:
+    """A completion's text; any other result as JSON."""
+    result = job["result"]
+    if isinstance(result, dict) and isinstance(result.get("text"), str):
+        text: str = result["text"]
+        return text
+    return json.dumps(result, ensure_ascii=False, indent=2)
+
+
+def details_table(thing: Row) -> Table:
+    """One line a field."""
+    shown = Table(box=None, pad_edge=False, show_header=False)
+    shown.add_column(style="bold", no_wrap=True)
+    shown.add_column(overflow="fold")
+    for name, value in thing.items():
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        shown.add_row(Text(name), state_text(text) if name == "state" else Text(text))
+    return shown
