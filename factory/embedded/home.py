@@ -48,7 +48,6 @@ class Home:
         # Root may have to run Postgres as `nobody`, who must pass through but cannot look around.
         mode = 0o711 if os.geteuid() == 0 else 0o700
         self.directory.mkdir(mode=mode, parents=True, exist_ok=True)
-        self.directory.chmod(mode)
         if self._lock.acquire(PROBE_S) is None:
             raise Conflict(
                 f"Another process already runs the installation in {self.directory}",

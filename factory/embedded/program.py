@@ -162,7 +162,9 @@ class Keeper:
 
     def _how_it_ended(self) -> str:
         status = self._last_exit or 0
-        return f"ended by {signal.Signals(-status).name}" if status < 0 else f"ended with {status}"
+        if status < 0:
+            return f"ended by signal {-status} ({signal.strsignal(-status)})"
+        return f"ended with {status}"
 
     def _say(self, what: str) -> None:
         self._console.show("factory", f"{self.program.name} {what}")

@@ -105,7 +105,7 @@ def test_a_killed_program_starts_again(started) -> None:
     pid = supervisor.states()[0].pid
     os.kill(pid, signal.SIGKILL)
     until(lambda: supervisor.states()[0].pid not in (None, pid))
-    assert "api ended by SIGKILL" in out.getvalue()
+    assert "api ended by signal 9 (Killed)" in out.getvalue()
 
 
 def test_a_program_that_does_not_exist_is_tried_again(started) -> None:
@@ -186,6 +186,36 @@ def test_a_second_signal_kills_what_still_stops(supervise: Supervise) -> None:
     process.send_signal(signal.SIGINT)
     read_until(process, "api stopped")
     assert process.wait(10) == 0
+
+
+def test_a_stop_from_another_thread_ends_the_run() -> None:
+    supervisor = Supervisor([sh("api", "exec sleep 60")], io.StringIO())
+    with ThreadPoolExecutor(1) as pool:
+        stopping = pool.submit(_stop_once_started, supervisor)
+        supervisor.run()
+        stopping.result()
+    assert supervisor.states()[0].pid is None
+
+
+def _stop_once_started(supervisor: Supervisor) -> None:
+    until(lambda: supervisor.states() and supervisor.states()[0].pid)
+    supervisor.stop()
+
+
+def test_a_run_whose_start_fails_raises() -> None:
+    never = sh("api", "exec sleep 60", ready=lambda: False, ready_s=0.1)
+    with pytest.raises(Unavailable, match="api was not ready"):
+        Supervisor([never], io.StringIO()).run()
+
+
+def test_a_signal_ends_a_start_that_still_waits() -> None:
+    def interrupt() -> bool:
+        os.kill(os.getpid(), signal.SIGINT)
+        return False
+
+    supervisor = Supervisor([sh("api", "exec sleep 60", ready=interrupt)], io.StringIO())
+    supervisor.run()
+    assert supervisor.states()[0].pid is None
 
 
 def test_a_killed_supervisor_leaves_nothing_behind(supervise: Supervise, tmp_path: Path) -> None:
