@@ -1,0 +1,56 @@
+# The commands of the README. Everything is set up on first use, in .venv; nothing else is touched.
+PYTHON ?= python3
+VENV ?= .venv
+RUN := $(VENV)/bin
+export VENV
+
+.PHONY: help setup setup-dev demo demo-local up test unit integration acceptance lint fix requirements clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+setup: ## make the virtual environment
+	@$(PYTHON) deploy/install.py
+
+setup-dev:
+	@$(PYTHON) deploy/install.py dev
+
+demo: setup ## start everything, run a few hundred jobs, show them, stop
+	@$(RUN)/factory demo
+
+demo-local: ## the demo's completions on a small real model on this machine
+	@$(PYTHON) deploy/install.py local-llm
+	@$(RUN)/factory demo --llm local
+
+up: setup ## start everything and stay
+	@$(RUN)/factory up
+
+test: setup-dev ## all tests
+	@$(RUN)/python -m pytest -q
+
+unit: setup-dev ## tests without any server, seconds
+	@$(RUN)/python -m pytest -q tests/unit
+
+integration: setup-dev ## tests on real Postgres and Valkey
+	@$(RUN)/python -m pytest -q tests/integration
+
+acceptance: setup-dev ## the whole stack, as users run it
+	@$(RUN)/python -m pytest -q tests/acceptance
+
+lint: setup-dev ## format, style, types, layers
+	@$(RUN)/ruff format --check .
+	@$(RUN)/ruff check .
+	@$(RUN)/mypy
+	@$(RUN)/lint-imports
+
+fix: setup-dev ## format and mend what can be mended
+	@$(RUN)/ruff check --fix .
+	@$(RUN)/ruff format .
+
+requirements: ## resolve and pin anew, after a change of a .in file
+	@for name in requirements requirements-dev requirements-local-llm requirements-installer; do \
+	  $(RUN)/uv pip compile -q --no-header --no-annotate --generate-hashes --python-version 3.11 $$name.in -o $$name.txt || exit 1; \
+	done
+
+clean: ## remove the environment and the development installation's data
+	rm -rf $(VENV) $(VENV).lock .factory *.egg-info
