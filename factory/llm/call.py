@@ -158,7 +158,8 @@ def find_endpoint(settings: Settings, name: str) -> Endpoint:
     if name == OLLAMA:
         return Endpoint(settings.ollama_base_url, None)
     if name == LOCAL:
-        return Endpoint(settings.local_llm_base_url, None)
+        # Such servers look at no key, but LiteLLM's OpenAI client will not start without one.
+        return Endpoint(settings.local_llm_base_url, "none")
     base_url, key, variable = {
         "openai": (settings.openai_base_url, settings.openai_api_key, "OPENAI_API_KEY"),
         "anthropic": (settings.anthropic_base_url, settings.anthropic_api_key, "ANTHROPIC_API_KEY"),

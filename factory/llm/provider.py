@@ -254,7 +254,7 @@ async def embed(
             model=f"{provider}/{model.name}",
             input=list(texts),
             api_base=endpoint and _embedding_base(model.provider, endpoint),
-            api_key=endpoint and (endpoint.key or "none"),
+            api_key=endpoint and endpoint.key,
             extra_headers=dict(headers),
             timeout=timeout_s,
             max_retries=0,
@@ -265,8 +265,9 @@ async def embed(
 
 
 async def close_other() -> None:
-    """Closes the connections that LiteLLM keeps."""
+    """Closes the connections that LiteLLM keeps, and forgets them: it would use closed ones again."""
     await close_litellm_async_clients()  # type: ignore[no-untyped-call]
+    litellm.in_memory_llm_clients_cache.flush_cache()  # type: ignore[no-untyped-call]
 
 
 def _embedding_base(provider: str, endpoint: Endpoint) -> str:

@@ -1,0 +1,71 @@
+"""One event loop for all calls of a test, and providers on loopback to call."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from factory.config import Settings
+from factory.llm.call import ProviderClient
+from factory.llm.catalog import Catalog, load_catalog
+from factory.simulator.hosted import HostedSimulator, running_simulator
+from factory.simulator.server import SimulatorConfig
+from tests.integration.llm.recorder import Recorder
+
+
+@pytest.fixture(scope="session")
+def catalog() -> Catalog:
+    return load_catalog("")
+
+
+@pytest.fixture
+def runner() -> Iterator[asyncio.Runner]:
+    with asyncio.Runner() as runner:
+        yield runner
+
+
+@pytest.fixture
+def recorder(runner: asyncio.Runner) -> Iterator[Recorder]:
+    recorder = Recorder()
+    server = runner.run(recorder.start())
+    yield recorder
+    runner.run(server.cleanup())
+
+
+@pytest.fixture
+def simulator(tmp_path: Path) -> Iterator[HostedSimulator]:
+    with running_simulator(SimulatorConfig(log=tmp_path / "calls.log")) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def make_client(runner: asyncio.Runner) -> Iterator[Callable[[str], ProviderClient]]:
+    """A client whose providers all answer below one URL; closed at the end of the test."""
+    made: list[ProviderClient] = []
+
+    def make(url: str) -> ProviderClient:
+        made.append(ProviderClient(settings_below(url)))
+        return made[-1]
+
+    yield make
+    for client in made:
+        runner.run(client.close())
+
+
+def settings_below(url: str) -> Settings:
+    return Settings(
+        database_url="postgresql://nowhere",
+        redis_url="redis://nowhere",
+        secret_key="k" * 32,
+        openai_api_key="key-openai",
+        anthropic_api_key="key-anthropic",
+        google_api_key="key-google",
+        openai_base_url=f"{url}/openai/v1",
+        anthropic_base_url=f"{url}/anthropic",
+        gemini_base_url=f"{url}/gemini",
+        ollama_base_url=f"{url}/ollama",
+        local_llm_base_url=f"{url}/local/v1",
+    )
