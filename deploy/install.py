@@ -63,7 +63,7 @@ def _ensure_package() -> None:
 
 
 def _install(arguments: list[str]) -> None:
-    """uv takes a third of pip's time. It does not read pip's configuration, so where it finds no index, pip tries."""
+    """With uv it takes a third of pip's time. It does not read pip's configuration, so where it finds no index, pip tries."""
     pip = [str(PYTHON), "-m", "pip", "--disable-pip-version-check"]
     installer = [
         "install",
