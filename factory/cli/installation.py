@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from factory.cli.agent_files import register_agents
+from factory.agents.files import register_agents
 from factory.cli.keys import DEFAULT_PROJECT, Scope
 from factory.config import Settings, load_settings
 from factory.embedded.home import Home

@@ -1,0 +1,1 @@
+"""Agents: named, versioned ways to call a model."""
