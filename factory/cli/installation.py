@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import UUID
 
 from factory.agents.files import register_agents
 from factory.cli.keys import DEFAULT_PROJECT, Scope
@@ -32,6 +33,8 @@ class Installation:
 
     home: Home
     settings: Settings
+    project_id: UUID
+    """Of the default project."""
     api_key: str
     flower_password: str
 
@@ -50,9 +53,10 @@ def running_installation(home: Home, environ: Mapping[str, str]) -> Iterator[Ins
     with ExitStack() as stack:
         home.claim()
         stack.callback(home.release)
-        settings = load_settings(_missing(home, environ, stack))
+        settings = load_settings({**environ, **_missing(home, environ, stack)})
         upgrade(settings.database_url)
-        yield Installation(home, settings, _bootstrap(home, settings), _flower_password(home))
+        project_id, key = _bootstrap(home, settings)
+        yield Installation(home, settings, project_id, key, _flower_password(home))
 
 
 def _missing(home: Home, environ: Mapping[str, str], stack: ExitStack) -> dict[str, str]:
@@ -71,28 +75,28 @@ def _missing(home: Home, environ: Mapping[str, str], stack: ExitStack) -> dict[s
     return missing
 
 
-def _bootstrap(home: Home, settings: Settings) -> str:
-    """The default project, the agents in files, and the key that this machine's commands use."""
+def _bootstrap(home: Home, settings: Settings) -> tuple[UUID, str]:
+    """The default project and the key to it that this machine's commands use; the agents in files."""
     services = connect(settings, "up")
     try:
         catalog = load_catalog(settings.extra_models)
         with services.database.transaction() as tx:
             register_agents(tx, catalog, Path(settings.agents_dir))
-            key = _first_key(tx, home, settings)
+            project_id = projects.ensure(tx, DEFAULT_PROJECT).id
+            key = _first_key(tx, home, settings, project_id)
         home.write(KEY_FILE, key)
     finally:
         services.close()
-    return key
+    return project_id, key
 
 
-def _first_key(tx: Tx, home: Home, settings: Settings) -> str:
+def _first_key(tx: Tx, home: Home, settings: Settings, project_id: UUID) -> str:
     """The key in the home while it is good; another database or SECRET_KEY makes it void."""
     path = home.directory / KEY_FILE
     kept = path.read_text() if path.exists() else ""
     if keys.verify(tx, settings.secret_key, kept):
         return kept
-    project = projects.ensure(tx, DEFAULT_PROJECT)
-    return keys.create(tx, settings.secret_key, project.id, KEY_NAME, KEY_SCOPES)
+    return keys.create(tx, settings.secret_key, project_id, KEY_NAME, KEY_SCOPES)
 
 
 def _flower_password(home: Home) -> str:

@@ -1,0 +1,20 @@
+"""`factory demo`: the whole platform from nothing, in a directory that goes away again."""
+
+from __future__ import annotations
+
+import typer
+
+from factory.cli.exits import ExitCode
+from factory.cli.output import JsonOption
+
+
+def demo(as_json: JsonOption = False) -> None:
+    """Start everything in a temporary directory, run jobs of every kind, check each, stop.
+
+    Four providers, structured output, a bulk of 200, embedding and search over real text, a job
+    that fails, a signed webhook for each. Exits 1 and says what is wrong if anything is.
+    """
+    from factory.cli.showcase import run_showcase
+
+    if run_showcase(as_json=as_json).wrong:
+        raise typer.Exit(ExitCode.FAILED)
