@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
 from typing import Any
 from uuid import UUID
 
@@ -130,9 +129,14 @@ def _agent(tx: Tx, name: str | None) -> tuple[AgentSpec, int] | None:
         return None
     found = agents.find(tx, name)
     if found is None:
-        known = ", ".join(agent.name for agent in agents.listed(tx)) or "none yet"
-        raise InvalidInput(f"unknown agent {name!r}; there are: {known}", param="agent")
+        raise _unknown_agent(name, [agent.name for agent in agents.listed(tx)])
     return parse_spec(found.spec), found.version
+
+
+def _unknown_agent(name: str, known: Iterable[str]) -> InvalidInput:
+    return InvalidInput(
+        f"unknown agent {name!r}; there are: {', '.join(known) or 'none yet'}", param="agent"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,18 +172,25 @@ def _sort(
     intake: Intake, tx: Tx, project_id: UUID, lines: Sequence[Line]
 ) -> tuple[list[NewJob], list[tuple[int, InvalidInput]]]:
     """The jobs of the good lines, and the others' numbers and errors."""
-    find_agent = lru_cache(maxsize=None)(partial(_agent, tx))
+    specs = {agent.name: (parse_spec(agent.spec), agent.version) for agent in agents.listed(tx)}
     accepted: list[NewJob] = []
     rejected: list[tuple[int, InvalidInput]] = []
     for line in lines:
         try:
-            if isinstance(line.request, InvalidInput):
-                raise line.request
-            agent = find_agent(line.request.agent)
-            accepted.append(_prepare(intake, project_id, line.request, agent, None))
+            request = _readable(line)
+            if request.agent and request.agent not in specs:
+                raise _unknown_agent(request.agent, specs)
+            agent = specs[request.agent] if request.agent else None
+            accepted.append(_prepare(intake, project_id, request, agent, None))
         except InvalidInput as error:
             rejected.append((line.number, error))
     return accepted, rejected
+
+
+def _readable(line: Line) -> JobRequest:
+    if isinstance(line.request, InvalidInput):
+        raise line.request
+    return line.request
 
 
 def _bulk_answer(

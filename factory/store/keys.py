@@ -40,12 +40,20 @@ class KeyView:
 
 
 INSERT = """
-INSERT INTO api_keys (id, project_id, name, prefix, secret_hash, scopes)
-VALUES (%(id)s, %(project_id)s, %(name)s, %(prefix)s, %(secret_hash)s, %(scopes)s)
+INSERT INTO api_keys (id, project_id, name, prefix, secret_hash, scopes, expires_at)
+VALUES (%(id)s, %(project_id)s, %(name)s, %(prefix)s, %(secret_hash)s, %(scopes)s, %(expires_at)s)
 """
 
 
-def create(tx: Tx, secret_key: str, project_id: UUID, name: str, scopes: list[str]) -> str:
+def create(
+    tx: Tx,
+    secret_key: str,
+    project_id: UUID,
+    name: str,
+    scopes: list[str],
+    *,
+    expires_at: datetime | None = None,
+) -> str:
     """Makes a key and gives it in full, for the only time."""
     prefix, secret = secrets.token_hex(6), secrets.token_hex(24)
     key = f"af_{prefix}_{secret}"
@@ -56,6 +64,7 @@ def create(tx: Tx, secret_key: str, project_id: UUID, name: str, scopes: list[st
         "prefix": prefix,
         "secret_hash": secret_hash(secret_key, key),
         "scopes": scopes,
+        "expires_at": expires_at,
     }
     run(tx, INSERT, params)
     return key

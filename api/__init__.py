@@ -1,0 +1,54 @@
+"""The HTTP gateway: parses, authenticates, renders. What a call does is in `factory.pipeline`."""
+
+from __future__ import annotations
+
+from apiflask import APIFlask
+
+from api import (
+    agents,
+    bulk,
+    health,
+    jobs,
+    keys,
+    openapi,
+    problems,
+    queues,
+    search,
+    traffic,
+    workers,
+)
+from api.body import LONGEST_BODY_BYTES, StrictRequest
+from api.gateway import open_gateway
+from factory import __version__
+from factory.llm.catalog import Catalog
+from factory.services import Services
+
+RESOURCES = (
+    jobs.blueprint,
+    bulk.blueprint,
+    queues.blueprint,
+    workers.blueprint,
+    agents.blueprint,
+    search.blueprint,
+    keys.blueprint,
+    health.blueprint,
+)
+
+
+def create_app(services: Services, catalog: Catalog) -> APIFlask:
+    """The gateway over these services, which stay the caller's; end it with `gateway_of(app).close()`."""
+    app = APIFlask(
+        "api",
+        title=openapi.TITLE,
+        version=__version__,
+        static_folder=None,  # type: ignore[arg-type]  # as Flask takes it
+    )
+    app.request_class = StrictRequest
+    app.config["MAX_CONTENT_LENGTH"] = LONGEST_BODY_BYTES
+    app.extensions["gateway"] = open_gateway(services, catalog)
+    openapi.describe(app, services.settings.api_base_url)
+    traffic.watch(app)
+    problems.render_errors(app)
+    for resource in RESOURCES:
+        app.register_blueprint(resource)
+    return app

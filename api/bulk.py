@@ -1,0 +1,85 @@
+"""`POST /api/jobs/bulk`: thousands of jobs in one request, one JSON object a line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from apiflask import APIBlueprint
+from flask import Response, g, request
+from pydantic import ValidationError
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
+
+from api.answers import json_answer
+from api.auth import Scope, require
+from api.body import LONGEST_BODY_BYTES, StrictRequest, parse_json
+from api.gateway import gateway
+from api.headers import BulkHeaders
+from api.jobs import key_of_request
+from api.problems import invalid_input, of_factory_error
+from api.schemas import BulkAnswer
+from factory.errors import InvalidInput
+from factory.pipeline.request import JobRequest
+from factory.pipeline.submit import Line, submit_bulk
+
+NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
+MOST_LINES = 10_000
+LONGEST_BULK_BYTES = 16 * 1024 * 1024
+
+blueprint = APIBlueprint("bulk", __name__, tag="Bulk", url_prefix="/api/jobs/bulk")
+blueprint.before_request(require(Scope.JOBS))
+
+
+@blueprint.post("")
+@blueprint.input(BulkHeaders, location="headers")
+@blueprint.output(BulkAnswer, 202, description="The good lines are stored; the others are named.")
+@blueprint.doc(
+    operation_id="submit_jobs",
+    responses={409: "The first request with this Idempotency-Key is still being answered"},
+)
+def submit_jobs(headers_data: BulkHeaders) -> Response:
+    """Submit many jobs.
+
+    One JSON object a line, each like the body of `POST /api/jobs` and at most 1 MiB long; at most
+    10,000 lines and 16 MiB in all. Blank lines are skipped. All good lines are stored together.
+    """
+    answer = submit_bulk(
+        gateway().intake,
+        g.project_id,
+        list(_lines(_read())),
+        key=key_of_request(headers_data.idempotency_key),
+    )
+    if not answer["accepted"]:
+        nothing = InvalidInput("no line of the body is a job that can be accepted", param="body")
+        return of_factory_error(nothing, {"rejected": answer["rejected"]})
+    return json_answer(answer, 202)
+
+
+def _read() -> list[tuple[int, bytes]]:
+    """The lines that are not blank, with their numbers."""
+    assert isinstance(request, StrictRequest)
+    request.require_type(*NDJSON)
+    request.max_content_length = LONGEST_BULK_BYTES
+    numbered = enumerate(request.get_data().split(b"\n"), start=1)
+    lines = [(number, text) for number, text in numbered if text.strip()]
+    if len(lines) > MOST_LINES:
+        raise RequestEntityTooLarge(f"{len(lines)} lines; send at most {MOST_LINES} at a time")
+    return lines
+
+
+def _lines(texts: list[tuple[int, bytes]]) -> Iterator[Line]:
+    for number, text in texts:
+        try:
+            yield Line(number, _request(text))
+        except InvalidInput as error:
+            yield Line(number, error)
+
+
+def _request(text: bytes) -> JobRequest:
+    if len(text) > LONGEST_BODY_BYTES:
+        raise InvalidInput(f"the line is longer than {LONGEST_BODY_BYTES} bytes")
+    try:
+        return JobRequest.model_validate(parse_json(text))
+    except ValidationError as error:
+        raise invalid_input(error) from None
+    except BadRequest as error:
+        raise InvalidInput(error.description or "malformed JSON") from None

@@ -1,0 +1,44 @@
+"""How gunicorn serves the gateway: `gunicorn -c python:api.gunicorn`, and `-b host:port` where needed.
+
+Threads beat greenlets at the tails here, and a request that waits costs a thread; see `api.waiting`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from types import FrameType
+from typing import Any
+
+from api.gateway import gateway_of
+from api.waiting import THREADS
+
+wsgi_app = "api.wsgi:application()"
+workers = int(os.environ.get("WEB_CONCURRENCY") or os.environ.get("WORKER_COUNT") or 2)
+worker_class = "gthread"
+threads = THREADS
+graceful_timeout = 30
+keepalive = 65
+"""Longer than a load balancer keeps its idle connections (60 s), so that it is the one to close them."""
+preload_app = False
+control_socket_disable = True
+
+
+def post_worker_init(worker: Any) -> None:
+    """Has SIGTERM let waiting requests go first: they are answered, not cut off after 30 s."""
+    stop = signal.getsignal(signal.SIGTERM)
+
+    def leave(signum: int, frame: FrameType | None) -> None:
+        gateway_of(worker.wsgi).patience.leave()
+        if callable(stop):
+            stop(signum, frame)
+
+    signal.signal(signal.SIGTERM, leave)
+
+
+def worker_exit(server: Any, worker: Any) -> None:
+    """Writes the last counts and gives the connections back."""
+    if worker.wsgi is not None:
+        gateway = gateway_of(worker.wsgi)
+        gateway.close()
+        gateway.services.close()

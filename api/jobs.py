@@ -1,0 +1,215 @@
+"""`/api/jobs`: submit, read, list, cancel, retry."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from apiflask import APIBlueprint
+from flask import Response, g, request
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from api.answers import job_answer, list_answer
+from api.auth import Scope, require
+from api.gateway import gateway
+from api.headers import ReadHeaders, SubmitHeaders
+from api.schemas import AcceptedHeaders, Job, JobList
+from api.waiting import wait_asked_s
+from factory.domain.job import parse_id
+from factory.domain.lanes import all_lanes
+from factory.domain.state import State
+from factory.errors import NotFound
+from factory.pipeline import control
+from factory.pipeline.request import JobRequest
+from factory.pipeline.submit import IdempotencyKey, idempotency_key, submit
+from factory.pipeline.view import job_json
+from factory.store import jobs
+from factory.store.jobs import Filter, JobView
+
+blueprint = APIBlueprint("jobs", __name__, tag="Jobs", url_prefix="/api/jobs")
+blueprint.before_request(require(Scope.JOBS))
+
+EXAMPLES = {
+    "text": {
+        "summary": "A question to a model",
+        "value": {"model": "openai/gpt-4o-mini", "input": "Name three primes."},
+    },
+    "messages": {
+        "summary": "Messages, a schema for the answer, a limit and a webhook",
+        "value": {
+            "model": "openai/gpt-4o-mini",
+            "input": [{"role": "user", "content": "Where is the Louvre?"}],
+            "params": {
+                "system": "Answer in JSON.",
+                "temperature": 0,
+                "json_schema": {
+                    "type": "object",
+                    "properties": {"city": {"type": "string"}},
+                    "required": ["city"],
+                },
+            },
+            "priority": "high",
+            "max_cost_usd": 0.05,
+            "webhook": {"url": "https://example.com/hooks/jobs"},
+            "metadata": {"customer": "42"},
+        },
+    },
+}
+
+
+def _storable(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("holds a NUL character")
+    return text
+
+
+Text = Annotated[str, Field(max_length=500), AfterValidator(_storable)]
+
+
+class ListQuery(BaseModel):
+    """Which jobs to list."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: int = Field(20, ge=1, le=100)
+    after: str | None = Field(
+        None, pattern="^job_[0-9a-f]{32}$", description="Only jobs older than this one."
+    )
+    state: State | None = None
+    lane: Text | None = Field(None, examples=["openai.normal"])
+    agent: Text | None = None
+    model: Text | None = Field(None, examples=["openai/gpt-4o-mini"])
+    metadata: dict[Text, Text] | None = Field(
+        None, description="`metadata[key]=value`, as often as needed; all must match."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_metadata(cls, given: dict[str, Any]) -> dict[str, Any]:
+        pairs = {name: value for name, value in given.items() if name.startswith("metadata[")}
+        rest = {name: value for name, value in given.items() if name not in pairs}
+        keys = {name.removeprefix("metadata[").removesuffix("]"): pairs[name] for name in pairs}
+        return {**rest, "metadata": keys} if keys else rest
+
+    @field_validator("lane")
+    @classmethod
+    def _known_lane(cls, lane: str | None) -> str | None:
+        if lane is not None and lane not in all_lanes():
+            raise ValueError("no such lane; GET /api/queues names them all")
+        return lane
+
+
+@blueprint.post("")
+@blueprint.input(JobRequest, examples=EXAMPLES)
+@blueprint.input(SubmitHeaders, location="headers")
+@blueprint.output(Job, 202, description="The job is stored and will run.", headers=AcceptedHeaders)
+@blueprint.doc(
+    operation_id="submit_job",
+    responses={
+        200: "Waited for: the job has ended",
+        409: "The first request with this Idempotency-Key is still being answered",
+    },
+)
+def submit_job(json_data: JobRequest, headers_data: SubmitHeaders) -> Response:
+    """Submit a job.
+
+    Answered once the job is on disk: nothing that was answered with 2xx is lost. Poll `Location`,
+    wait with `Prefer: wait=N`, or name a `webhook`.
+    """
+    job = submit(
+        gateway().intake,
+        g.project_id,
+        json_data,
+        key=key_of_request(headers_data.idempotency_key),
+        traceparent=headers_data.trace,
+    )
+    wait_s = wait_asked_s(headers_data.prefer)
+    job_id = parse_id(job["id"])
+    if not gateway().patience.hold(job_id, wait_s):
+        return job_answer(job, 202)
+    found = _find(job_id)
+    status = 200 if found.state.terminal else 202
+    return job_answer(job_json(found), status, _applied(wait_s))
+
+
+def key_of_request(key: str | None) -> IdempotencyKey | None:
+    """The caller's key for this body at this path: the same text elsewhere is another request."""
+    if key is None:
+        return None
+    return idempotency_key(key, request.path.encode() + b"\n" + request.get_data())
+
+
+def _applied(wait_s: int) -> dict[str, str]:
+    return {"Preference-Applied": f"wait={wait_s}"}
+
+
+def _find(job_id: UUID) -> JobView:
+    with gateway().services.database.transaction() as tx:
+        job = jobs.get(tx, g.project_id, job_id)
+    if job is None:
+        raise NotFound("there is no such job", param="id")
+    return job
+
+
+@blueprint.get("/<job_id>")
+@blueprint.input(ReadHeaders, location="headers")
+@blueprint.output(Job)
+@blueprint.doc(operation_id="get_job", responses={304: "The job is still as its ETag says"})
+def get_job(job_id: str, headers_data: ReadHeaders) -> Response:
+    """Read a job."""
+    job = _find(parse_id(job_id))
+    wait_s = 0 if job.state.terminal else wait_asked_s(headers_data.prefer)
+    if not gateway().patience.hold(job.id, wait_s):
+        return job_answer(job_json(job))
+    return job_answer(job_json(_find(job.id)), headers=_applied(wait_s))
+
+
+@blueprint.get("")
+@blueprint.input(ListQuery, location="query")
+@blueprint.output(JobList)
+@blueprint.doc(operation_id="list_jobs")
+def list_jobs(query_data: ListQuery) -> Response:
+    """List jobs, newest first."""
+    chosen = Filter(
+        state=query_data.state,
+        lane=query_data.lane,
+        agent=query_data.agent,
+        model=query_data.model,
+        metadata=query_data.metadata,
+    )
+    after = parse_id(query_data.after) if query_data.after else None
+    with gateway().services.database.transaction() as tx:
+        found = jobs.find(tx, g.project_id, chosen, limit=query_data.limit + 1, after=after)
+    page = [job_json(job) for job in found[: query_data.limit]]
+    return list_answer(page, has_more=len(found) > query_data.limit)
+
+
+@blueprint.post("/<job_id>/cancel")
+@blueprint.output(Job, description="The job is cancelled.")
+@blueprint.doc(
+    operation_id="cancel_job",
+    responses={
+        202: "The job runs; its worker will stop it",
+        409: "The job has already succeeded or failed",
+    },
+)
+def cancel_job(job_id: str) -> Response:
+    """Cancel a job.
+
+    A queued job ends at once. A running one ends within seconds, unless it finishes first.
+    """
+    job = control.cancel(gateway().services, g.project_id, parse_id(job_id))
+    return job_answer(job_json(job), 200 if job.state.terminal else 202)
+
+
+@blueprint.post("/<job_id>/retry")
+@blueprint.output(Job, 202, description="The job is queued again.", headers=AcceptedHeaders)
+@blueprint.doc(operation_id="retry_job", responses={409: "The job has not failed"})
+def retry_job(job_id: str) -> Response:
+    """Retry a failed job.
+
+    Its attempts start anew; steps that finished stay and are not paid for again.
+    """
+    job = control.retry(gateway().services, g.project_id, parse_id(job_id))
+    gateway().intake.poker.poke()
+    return job_answer(job_json(job), 202)

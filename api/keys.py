@@ -1,0 +1,87 @@
+"""`/api/keys`: the project's API keys, for who holds the scope admin."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from apiflask import APIBlueprint
+from flask import Response, g
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from api.answers import json_answer, list_answer
+from api.auth import Scope, require
+from api.gateway import gateway
+from api.schemas import ApiKeyList, NewApiKey
+from factory.errors import InvalidInput, NotFound
+from factory.store import keys
+from factory.store.keys import KeyView
+
+blueprint = APIBlueprint("keys", __name__, tag="Keys", url_prefix="/api/keys")
+blueprint.before_request(require(Scope.ADMIN))
+
+
+class KeyRequest(BaseModel):
+    """The key to make."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    scopes: Annotated[list[Scope], Field(min_length=1, max_length=len(Scope))] = [Scope.JOBS]
+    expires_at: AwareDatetime | None = None
+
+
+@blueprint.post("")
+@blueprint.input(KeyRequest, example={"name": "billing service", "scopes": ["jobs"]})
+@blueprint.output(NewApiKey, 201)
+@blueprint.doc(operation_id="create_key")
+def create_key(json_data: KeyRequest) -> Response:
+    """Make a key.
+
+    The answer holds the whole key, for the only time: only a hash of it is kept.
+    """
+    services = gateway().services
+    secret_key = services.settings.secret_key
+    with services.database.transaction() as tx:
+        key = keys.create(
+            tx,
+            secret_key,
+            g.project_id,
+            json_data.name,
+            [scope.value for scope in dict.fromkeys(json_data.scopes)],
+            expires_at=json_data.expires_at,
+        )
+        made = keys.verify(tx, secret_key, key)
+        if made is None:
+            raise InvalidInput("expires_at is in the past", param="expires_at")
+    return json_answer({**_key_json(made), "key": key}, 201)
+
+
+@blueprint.get("")
+@blueprint.output(ApiKeyList)
+@blueprint.doc(operation_id="list_keys")
+def list_keys() -> Response:
+    """List the keys, newest first."""
+    with gateway().services.database.transaction() as tx:
+        found = keys.listed(tx, g.project_id)
+    return list_answer([_key_json(key) for key in found], cursor="prefix")
+
+
+@blueprint.delete("/<prefix>")
+@blueprint.doc(operation_id="revoke_key", responses={204: "The key is revoked"})
+def revoke_key(prefix: str) -> Response:
+    """Revoke a key.
+
+    Every gateway refuses it within 30 seconds.
+    """
+    with gateway().services.database.transaction() as tx:
+        revoked = prefix.isalnum() and keys.revoke(tx, g.project_id, prefix)
+    if not revoked:
+        raise NotFound("there is no live key with this prefix", param="prefix")
+    gateway().keyring.forget(prefix)
+    return Response(status=204)
+
+
+def _key_json(key: KeyView) -> dict[str, Any]:
+    shown = {name: value for name, value in asdict(key).items() if name != "project_id"}
+    return {**shown, "id": str(key.id), "object": "api_key"}

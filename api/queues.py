@@ -1,0 +1,43 @@
+"""`GET /api/queues`: how much waits and runs in each lane."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from apiflask import APIBlueprint
+from flask import Response, g
+
+from api.answers import list_answer
+from api.auth import Scope, require
+from api.gateway import gateway
+from api.schemas import QueueList
+from factory.domain.lanes import all_lanes
+from factory.store import jobs
+from factory.store.jobs import LaneDepth
+
+blueprint = APIBlueprint("queues", __name__, tag="Queues", url_prefix="/api/queues")
+blueprint.before_request(require(Scope.JOBS))
+
+
+@blueprint.get("")
+@blueprint.output(QueueList)
+@blueprint.doc(operation_id="list_queues")
+def list_queues() -> Response:
+    """List the lanes with the project's live jobs."""
+    with gateway().services.database.transaction() as tx:
+        depths = jobs.depths(tx, g.project_id)
+    queues = [_queue(lane, [d for d in depths if d.lane == lane]) for lane in all_lanes()]
+    return list_answer(queues, cursor="lane")
+
+
+def _queue(lane: str, depths: Sequence[LaneDepth]) -> dict[str, Any]:
+    counts = {depth.state: depth.jobs for depth in depths}
+    return {
+        "object": "queue",
+        "lane": lane,
+        "queued": counts.get("queued", 0),
+        "running": counts.get("running", 0),
+        "waiting": counts.get("waiting", 0),
+        "oldest_age_s": max((depth.oldest_age_s for depth in depths), default=0.0),
+    }

@@ -1,0 +1,65 @@
+"""`Prefer: wait=N` (RFC 7240): a request that is held until its job ends."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+from factory.pipeline.wait import Waiter
+
+THREADS = 16
+"""Requests that one process serves at a time."""
+MOST_WAITING = THREADS * 3 // 4
+"""Requests that one process holds: the other threads keep answering."""
+LONGEST_WAIT_S = 60
+SLICE_S = 1.0
+"""How soon a held request notices that its process is leaving."""
+
+WAIT = re.compile(r'(?:^|[,;])\s*wait\s*=\s*"?(\d{1,9})"?\s*(?=[,;]|$)', re.IGNORECASE | re.ASCII)
+
+
+def wait_asked_s(prefer: str) -> int:
+    """The N of `wait=N`, at most 60; 0 where the header asks for no wait. A malformed one is ignored."""
+    found = WAIT.search(prefer)
+    return min(int(found[1]), LONGEST_WAIT_S) if found else 0
+
+
+class Patience:
+    """Seats for requests that wait. Who finds none is answered at once, and may ask again."""
+
+    def __init__(self, waiter: Waiter) -> None:
+        self.waiter = waiter
+        self._seats = threading.BoundedSemaphore(MOST_WAITING)
+        self._leaving = threading.Event()
+
+    @contextmanager
+    def seat(self) -> Iterator[bool]:
+        """Whether there is a seat; it is taken until the block ends."""
+        seated = not self._leaving.is_set() and self._seats.acquire(blocking=False)
+        try:
+            yield seated
+        finally:
+            if seated:
+                self._seats.release()
+
+    def hold(self, job_id: UUID, wait_s: int) -> bool:
+        """Whether the request was held: until its job ended, or for `wait_s` seconds."""
+        if not wait_s:
+            return False
+        with self.seat() as seated:
+            if seated:
+                self._sit(job_id, time.monotonic() + wait_s)
+            return seated
+
+    def _sit(self, job_id: UUID, until: float) -> None:
+        while not self._leaving.is_set() and (left_s := until - time.monotonic()) > 0:
+            if self.waiter.wait(job_id, min(left_s, SLICE_S)):
+                return
+
+    def leave(self) -> None:
+        """Lets everybody go: the process is asked to end."""
+        self._leaving.set()

@@ -1,0 +1,18 @@
+"""The application for a WSGI server, from the environment's settings."""
+
+from __future__ import annotations
+
+from apiflask import APIFlask
+
+from api import create_app
+from factory.config import load_settings
+from factory.llm.catalog import load_catalog
+from factory.log import configure_logging
+from factory.services import connect
+
+
+def application() -> APIFlask:
+    """A gateway with connections of its own, so made in each process after its fork."""
+    settings = load_settings()
+    configure_logging(settings.log_level, settings.log_format, "gateway")
+    return create_app(connect(settings, "gateway"), load_catalog(settings.extra_models))
