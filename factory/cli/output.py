@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
+
+NO_EDGE = 10_000
+"""Columns; tables take only what they need."""
 
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 UrlOption = Annotated[
@@ -35,11 +38,16 @@ def print_lines(lines: Iterable[str]) -> None:
 
 def print_rich(*things: RenderableType) -> None:
     """For people. Without a terminal, or with NO_COLOR, Rich leaves colours out by itself."""
-    from rich.console import Console
-
-    console = Console(file=sys.stdout, soft_wrap=not sys.stdout.isatty())
+    console = open_console(sys.stdout)
     for thing in things:
         console.print(thing)
+
+
+def open_console(out: TextIO) -> Console:
+    """Plain text where there is no terminal, and no line cut off: there is no edge to fit into."""
+    from rich.console import Console
+
+    return Console(file=out, highlight=False, width=None if out.isatty() else NO_EDGE)
 
 
 def complain(message: str) -> None:

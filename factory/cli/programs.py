@@ -148,7 +148,7 @@ def _gateway(
     )
     return Program(
         "gateway",
-        _python("gunicorn", "-c", "python:api.gunicorn", *options, "api.wsgi:application"),
+        _python("gunicorn", "-c", "python:api.gunicorn", *options),
         env=environments.platform,
         ready=serving,
     )

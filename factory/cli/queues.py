@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from factory.cli.output import JsonOption, KeyOption, UrlOption, print_json, print_rich
 
+STATES = ("queued", "running", "waiting")
+
 
 def queues(url: UrlOption = None, key: KeyOption = None, as_json: JsonOption = False) -> None:
     """Depth and oldest age of each lane that holds jobs."""
@@ -14,8 +16,11 @@ def queues(url: UrlOption = None, key: KeyOption = None, as_json: JsonOption = F
     if as_json:
         print_json(page)
         return
-    columns = ("lane", "queued", "running", "waiting", "oldest_age_s")
-    print_rich(table(columns, ([lane.get(name, 0) for name in columns] for lane in page["data"])))
+    busy = [lane for lane in page["data"] if any(lane[state] for state in STATES)]
+    rows = (
+        (lane["lane"], *(lane[s] for s in STATES), f"{lane['oldest_age_s']:.1f}") for lane in busy
+    )
+    print_rich(table(("lane", *STATES, "oldest_age_s"), rows))
 
 
 def workers(url: UrlOption = None, key: KeyOption = None, as_json: JsonOption = False) -> None:

@@ -24,7 +24,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
     """A plain table. Cells are text and never markup, whatever a model or a caller wrote."""
     drawn = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        drawn.add_column(column, no_wrap=True)
+        drawn.add_column(column, overflow="fold")
     for row in rows:
         drawn.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
     return drawn

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from factory.cli.exercise import Findings, exercise
 from factory.cli.interrupt import one_interrupt
-from factory.cli.output import complain, print_json
+from factory.cli.output import complain, open_console, print_json
 from factory.cli.platform import FirstPorts, Platform, prepared_platform
 from factory.cli.programs import Layout
 from factory.cli.progress import split, trials_table
@@ -45,7 +45,7 @@ def run_showcase(*, as_json: bool) -> Findings:
 
     An error shows the end of the programs' log before it goes on.
     """
-    console = Console(file=sys.stderr if as_json else sys.stdout, highlight=False)
+    console = open_console(sys.stderr if as_json else sys.stdout)
     with one_interrupt(), tempfile.TemporaryDirectory(prefix="factory-demo-") as directory:
         log_path = Path(directory, "programs.log")
         try:
