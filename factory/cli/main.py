@@ -8,7 +8,7 @@ import traceback
 
 import typer
 
-from factory.cli import database, demo, jobs, keys, queues, simulate, submit, up
+from factory.cli import database, demo, doctor, jobs, keys, queues, simulate, submit, up
 from factory.cli.exits import ExitCode, exit_code
 from factory.cli.output import complain
 from factory.errors import FactoryError
@@ -31,6 +31,7 @@ def create_app() -> typer.Typer:
     for command in (
         up.up,
         demo.demo,
+        doctor.doctor,
         submit.submit,
         submit.watch,
         queues.queues,

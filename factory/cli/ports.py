@@ -52,14 +52,15 @@ class Ports:
         except OSError:
             claim.close()
             return False
-        if not _is_free(self._host, port):
+        if not is_free(self._host, port):
             claim.close()
             return False
         self._claims.append(claim)
         return True
 
 
-def _is_free(host: str, port: int) -> bool:
+def is_free(host: str, port: int) -> bool:
+    """Whether a server could listen there now."""
     with socket.socket(socket.AF_INET) as probe:
         # As servers do: connections of an earlier one that are still closing are no obstacle.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,0 +1,18 @@
+"""What the Postgres server is and can."""
+
+from __future__ import annotations
+
+from factory.store.database import Tx, rows
+
+
+def major_version(tx: Tx) -> int:
+    """Such as 15."""
+    return (
+        int(rows(tx, "SELECT current_setting('server_version_num')::int AS number")[0].number)
+        // 10_000
+    )
+
+
+def has_vector(tx: Tx) -> bool:
+    """Whether pgvector is installed, or could be."""
+    return bool(rows(tx, "SELECT 1 FROM pg_available_extensions WHERE name = 'vector'"))

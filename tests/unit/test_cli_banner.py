@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import shlex
+
+from factory.cli.banner import Banner, Flower
+
+BANNER = Banner(
+    "http://127.0.0.1:8000",
+    "af_0_secret",
+    "http://127.0.0.1:9090/metrics",
+    Flower("http://127.0.0.1:5555", "factory", "pw"),
+    ("openai", "ollama"),
+)
+
+
+def test_the_command_can_be_pasted_into_a_shell() -> None:
+    lines = BANNER.lines()
+    command = "\n".join(lines[next(i for i, line in enumerate(lines) if line.startswith("curl")) :])
+    words = shlex.split(command.replace("\\\n", ""))
+    assert words[:3] == ["curl", "-s", "http://127.0.0.1:8000/api/jobs"]
+    assert "Authorization: Bearer af_0_secret" in words
+    assert "Prefer: wait=30" in words
+
+
+def test_simulation_is_said_aloud() -> None:
+    assert "SIMULATED providers: not a model" in BANNER.lines()[0]
+
+
+def test_real_providers_are_not_called_simulated() -> None:
+    assert "SIMULATED" not in "\n".join(Banner("http://127.0.0.1:8000", "k").lines())
+
+
+def test_no_line_has_control_codes() -> None:
+    assert "\x1b" not in "\n".join(BANNER.lines())

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from factory.cli.programs import Addresses, Environments, Layout, plan_programs
+from factory.embedded.program import Program
+
+ADDRESSES = Addresses("127.0.0.1", 8001, 9091, 5556, 8091)
+ENVIRONMENTS = Environments(
+    platform={"DATABASE_URL": "postgresql://"},
+    providers={"OPENAI_API_KEY": "simulated"},
+    flower={"FLOWER_BASIC_AUTH": "factory:pw"},
+)
+
+
+def plan(layout: Layout) -> list[Program]:
+    return plan_programs(
+        layout,
+        ADDRESSES,
+        ENVIRONMENTS,
+        Path("simulator.jsonl"),
+        listening=lambda _port: True,
+        serving=lambda: True,
+    )
+
+
+def test_the_gateway_starts_last_and_so_stops_first() -> None:
+    layout = Layout(workers=2, dispatchers=2, simulator=True)
+    assert [program.name for program in plan(layout)] == [
+        "simulator",
+        "flower",
+        "exporter",
+        "worker.1",
+        "worker.2",
+        "dispatcher.1",
+        "dispatcher.2",
+        "gateway",
+    ]
+
+
+def test_only_workers_hold_the_keys_of_providers() -> None:
+    holders = {p.kind for p in plan(Layout(simulator=True)) if "OPENAI_API_KEY" in p.env}
+    assert holders == {"worker"}
+
+
+def test_no_password_is_on_a_command_line() -> None:
+    assert not any("pw" in part for program in plan(Layout()) for part in program.argv)
+
+
+def test_without_flower_workers_send_no_events() -> None:
+    programs = plan(Layout(flower=False))
+    assert "flower" not in {program.name for program in programs}
+    assert not any("--events" in program.argv for program in programs)
