@@ -22,6 +22,7 @@ LoopContext = Callable[[], AbstractAsyncContextManager[Any]]
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 10.0
+LEFTOVERS_TIMEOUT_S = 1.0
 LAG_LIMIT_S = 0.5
 PROBE_PERIOD_S = 0.25
 
@@ -78,8 +79,11 @@ class LoopThread:
             logger.debug("posted to a closed loop")
 
     def _run(self) -> None:
-        with asyncio.Runner() as runner:
-            runner.run(self._serve())
+        loop = asyncio.new_event_loop()
+        # Not asyncio.Runner: it would wait for ever for a task that swallows its cancellation.
+        loop.run_until_complete(self._serve())
+        if not asyncio.all_tasks(loop):
+            loop.close()
 
     async def _serve(self) -> None:
         try:
@@ -93,6 +97,15 @@ class LoopThread:
                 logger.exception("a context of the loop did not close")
             else:
                 self._ready.set_exception(error)
+        await _cancel_leftovers()
+
+
+async def _cancel_leftovers() -> None:
+    leftovers = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in leftovers:
+        task.cancel()
+    if leftovers:
+        await asyncio.wait(leftovers, timeout=LEFTOVERS_TIMEOUT_S)
 
 
 class LagWatchdog:

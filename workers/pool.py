@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any
 
 from celery.concurrency.base import BasePool
+from celery.signals import worker_shutting_down
 
 from workers.execution import Callbacks, Execution, current_execution
 from workers.loop import LoopThread
@@ -70,6 +71,7 @@ class AsyncioPool(BasePool):  # type: ignore[misc]
         self._reports = Mailbox(self._pipe.wake)
         self._thread = LoopThread(self.app.loop_contexts)
         self._thread.start()
+        worker_shutting_down.connect(self._interrupt_poll)
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -163,6 +165,10 @@ class AsyncioPool(BasePool):  # type: ignore[misc]
         for number in tuple(self._executions):
             self.terminate_job(number)
         self.on_stop()
+
+    def _interrupt_poll(self, **_signal: object) -> None:
+        """Let the consumer see a SIGTERM now; its poll would go on, and take work, for a second."""
+        self._pipe.wake()
 
     def _collect(self) -> None:
         self._pipe.clear()

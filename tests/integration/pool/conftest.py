@@ -20,6 +20,7 @@ from workers.app import WorkerApp, create_app
 
 ROOT = Path(__file__).parents[3]
 DEADLINE_S = 15.0
+WORKER_CLIENT = "pool-worker"
 
 
 def eventually(holds: Callable[[], Any], within_s: float = DEADLINE_S) -> Any:
@@ -59,6 +60,14 @@ class RunningWorker:
         answer = getattr(self.app.control.inspect([name], timeout=3, limit=1), method)()
         return answer[name]
 
+    def drop_connections(self) -> None:
+        """Kill what the worker has open to Redis; its connections carry its name."""
+        with self.app.connection_for_read() as connection:
+            redis = connection.default_channel.client
+            for client in redis.client_list():
+                if client["name"] == WORKER_CLIENT:
+                    redis.client_kill_filter(_id=client["id"])
+
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
@@ -80,20 +89,20 @@ def start_worker(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> St
         command = [sys.executable, str(Path(__file__).with_name("worker_main.py")), redis_url]
         with log_path.open("wb") as log:
             process = subprocess.Popen(
-                [*command, str(journal_path), lane, str(slots), *flags],
+                [*command, str(journal_path), WORKER_CLIENT, lane, str(slots), *flags],
                 stdout=log,
                 stderr=log,
                 env={**os.environ, "PYTHONPATH": str(ROOT)},
             )
         worker = RunningWorker(app, lane, process, journal_path, log_path)
         try:
-            eventually(lambda: worker.journal("service opened") or process.poll() is not None)
+            eventually(lambda: worker.journal("ready"))
             yield worker
         finally:
             process.kill()
             process.wait()
             with app.connection_for_read() as connection:
-                connection.default_channel.client.delete(lane)
+                connection.default_channel.client.delete(*lane.split(","))
             app.close()
 
     return start

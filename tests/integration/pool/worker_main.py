@@ -1,6 +1,6 @@
 """A worker with tasks that write down what happens to them, one JSON line each.
 
-Run as `python worker_main.py <redis url> <journal> <lane> <slots> [events]`.
+Run as `python worker_main.py <redis url> <journal> <client name> <lane> <slots> [events]`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from celery.exceptions import SoftTimeLimitExceeded
+from celery.signals import worker_ready
 
 from factory.log import configure_logging
 from workers.app import WorkerApp, create_app, worker_argv
@@ -30,7 +31,7 @@ class Journal:
         os.write(self._file, f"{line}\n".encode())
 
 
-def register(app: WorkerApp, journal: Journal) -> None:
+def register_sleepers(app: WorkerApp, journal: Journal) -> None:
     @app.task(name="nap", bind=True)
     async def nap(self, seconds: float) -> str:
         journal.write("started", id=self.request.id)
@@ -58,6 +59,8 @@ def register(app: WorkerApp, journal: Journal) -> None:
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.sleep(60)
 
+
+def register_troublemakers(app: WorkerApp) -> None:
     @app.task(name="block")
     async def block(seconds: float) -> None:
         time.sleep(seconds)  # noqa: ASYNC251 - what the watchdog is for
@@ -71,7 +74,9 @@ def register(app: WorkerApp, journal: Journal) -> None:
             "CancelledError": asyncio.CancelledError,
         }[error]
 
-    @app.task(name="batch", bind=True, weigh=staticmethod(lambda naps: len(naps)))
+
+def register_batch(app: WorkerApp, journal: Journal) -> None:
+    @app.task(name="batch", bind=True, weigh=staticmethod(len))
     async def batch(self, naps: list[float]) -> None:
         async def one(seconds: float) -> None:
             journal.write("job started", id=self_id)
@@ -83,16 +88,25 @@ def register(app: WorkerApp, journal: Journal) -> None:
         await asyncio.gather(*(one(seconds) for seconds in naps))
 
 
-def main(redis_url: str, journal_path: str, lane: str, slots: str, *flags: str) -> None:
+def main(
+    redis_url: str, journal_path: str, client_name: str, lane: str, slots: str, *flags: str
+) -> None:
     configure_logging("INFO", "text", "worker")
     app, journal = create_app(redis_url), Journal(Path(journal_path))
-    register(app, journal)
+    app.conf.broker_transport_options["client_name"] = client_name
+    register_sleepers(app, journal)
+    register_troublemakers(app)
+    register_batch(app, journal)
 
     @contextlib.asynccontextmanager
     async def service() -> AsyncIterator[None]:
         journal.write("service opened")
         yield
         journal.write("service closed")
+
+    @worker_ready.connect(weak=False)
+    def note_ready(**_signal: object) -> None:
+        journal.write("ready")
 
     app.loop_contexts.append(service)
     app.worker_main(
