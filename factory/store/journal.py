@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from factory.domain.money import Usage
-from factory.store.database import Tx, as_json, rows
+from factory.store.database import Tx, as_json, ids, rows, run
 
 OPEN = """
 INSERT INTO llm_calls (id, job_id, project_id, step_key, attempt, provider, model)
@@ -87,6 +87,30 @@ RETURNING c.id
 """
 
 
+# What the calls of a job (alias `e`) cost together. One call of unknown cost makes the sum unknown.
+USAGE = """
+SELECT coalesce(sum(c.input_tokens), 0) AS input_tokens,
+       coalesce(sum(c.output_tokens), 0) AS output_tokens,
+       coalesce(sum(c.cached_tokens), 0) AS cached_tokens,
+       CASE WHEN count(*) = count(c.cost_micros) THEN coalesce(sum(c.cost_micros), 0) END
+           AS cost_micros,
+       count(*) - count(c.cost_micros) AS unknown_calls
+  FROM llm_calls c WHERE c.job_id = e.job_id
+"""
+# A call may end after its job has: a zombie's, once the zombie wakes. Then the job's cost is known after
+# all. For the others this finds no row, by primary key.
+SETTLE = f"""
+WITH settled AS MATERIALIZED (
+    SELECT e.job_id, u.* FROM job_results e CROSS JOIN LATERAL ({USAGE}) u
+     WHERE e.job_id = ANY(CAST(%(ids)s AS uuid[])) AND e.unknown_calls > 0
+)
+UPDATE job_results r
+   SET input_tokens = s.input_tokens, output_tokens = s.output_tokens,
+       cached_tokens = s.cached_tokens, cost_micros = s.cost_micros, unknown_calls = s.unknown_calls
+  FROM settled s WHERE r.job_id = s.job_id
+"""
+
+
 def close_calls(tx: Tx, ends: Sequence[CallEnd]) -> set[UUID]:
     """Records the ends of calls and the outputs of the steps that they finish.
 
@@ -109,7 +133,9 @@ def close_calls(tx: Tx, ends: Sequence[CallEnd]) -> set[UUID]:
         }
         for end in ends
     ]
-    return {row.id for row in rows(tx, CLOSE, {"ends": as_json(given)})}
+    closed = {row.id for row in rows(tx, CLOSE, {"ends": as_json(given)})}
+    run(tx, SETTLE, {"ids": ids([end.job_id for end in ends])})
+    return closed
 
 
 TODAY = """

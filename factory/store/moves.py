@@ -17,14 +17,16 @@ from factory.domain.lanes import WEBHOOK, Priority, lane_name
 from factory.domain.retry import WEBHOOK_MAX_ATTEMPTS
 from factory.domain.state import State
 from factory.store.database import Tx, as_json, ids, rows
+from factory.store.journal import USAGE
 
 # queued → running. `published_at` plays no part: a hint is a hint, only this decides. A stale hint of
 # a job that waits for its next attempt is refused by `run_at`. A worker takes its own running job
 # again after a claim whose commit it never heard of; it asks only for jobs that it does not know to
-# hold, and that is no new attempt.
+# hold, and that is no new attempt. What was paid for before comes along whenever the job has been
+# started before: counts of attempts begin anew with an owner's retry, `started_at` does not.
 CLAIM = """
 WITH open AS MATERIALIZED (
-    SELECT id FROM jobs
+    SELECT id, started_at IS NOT NULL AS again FROM jobs
      WHERE id = ANY(CAST(%(ids)s AS uuid[]))
        AND ((state = 'queued' AND run_at <= now() AND attempt < max_attempts)
             OR (state = 'running' AND worker_id = %(worker_id)s))
@@ -32,19 +34,20 @@ WITH open AS MATERIALIZED (
 ), claimed AS (
     UPDATE jobs j
        SET state = 'running', worker_id = %(worker_id)s, lease_token = nextval('lease_tokens'),
-           attempt = attempt + CASE WHEN state = 'queued' THEN 1 ELSE 0 END, started_at = now(), published_at = NULL, publishes = 0
+           attempt = attempt + CASE WHEN state = 'queued' THEN 1 ELSE 0 END, started_at = now(),
+           published_at = NULL, publishes = 0
       FROM open
      WHERE j.id = open.id
-    RETURNING j.*
+    RETURNING j.*, open.again
 )
 SELECT c.id, c.project_id, c.kind, c.lane, c.provider, c.model, c.attempt, c.max_attempts,
        c.deferrals, c.lease_token, c.max_cost_micros, p.input, p.params, p.fallbacks,
        p.webhook_url, p.traceparent,
        extract(epoch FROM c.deadline_at - now())::float8 AS seconds_left,
        (SELECT jsonb_object_agg(s.step_key, s.output) FROM job_steps s
-         WHERE s.job_id = c.id AND c.attempt + c.deferrals > 1) AS steps,
+         WHERE s.job_id = c.id AND c.again) AS steps,
        (SELECT sum(l.cost_micros)::bigint FROM llm_calls l
-         WHERE l.job_id = c.id AND c.attempt + c.deferrals > 1) AS spent_micros
+         WHERE l.job_id = c.id AND c.again) AS spent_micros
   FROM claimed c
   JOIN job_payloads p ON p.job_id = c.id
 """
@@ -65,62 +68,64 @@ def _claimed(row: Any) -> ClaimedJob:
     return ClaimedJob(**values)
 
 
-# running → succeeded | failed | cancelled | queued, and queued | waiting → failed | cancelled where
-# no lease is given. The usage of a finished job is the sum of its calls, so what failed attempts
-# cost is in it; a call without a known cost is unknown spend. The job's webhook is born in the same
-# statement: an event is owed exactly when the state says so. A caller's cancel beats a retry, never
-# a result that is already there.
-FINISH = """
+# running → succeeded | failed | cancelled | queued | waiting, and where no lease is given queued |
+# waiting → failed | cancelled and waiting → queued. The usage of a finished job is the sum of its
+# calls, so what failed attempts cost is in it; a call without a known cost is unknown spend. The job's
+# webhook is born in the same statement: an event is owed exactly when the state says so. A caller's
+# cancel beats a retry, never a result that is already there.
+FINISH = f"""
 WITH given AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(CAST(%(outcomes)s AS jsonb)) AS g(
         job_id uuid, lease_token bigint, state text, output jsonb, error jsonb,
         delay_s double precision, spends_attempt boolean, webhook_job_id uuid)
 ), held AS MATERIALIZED (
-    SELECT j.id, CASE WHEN g.state = 'queued' AND j.cancel_requested_at IS NOT NULL
-                      THEN 'cancelled' ELSE g.state END AS state
+    SELECT j.id, g.output, g.error, g.delay_s, g.webhook_job_id,
+           CASE WHEN g.state = 'queued' AND j.cancel_requested_at IS NOT NULL
+                THEN 'cancelled' ELSE g.state END AS state,
+           CASE WHEN g.state = 'queued' AND j.cancel_requested_at IS NULL AND NOT g.spends_attempt
+                THEN 1 ELSE 0 END AS deferred
       FROM jobs j JOIN given g ON g.job_id = j.id
      WHERE (j.state = 'running' AND j.lease_token = g.lease_token)
-        OR (j.state IN ('queued', 'waiting') AND g.lease_token IS NULL)
+        OR (g.lease_token IS NULL AND j.state IN ('queued', 'waiting')
+            AND g.state IN ('failed', 'cancelled'))
+        OR (g.lease_token IS NULL AND j.state = 'waiting' AND g.state = 'queued')
      ORDER BY j.id FOR UPDATE OF j
 ), moved AS (
     UPDATE jobs j
        SET state = h.state, worker_id = NULL, lease_token = NULL, published_at = NULL, publishes = 0,
-           attempt = j.attempt - CASE WHEN h.state = 'queued' AND NOT g.spends_attempt THEN 1 ELSE 0 END,
-           deferrals = j.deferrals + CASE WHEN h.state = 'queued' AND NOT g.spends_attempt THEN 1 ELSE 0 END,
-           run_at = CASE WHEN h.state = 'queued' THEN now() + make_interval(secs => g.delay_s) ELSE j.run_at END,
-           finished_at = CASE WHEN h.state = 'queued' THEN NULL ELSE now() END
-      FROM held h JOIN given g ON g.job_id = h.id
+           attempt = j.attempt - h.deferred, deferrals = j.deferrals + h.deferred,
+           run_at = CASE WHEN h.state = 'queued' THEN now() + make_interval(secs => h.delay_s)
+                         ELSE j.run_at END,
+           finished_at = CASE WHEN h.state IN ('succeeded', 'failed', 'cancelled') THEN now() END
+      FROM held h
      WHERE j.id = h.id
-    RETURNING j.id, j.project_id, j.kind, j.lane, j.state, g.output, g.error, g.webhook_job_id
+    RETURNING j.id, j.project_id, j.kind, j.lane, j.state, j.finished_at, h.output, h.error,
+              h.webhook_job_id
+), ended AS (
+    SELECT id AS job_id, project_id, kind, state, output, error, webhook_job_id
+      FROM moved WHERE finished_at IS NOT NULL
 ), results AS (
     INSERT INTO job_results (job_id, output, error, input_tokens, output_tokens, cached_tokens,
                              cost_micros, unknown_calls)
-    SELECT m.id, CASE WHEN m.state = 'succeeded' THEN m.output END, m.error, u.input_tokens,
-           u.output_tokens, u.cached_tokens,
-           CASE WHEN u.unknown_calls = 0 THEN u.cost_micros END, u.unknown_calls
-      FROM moved m CROSS JOIN LATERAL (
-          SELECT coalesce(sum(input_tokens), 0) AS input_tokens,
-                 coalesce(sum(output_tokens), 0) AS output_tokens,
-                 coalesce(sum(cached_tokens), 0) AS cached_tokens,
-                 coalesce(sum(cost_micros), 0) AS cost_micros,
-                 count(*) FILTER (WHERE cost_micros IS NULL) AS unknown_calls
-            FROM llm_calls WHERE job_id = m.id) u
-     WHERE m.state <> 'queued'
+    SELECT e.job_id, CASE WHEN e.state = 'succeeded' THEN e.output END, e.error, u.input_tokens,
+           u.output_tokens, u.cached_tokens, u.cost_micros, u.unknown_calls
+      FROM ended e CROSS JOIN LATERAL ({USAGE}) u
     ON CONFLICT (job_id) DO UPDATE
        SET output = excluded.output, error = excluded.error, input_tokens = excluded.input_tokens,
            output_tokens = excluded.output_tokens, cached_tokens = excluded.cached_tokens,
            cost_micros = excluded.cost_micros, unknown_calls = excluded.unknown_calls
 ), events AS (
     INSERT INTO jobs (id, project_id, kind, lane, provider, priority, max_attempts, parent_id)
-    SELECT m.webhook_job_id, m.project_id, 'webhook', %(webhook_lane)s, 'webhook', 'normal',
-           %(webhook_attempts)s, m.id
-      FROM moved m JOIN job_payloads p ON p.job_id = m.id
-     WHERE m.state <> 'queued' AND p.webhook_url IS NOT NULL AND m.kind <> 'webhook'
+    SELECT e.webhook_job_id, e.project_id, 'webhook', %(webhook_lane)s, 'webhook', 'normal',
+           %(webhook_attempts)s, e.job_id
+      FROM ended e JOIN job_payloads p ON p.job_id = e.job_id
+     WHERE p.webhook_url IS NOT NULL AND e.kind <> 'webhook'
     RETURNING id, parent_id
 ), event_payloads AS (
     INSERT INTO job_payloads (job_id, input, webhook_url)
-    SELECT e.id, jsonb_build_object('type', 'job.' || m.state, 'job_id', m.id), p.webhook_url
-      FROM events e JOIN moved m ON m.id = e.parent_id JOIN job_payloads p ON p.job_id = m.id
+    SELECT v.id, jsonb_build_object('type', 'job.' || e.state, 'job_id', e.job_id), p.webhook_url
+      FROM events v JOIN ended e ON e.job_id = v.parent_id
+      JOIN job_payloads p ON p.job_id = e.job_id
 )
 SELECT id, lane, state FROM moved
 """
@@ -162,7 +167,7 @@ def _as_row(outcome: Outcome) -> dict[str, Any]:
 RETRY = """
 WITH moved AS (
     UPDATE jobs
-       SET state = 'queued', attempt = 0, run_at = now(), finished_at = NULL, started_at = NULL,
+       SET state = 'queued', attempt = 0, run_at = now(), finished_at = NULL,
            cancel_requested_at = NULL, deadline_at = NULL, published_at = NULL, publishes = 0
      WHERE id = %(id)s AND project_id = %(project_id)s AND state = 'failed'
     RETURNING id

@@ -124,7 +124,7 @@ jobs = Table(
     ),
     CheckConstraint("kind IN ('completion', 'embedding', 'search', 'webhook')", name="kind"),
     CheckConstraint("priority IN ('high', 'normal', 'low', 'bulk')", name="priority"),
-    CheckConstraint("attempt <= max_attempts", name="attempts"),
+    CheckConstraint("attempt BETWEEN 0 AND max_attempts", name="attempts"),
     CheckConstraint("(state = 'running') = (lease_token IS NOT NULL)", name="lease"),
     Index(
         "ix_jobs_due",

@@ -190,7 +190,7 @@ def upgrade() -> None:
             "state IN ('queued', 'running', 'waiting', 'succeeded', 'failed', 'cancelled')",
             name=op.f("ck_jobs_state"),
         ),
-        sa.CheckConstraint("attempt <= max_attempts", name=op.f("ck_jobs_attempts")),
+        sa.CheckConstraint("attempt BETWEEN 0 AND max_attempts", name=op.f("ck_jobs_attempts")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_jobs")),
         postgresql_with={"fillfactor": "80"},
     )
