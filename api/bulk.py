@@ -59,7 +59,7 @@ def _read() -> list[tuple[int, bytes]]:
     assert isinstance(request, StrictRequest)
     request.require_type(*NDJSON)
     request.max_content_length = LONGEST_BULK_BYTES
-    numbered = enumerate(request.get_data().split(b"\n"), start=1)
+    numbered = enumerate(request.read_whole().split(b"\n"), start=1)
     lines = [(number, text) for number, text in numbered if text.strip()]
     if len(lines) > MOST_LINES:
         raise RequestEntityTooLarge(f"{len(lines)} lines; send at most {MOST_LINES} at a time")

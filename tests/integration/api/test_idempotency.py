@@ -1,0 +1,71 @@
+"""The same request twice is one job."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from apiflask import APIFlask
+
+from factory.services import Services
+from factory.store.database import rows
+
+from .conftest import JOB, Caller, assert_problem, end_job
+
+KEY = "order-4711"
+
+
+def stored(services: Services) -> int:
+    with services.database.transaction() as tx:
+        return int(rows(tx, "SELECT count(*) AS n FROM jobs")[0].n)
+
+
+def test_a_repeated_key_gives_the_first_answer(caller: Caller, services: Services) -> None:
+    first = caller.post("/api/jobs", JOB, Idempotency_Key=KEY)
+    end_job(services, first.get_json()["id"])
+    second = caller.post("/api/jobs", JOB, Idempotency_Key=KEY)
+
+    assert second.status_code == 202
+    assert second.get_json() == first.get_json()
+    assert stored(services) == 1
+
+
+def test_a_repeated_key_with_another_body_is_refused(caller: Caller, services: Services) -> None:
+    caller.post("/api/jobs", JOB, Idempotency_Key=KEY)
+    answer = caller.post("/api/jobs", {**JOB, "input": "other"}, Idempotency_Key=KEY)
+
+    assert_problem(answer, 422, "Idempotency-Key", "another body")
+    assert stored(services) == 1
+
+
+def test_the_same_text_at_another_path_is_another_request(caller: Caller) -> None:
+    body = b'{"model": "openai/gpt-4o-mini", "input": "x"}'
+    caller.post_raw("/api/jobs", body, "application/json", Idempotency_Key=KEY)
+    answer = caller.post_raw("/api/jobs/bulk", body, "application/jsonl", Idempotency_Key=KEY)
+
+    assert_problem(answer, 422, "Idempotency-Key")
+
+
+def test_a_key_belongs_to_its_project(caller: Caller, stranger: Caller, services: Services) -> None:
+    first = caller.post("/api/jobs", JOB, Idempotency_Key=KEY).get_json()
+    second = stranger.post("/api/jobs", JOB, Idempotency_Key=KEY).get_json()
+
+    assert first["id"] != second["id"]
+    assert stored(services) == 2
+
+
+def test_a_refused_request_leaves_its_key_free(caller: Caller) -> None:
+    assert caller.post("/api/jobs", {**JOB, "input": ""}, Idempotency_Key=KEY).status_code == 422
+    assert caller.post("/api/jobs", JOB, Idempotency_Key=KEY).status_code == 202
+
+
+def test_two_at_once_are_one_job(app: APIFlask, caller: Caller, services: Services) -> None:
+    def post(_: int) -> str:
+        answer = app.test_client().post(
+            "/api/jobs", json=JOB, headers={**caller.headers, "Idempotency-Key": KEY}
+        )
+        assert answer.status_code == 202, answer.text
+        return str(answer.get_json()["id"])
+
+    with ThreadPoolExecutor(4) as threads:
+        answered = set(threads.map(post, range(8)))
+
+    assert len(answered) == 1
+    assert stored(services) == 1

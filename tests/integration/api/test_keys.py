@@ -1,0 +1,127 @@
+"""API keys: who may call, and how keys are made and ended."""
+
+from typing import Any
+
+import pytest
+from apiflask import APIFlask
+
+from api.gateway import gateway_of
+from factory.services import Services
+from factory.store import keys
+from factory.store.database import run
+
+from .conftest import Caller, assert_problem, make_key
+
+
+@pytest.mark.parametrize(
+    "header",
+    [None, "", "Bearer", "Bearer af_000000000000_nothing", "Bearer nonsense", "Basic YTpi"],
+)
+def test_a_call_without_a_good_key_is_401(app: APIFlask, header: str | None) -> None:
+    headers = {} if header is None else {"Authorization": header}
+    answer = app.test_client().get("/api/jobs", headers=headers)
+
+    assert_problem(answer, 401)
+    assert answer.headers["WWW-Authenticate"].startswith("Bearer ")
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready", "/docs", "/openapi.json"])
+def test_health_and_documents_need_no_key(app: APIFlask, path: str) -> None:
+    assert app.test_client().get(path).status_code == 200
+
+
+def test_a_key_without_the_scope_is_403(stranger: Caller) -> None:
+    assert stranger.get("/api/jobs").status_code == 200
+    answer = stranger.post("/api/keys", {"name": "mine", "scopes": ["admin"]})
+    assert_problem(answer, 403, None, "admin")
+
+
+def test_an_admin_key_alone_may_not_run_jobs(app: APIFlask, services: Services) -> None:
+    caller = Caller(app.test_client(), *make_key(services, "one", "admin"))
+
+    assert_problem(caller.get("/api/jobs"), 403, None, "jobs")
+
+
+def test_a_new_key_works_and_is_shown_once(app: APIFlask, caller: Caller) -> None:
+    answer = caller.post("/api/keys", {"name": "billing"})
+
+    assert answer.status_code == 201, answer.text
+    made = answer.get_json()
+    assert made["scopes"] == ["jobs"]
+    assert (
+        Caller(app.test_client(), caller.project_id, made["key"]).get("/api/jobs").status_code
+        == 200
+    )
+    listed = caller.get("/api/keys").get_json()["data"]
+    assert [key["name"] for key in listed] == ["billing", "test"]
+    assert "key" not in listed[0]
+    assert made["key"].split("_")[2] not in caller.get("/api/keys").text
+
+
+def test_a_revoked_key_stops_at_once_in_its_process(app: APIFlask, caller: Caller) -> None:
+    made = caller.post("/api/keys", {"name": "billing"}).get_json()
+    holder = Caller(app.test_client(), caller.project_id, made["key"])
+    assert holder.get("/api/jobs").status_code == 200
+
+    assert caller.delete(f"/api/keys/{made['prefix']}").status_code == 204
+    assert_problem(holder.get("/api/jobs"), 401)
+    assert_problem(caller.delete(f"/api/keys/{made['prefix']}"), 404, "prefix")
+
+
+def test_a_key_revoked_elsewhere_stops_within_30_s(
+    app: APIFlask, caller: Caller, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.keyring.REMEMBER_S", 0.2)
+    with services.database.transaction() as tx:
+        keys.revoke(tx, caller.project_id, caller.key.split("_")[1])
+
+    assert_problem(caller.get("/api/jobs"), 401)
+
+
+def test_a_known_key_is_not_looked_up_again(
+    app: APIFlask, caller: Caller, services: Services
+) -> None:
+    assert caller.get("/health").status_code == 200
+    assert gateway_of(app).keyring.verify(caller.key)
+    with services.database.transaction() as tx:
+        run(tx, "DELETE FROM api_keys")
+
+    assert caller.get("/api/jobs").status_code == 200
+
+
+def test_a_strangers_key_cannot_be_revoked(caller: Caller, stranger: Caller) -> None:
+    answer = caller.delete(f"/api/keys/{stranger.key.split('_')[1]}")
+
+    assert_problem(answer, 404, "prefix")
+    assert stranger.get("/api/jobs").status_code == 200
+
+
+@pytest.mark.parametrize("prefix", ["%00", "a%00", "..", "x" * 500])
+def test_a_prefix_that_nobody_has_is_404(caller: Caller, prefix: str) -> None:
+    assert caller.delete(f"/api/keys/{prefix}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({}, "name"),
+        ({"name": ""}, "name"),
+        ({"name": "a\x00"}, "name"),
+        ({"name": "x", "scopes": []}, "scopes"),
+        ({"name": "x", "scopes": ["root"]}, "scopes[0]"),
+        ({"name": "x", "project_id": "y"}, "project_id"),
+        ({"name": "x", "expires_at": "2020-01-01T00:00:00Z"}, "expires_at"),
+    ],
+)
+def test_a_key_that_cannot_be_made_names_the_field(
+    caller: Caller, body: dict[str, Any], param: str
+) -> None:
+    assert_problem(caller.post("/api/keys", body), 422, param)
+    assert len(caller.get("/api/keys").get_json()["data"]) == 1
+
+
+def test_a_key_may_expire(caller: Caller) -> None:
+    answer = caller.post("/api/keys", {"name": "x", "expires_at": "2091-01-01T00:00:00Z"})
+
+    assert answer.status_code == 201
+    assert answer.get_json()["expires_at"] == "2091-01-01T00:00:00Z"
