@@ -142,12 +142,17 @@ class Moved:
 
 def finish(tx: Tx, outcomes: Sequence[Outcome]) -> list[Moved]:
     """The jobs that moved; one whose lease was stale is left out."""
-    params = {
+    found = rows(tx, FINISH, finish_params(outcomes))
+    return [Moved(row.id, row.lane, State(row.state)) for row in found]
+
+
+def finish_params(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """What FINISH takes."""
+    return {
         "outcomes": as_json([_as_row(outcome) for outcome in outcomes]),
         "webhook_lane": lane_name(WEBHOOK, Priority.NORMAL),
         "webhook_attempts": WEBHOOK_MAX_ATTEMPTS,
     }
-    return [Moved(row.id, row.lane, State(row.state)) for row in rows(tx, FINISH, params)]
 
 
 def _as_row(outcome: Outcome) -> dict[str, Any]:

@@ -142,6 +142,7 @@ jobs = Table(
     ),
     Index("ix_jobs_hints", "published_at", postgresql_where=text(LIVE_HINT)),
     Index("ix_jobs_leases", "worker_id", postgresql_where=text("state = 'running'")),
+    Index("ix_jobs_waiting", "lane", postgresql_where=text("state = 'waiting'")),
     Index(
         "ix_jobs_deadlines",
         "deadline_at",

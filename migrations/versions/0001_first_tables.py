@@ -239,6 +239,13 @@ def upgrade() -> None:
         postgresql_where=sa.text("parent_id IS NOT NULL"),
     )
     op.create_index(
+        "ix_jobs_waiting",
+        "jobs",
+        ["lane"],
+        unique=False,
+        postgresql_where=sa.text("state = 'waiting'"),
+    )
+    op.create_index(
         "ix_jobs_project", "jobs", ["project_id", sa.literal_column("id DESC")], unique=False
     )
     op.create_table(

@@ -1,0 +1,144 @@
+"""The plans of the hot statements on a table with a history: none may read all of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from factory.domain.job import JobError, Outcome, new_id
+from factory.domain.state import State
+from factory.services import Services
+from factory.store import hints, jobs, journal, leases, moves
+from factory.store.database import as_json, rows
+from tests.integration.store.samples import OTHER_PROJECT, PROJECT, ask, given_worker, tell
+
+HISTORY = """
+WITH made AS (
+    INSERT INTO jobs (id, project_id, kind, state, lane, provider, priority, max_attempts, run_at,
+                      finished_at, deadline_at)
+    SELECT gen_random_uuid(), CASE WHEN mod(n, 10) = 0 THEN %(mine)s ELSE %(others)s END::uuid,
+           'completion', CASE WHEN mod(n, 2) = 0 THEN 'queued' ELSE 'succeeded' END, 'openai.normal',
+           'openai', 'normal', 5, now() - make_interval(secs => n),
+           CASE WHEN mod(n, 2) = 1 THEN now() END,
+           CASE WHEN mod(n, 100) = 0 THEN now() + interval '1 hour' END
+      FROM generate_series(1, 40000) n
+    RETURNING id, state
+), payloads AS (
+    INSERT INTO job_payloads (job_id, input) SELECT id, '{}' FROM made
+), calls AS (
+    INSERT INTO llm_calls (id, job_id, project_id, step_key, attempt, provider, model, status,
+                           cost_micros, started_at)
+    SELECT gen_random_uuid(), id, %(mine)s, 'answer', 1, 'openai', 'gpt-4o-mini', 'succeeded', 7,
+           now() - interval '2 days'
+      FROM made WHERE state = 'succeeded'
+)
+INSERT INTO job_results (job_id, input_tokens, output_tokens, cached_tokens, cost_micros, unknown_calls)
+SELECT id, 1, 1, 0, 7, 0 FROM made WHERE state = 'succeeded'
+"""
+ACTIVE = """
+UPDATE jobs SET state = 'running', worker_id = %(worker)s, lease_token = nextval('lease_tokens')
+ WHERE id IN (SELECT id FROM jobs WHERE state = 'queued' LIMIT 100)
+"""
+
+
+@pytest.fixture(scope="module")
+def history(module_services: Services) -> Iterator[Services]:
+    """20,000 queued and 20,000 finished jobs; 100 run, 50 are published."""
+    services = module_services
+    tell(services, HISTORY, mine=str(PROJECT), others=str(OTHER_PROJECT))
+    tell(services, ACTIVE, worker=str(given_worker(services)))
+    with services.database.transaction() as tx:
+        hints.publish(tx, "openai.normal", 50)
+    connection = services.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+    for table in ("jobs", "job_payloads", "job_results", "job_steps", "llm_calls", "workers"):
+        connection.exec_driver_sql(f"VACUUM ANALYZE {table}")
+    connection.close()
+    yield services
+
+
+def _some_ids(services: Services, state: State) -> list[str]:
+    found = ask(services, "SELECT id FROM jobs WHERE state = %(s)s LIMIT 50", s=state)
+    return [str(row.id) for row in found]
+
+
+def _claim(services: Services) -> tuple[str, dict[str, Any]]:
+    return moves.CLAIM, {"ids": _some_ids(services, State.QUEUED), "worker_id": str(new_id())}
+
+
+def _finish(services: Services) -> tuple[str, dict[str, Any]]:
+    held = ask(services, "SELECT id, lease_token FROM jobs WHERE state = 'running' LIMIT 50")
+    error = JobError("provider_refused", "no", retryable=False)
+    ends = [Outcome(row.id, row.lease_token, State.FAILED, error=error) for row in held]
+    return moves.FINISH, moves.finish_params(ends)
+
+
+def _settle(services: Services) -> tuple[str, dict[str, Any]]:
+    return journal.SETTLE, {"ids": _some_ids(services, State.SUCCEEDED)}
+
+
+QUERIES = {
+    "claim": _claim,
+    "finish": _finish,
+    "settle": _settle,
+    "publish": lambda _: (hints.PUBLISH, {"lane": "openai.normal", "window": 50}),
+    "in flight": lambda _: (hints.IN_FLIGHT, {}),
+    "due lanes": lambda _: (hints.DUE_LANES, {}),
+    "unpublish": lambda s: (hints.UNPUBLISH, {"ids": _some_ids(s, State.QUEUED)}),
+    "lost hints": lambda _: (hints.LOST, {"first": 10, "longest": 300}),
+    "all hints": lambda _: (hints.FORGET_ALL, {}),
+    "expired": lambda _: (leases.EXPIRED, {"lease_s": 15.0}),
+    "heartbeat": lambda _: (leases.HEARTBEAT, {"id": str(new_id())}),
+    "overdue": lambda _: (moves.OVERDUE, {}),
+    "ended": lambda s: (jobs.ENDED, {"ids": _some_ids(s, State.QUEUED)}),
+    "depths": lambda _: (jobs.DEPTHS, {"project_id": None}),
+    "today's cost": lambda _: (journal.TODAY, {}),
+    "abandoned calls": lambda _: (journal.ABANDONED, {}),
+}
+LARGE = {"jobs", "job_payloads", "job_results", "llm_calls"}
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_no_hot_statement_reads_a_whole_table(history: Services, name: str) -> None:
+    statement, params = QUERIES[name](history)
+    scans = [
+        node
+        for node in _nodes(_plan(history, statement, params))
+        if node["Node Type"] == "Seq Scan" and node["Relation Name"] in LARGE
+    ]
+    assert scans == []
+
+
+def test_a_round_of_publishing_reads_about_as_many_jobs_as_it_publishes(
+    history: Services,
+) -> None:
+    """Two projects offer a window each; the backlog of 20,000 stays unread."""
+    plan = _plan(history, hints.PUBLISH, {"lane": "openai.normal", "window": 50}, "ANALYZE, ")
+    read = sum(
+        node["Actual Rows"] * node["Actual Loops"]
+        for node in _nodes(plan)
+        if node.get("Relation Name") == "jobs" and "Scan" in node["Node Type"]
+    )
+    assert read < 1000
+
+
+def _plan(
+    services: Services, statement: str, params: dict[str, Any], options: str = ""
+) -> dict[str, Any]:
+    """The plan; with ANALYZE the statement runs, and is rolled back."""
+    with services.database.engine.connect() as tx:
+        [row] = rows(tx, f"EXPLAIN ({options}FORMAT JSON) {statement}", params)
+        tx.rollback()
+    plan = row[0]
+    found = json.loads(plan) if isinstance(plan, str) else plan
+    root: dict[str, Any] = found[0]["Plan"]
+    return root
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for part in plan.get("Plans", ()):
+        yield from _nodes(part)
