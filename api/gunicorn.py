@@ -13,7 +13,7 @@ from typing import Any
 from api.gateway import gateway_of
 from api.waiting import THREADS
 
-wsgi_app = "api.wsgi:application()"
+wsgi_app = "api.wsgi:application"
 workers = int(os.environ.get("WEB_CONCURRENCY") or os.environ.get("WORKER_COUNT") or 2)
 worker_class = "gthread"
 threads = THREADS

@@ -92,6 +92,8 @@ def _finish_operation(operation: Operation) -> None:
             response["content"] = {MEDIA_TYPE: {"schema": {"$ref": REF + "Problem"}}}
         else:
             response["content"] = _success(responses)
+    if "requestBody" in operation:
+        operation["requestBody"]["required"] = True
     for parameter in operation["parameters"]:
         _finish_parameter(parameter)
 
@@ -132,7 +134,7 @@ def _bulk_body() -> dict[str, Any]:
     lines = [{"model": "openai/gpt-4o-mini", "input": text} for text in ("One?", "Two?")]
     example = "\n".join(json.dumps(line) for line in lines)
     told = {"schema": {"type": "string"}, "example": example}
-    return {"required": True, "content": dict.fromkeys(NDJSON, told)}
+    return {"content": dict.fromkeys(NDJSON, told)}
 
 
 def _flatten(document: Document) -> Document:

@@ -1,4 +1,4 @@
-"""The application for a WSGI server, from the environment's settings."""
+"""The application that a WSGI server serves: made when the server imports this, in each process anew."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from factory.log import configure_logging
 from factory.services import connect
 
 
-def application() -> APIFlask:
-    """A gateway with connections of its own, so made in each process after its fork."""
+def _open() -> APIFlask:
+    """A gateway from the environment's settings, with connections of its own."""
     settings = load_settings()
     configure_logging(settings.log_level, settings.log_format, "gateway")
     return create_app(connect(settings, "gateway"), load_catalog(settings.extra_models))
+
+
+application = _open()

@@ -11,6 +11,8 @@ from redis.exceptions import RedisError
 CHANNEL = "factory:poke"
 PAUSE_S = 0.005
 """Pokes within this time are one."""
+STOP_S = 5.0
+"""Longer than a publish can hang."""
 
 log = logging.getLogger(__name__)
 
@@ -32,9 +34,11 @@ class Poker:
         self._wanted.set()
 
     def stop(self) -> None:
-        """Ends the thread."""
+        """Ends the thread; afterwards Redis may be closed."""
         self._stopped.set()
         self._wanted.set()
+        if self._thread.is_alive():
+            self._thread.join(STOP_S)
 
     def _run(self) -> None:
         while self._wanted.wait() and not self._stopped.is_set():

@@ -150,7 +150,7 @@ def count(services: Services, table: str) -> int:
 
 def test_the_gateway_imports_no_client_of_providers(database_url: str, redis_url: str) -> None:
     program = (
-        "import sys; from api.wsgi import application; application();"
+        "import sys; import api.wsgi;"
         "print([name for name in ('litellm', 'celery', 'aiohttp', 'openai', 'alembic')"
         " if name in sys.modules])"
     )
