@@ -7,12 +7,12 @@ import os
 import socket
 import threading
 from collections.abc import Sequence
-from uuid import UUID
 
 from factory.errors import Unavailable
 from factory.pipeline.worker import Worker
 from factory.services import Services
 from factory.store import leases
+from factory.store.database import Tx
 
 CANCEL_POLL_S = 1.0
 """A beat also learns what was cancelled, so it is more frequent than leases need."""
@@ -20,30 +20,23 @@ CANCEL_POLL_S = 1.0
 log = logging.getLogger(__name__)
 
 
-def register(services: Services, worker_id: UUID, lanes: Sequence[str], slots: int) -> None:
-    """Makes the worker known; from here on its heartbeat is expected."""
-    with services.database.transaction() as tx:
-        leases.register(
-            tx,
-            worker_id,
-            hostname=socket.gethostname(),
-            pid=os.getpid(),
-            lanes=lanes,
-            slots=slots,
-        )
-
-
 class Heartbeat:
     """Beats until it is stopped; passes on which jobs their owners have cancelled."""
 
-    def __init__(self, services: Services, worker: Worker) -> None:
+    def __init__(
+        self, services: Services, worker: Worker, lanes: Sequence[str], slots: int
+    ) -> None:
         self._services = services
         self._worker = worker
+        self._lanes = lanes
+        self._slots = slots
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
     def start(self) -> None:
-        """Starts the thread."""
+        """Makes the worker known and beats from here on. Raises Unavailable."""
+        with self._services.database.transaction() as tx:
+            self._register(tx)
         self._thread.start()
 
     def drain(self) -> None:
@@ -69,8 +62,21 @@ class Heartbeat:
 
     def _beat(self) -> None:
         with self._services.database.transaction() as tx:
-            unwanted = leases.heartbeat(tx, self._worker.id)
+            beat = leases.heartbeat(tx, self._worker.id)
+            if not beat.known:
+                # A machine that slept for days wakes up as a worker that was forgotten meanwhile.
+                self._register(tx)
             if self._worker.draining:
                 leases.drain(tx, self._worker.id)
-        for job_id in unwanted:
+        for job_id in beat.unwanted:
             self._worker.cancel(job_id)
+
+    def _register(self, tx: Tx) -> None:
+        leases.register(
+            tx,
+            self._worker.id,
+            hostname=socket.gethostname(),
+            pid=os.getpid(),
+            lanes=self._lanes,
+            slots=self._slots,
+        )

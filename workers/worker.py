@@ -19,7 +19,7 @@ from factory.llm.catalog import load_catalog
 from factory.log import configure_logging
 from factory.pipeline.worker import Worker
 from factory.services import Services, connect
-from workers import heartbeat, tasks
+from workers import tasks
 from workers.app import WorkerApp, create_app, worker_argv
 from workers.heartbeat import Heartbeat
 
@@ -59,8 +59,7 @@ class WorkerProcess:
     async def _on_loop(self) -> AsyncIterator[None]:
         settings = self.services.settings
         worker = self._worker = Worker(self.services, load_catalog(settings.extra_models), self.id)
-        heartbeat.register(self.services, self.id, self.lanes, self.slots)
-        self._heartbeat = Heartbeat(self.services, worker)
+        self._heartbeat = Heartbeat(self.services, worker, self.lanes, self.slots)
         self._heartbeat.start()
         log.info("worker %s serves %d lanes with %d slots", self.id, len(self.lanes), self.slots)
         try:

@@ -18,6 +18,10 @@ Tx = Connection
 STATEMENT_TIMEOUT_S = 30
 CONNECT_TIMEOUT_S = 5
 POOL_WAIT_S = 5
+PASSING = ("08", "25006", "25P03", "40", "53", "55P03", "57", "58")
+"""SQLSTATEs of what passes: connections, a read-only standby, idle transactions cut off, deadlocks, full
+disks, locks, shutdowns and timeouts, I/O. https://www.postgresql.org/docs/current/errcodes-appendix.html
+"""
 
 
 class Database:
@@ -50,16 +54,28 @@ class Database:
         try:
             with self.engine.begin() as tx:
                 yield tx
-        except (OperationalError, InterfaceError, PoolTimeout) as error:
-            raise Unavailable(f"the database does not answer: {_first_line(error)}") from error
+        except PoolTimeout as error:
+            raise Unavailable(f"no connection is free: {_first_line(error)}") from error
         except DBAPIError as error:
-            if error.connection_invalidated:
-                raise Unavailable(f"the database went away: {_first_line(error)}") from error
+            if _passes(error):
+                raise Unavailable(f"the database does not answer: {_first_line(error)}") from error
             raise
 
     def close(self) -> None:
         """Closes every idle connection."""
         self.engine.dispose()
+
+
+def _passes(error: DBAPIError) -> bool:
+    """Whether the same statement may succeed later. The driver's classes do not tell: to psycopg2 an
+    index row that is too long is an OperationalError as well.
+    """
+    code: str | None = getattr(error.orig, "pgcode", None)
+    if error.connection_invalidated:
+        return True
+    if code is None:
+        return isinstance(error, OperationalError | InterfaceError)
+    return code.startswith(PASSING)
 
 
 def _first_line(error: Exception) -> str:

@@ -28,19 +28,31 @@ def register(
     run(tx, REGISTER, params)
 
 
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """What a heartbeat learns: whether the worker is still registered, and its jobs that their owners
+    have cancelled.
+    """
+
+    known: bool
+    unwanted: list[UUID]
+
+
 # One round trip a beat: it extends the lease and learns which of the worker's jobs are unwanted.
 HEARTBEAT = """
 WITH beat AS (
-    UPDATE workers SET heartbeat_at = now() WHERE id = %(id)s
+    UPDATE workers SET heartbeat_at = now() WHERE id = %(id)s RETURNING id
 )
-SELECT id FROM jobs
- WHERE worker_id = %(id)s AND state = 'running' AND cancel_requested_at IS NOT NULL
+SELECT EXISTS (SELECT FROM beat) AS known,
+       ARRAY(SELECT id FROM jobs
+              WHERE worker_id = %(id)s AND state = 'running' AND cancel_requested_at IS NOT NULL)
+           AS unwanted
 """
 
 
-def heartbeat(tx: Tx, worker_id: UUID) -> list[UUID]:
-    """Extends the leases of the worker's jobs; gives those that their owner has cancelled."""
-    return [row.id for row in rows(tx, HEARTBEAT, {"id": str(worker_id)})]
+def heartbeat(tx: Tx, worker_id: UUID) -> Beat:
+    """Extends the leases of the worker's jobs."""
+    return Beat(**rows(tx, HEARTBEAT, {"id": str(worker_id)})[0]._asdict())
 
 
 def drain(tx: Tx, worker_id: UUID) -> None:

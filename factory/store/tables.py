@@ -286,7 +286,7 @@ chunks = Table(
     Column("content", Text, nullable=False),
     _when("created_at", required=True),
     UniqueConstraint("job_id", "ordinal"),
-    Index("ix_chunks_project", "project_id", "source"),
+    Index("ix_chunks_project", "project_id"),
 )
 
 

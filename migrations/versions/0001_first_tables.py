@@ -61,7 +61,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_chunks")),
         sa.UniqueConstraint("job_id", "ordinal", name=op.f("uq_chunks_job_id")),
     )
-    op.create_index("ix_chunks_project", "chunks", ["project_id", "source"], unique=False)
+    op.create_index("ix_chunks_project", "chunks", ["project_id"], unique=False)
     op.create_table(
         "counters",
         sa.Column("id", sa.BigInteger(), autoincrement=True, nullable=False),

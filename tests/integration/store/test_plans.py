@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from typing import Any
-from uuid import UUID
 
 import pytest
 
@@ -13,7 +12,7 @@ from factory.domain.job import JobError, Outcome, new_id
 from factory.domain.state import State
 from factory.services import Services
 from factory.store import hints, jobs, journal, leases, moves
-from factory.store.database import as_json, rows
+from factory.store.database import rows
 from tests.integration.store.samples import OTHER_PROJECT, PROJECT, ask, given_worker, tell
 
 HISTORY = """
@@ -46,7 +45,7 @@ UPDATE jobs SET state = 'running', worker_id = %(worker)s, lease_token = nextval
 
 
 @pytest.fixture(scope="module")
-def history(module_services: Services) -> Iterator[Services]:
+def history(module_services: Services) -> Services:
     """20,000 queued and 20,000 finished jobs; 100 run, 50 are published."""
     services = module_services
     tell(services, HISTORY, mine=str(PROJECT), others=str(OTHER_PROJECT))
@@ -57,7 +56,7 @@ def history(module_services: Services) -> Iterator[Services]:
     for table in ("jobs", "job_payloads", "job_results", "job_steps", "llm_calls", "workers"):
         connection.exec_driver_sql(f"VACUUM ANALYZE {table}")
     connection.close()
-    yield services
+    return services
 
 
 def _some_ids(services: Services, state: State) -> list[str]:
