@@ -51,6 +51,16 @@ def test_a_dropped_connection_runs_no_task_twice(start_worker: StartWorker) -> N
         assert Counter(line["id"] for line in worker.journal("started")) == Counter(before + after)
 
 
+def test_a_lane_goes_on_after_redis_has_forgotten_its_binding(start_worker: StartWorker) -> None:
+    with start_worker("ollama.normal", 1) as worker:
+        worker.send("nap", 0)
+        eventually(lambda: len(worker.journal("finished")) == 1)
+        with worker.app.connection_for_read() as connection:
+            assert connection.default_channel.client.delete("_kombu.binding.ollama.normal")
+        worker.send("nap", 0)
+        eventually(lambda: len(worker.journal("finished")) == 2)
+
+
 def most_at_once(worker: RunningWorker, start: str, end: str) -> int:
     moves = [(line["at"], 1) for line in worker.journal(start)]
     moves += [(line["at"], -1) for line in worker.journal(end)]
