@@ -13,6 +13,7 @@ from uuid import UUID
 
 from factory.domain.lanes import Priority, lane_name
 from factory.domain.state import State
+from factory.domain.text import without_nul
 from factory.errors import FactoryError, NotFound
 
 DEFAULT_MAX_ATTEMPTS = 5
@@ -123,8 +124,9 @@ class JobError:
 
     @classmethod
     def of(cls, error: FactoryError) -> JobError:
-        """The owner's view of an error."""
-        return cls(error.type, error.message[:2000], error.retryable, error.code)
+        """The owner's view of an error. Others' words are in it, so it may need to lose its NULs."""
+        code = without_nul(error.code)
+        return cls(error.type, without_nul(error.message[:2000]), error.retryable, code)
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON shape of API.md."""

@@ -35,21 +35,22 @@ async def call_once(
     Raises what `send` raises, after recording it. A cancelled call is recorded as unknown spend.
     """
     call = Call(new_id(), job.id, job.project_id, step_key, job.attempt, model.provider, model.name)
-    await worker.writer.write(open_calls, call)
-    started = time.monotonic()
+    started, sent = time.monotonic(), False
     try:
+        await worker.writer.commit(open_calls, call)
+        sent = True
         answer = await send()
     except InvalidOutput as error:
-        await worker.writer.write(close_calls, _paid_end(call, error.completion, error.type))
+        await worker.writer.commit(close_calls, _paid_end(call, error.completion, error.type))
         raise
     except FactoryError as error:
-        await worker.writer.write(close_calls, _failed_end(call, error, started))
+        await worker.writer.commit(close_calls, _failed_end(call, error, started))
         raise
     except asyncio.CancelledError:
-        await worker.writer.write(close_calls, _cut_end(call, started))
+        await worker.writer.commit(close_calls, _cut_end(call, started, sent))
         raise
     result = output(answer)
-    await worker.writer.write(close_calls, _paid_end(call, answer, None, result))
+    await worker.writer.commit(close_calls, _paid_end(call, answer, None, result))
     return result
 
 
@@ -87,7 +88,7 @@ def _failed_end(call: Call, error: FactoryError, started: float) -> CallEnd:
     )
 
 
-def _cut_end(call: Call, started: float) -> CallEnd:
+def _cut_end(call: Call, started: float, sent: bool) -> CallEnd:
     return CallEnd(
         call.id,
         call.job_id,
@@ -95,7 +96,7 @@ def _cut_end(call: Call, started: float) -> CallEnd:
         call.provider,
         call.model,
         Usage(),
-        None,
+        None if sent else 0,
         _elapsed_ms(started),
         error_type="cancelled",
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 from factory.domain.job import ClaimedJob, public_id
 from factory.domain.message import Completion, Message, Params, Role
+from factory.domain.text import without_nul
 from factory.errors import FactoryError
 from factory.limits.budget import check_budget
 from factory.llm.call import CallTrace
@@ -66,8 +67,8 @@ def _params(job: ClaimedJob) -> Params:
 def answer_json(completion: Completion) -> dict[str, Any]:
     """The result of a completion job. Postgres stores no NUL, so a model's are dropped."""
     return {
-        "text": completion.text.replace("\x00", ""),
-        "parsed": completion.parsed,
+        "text": without_nul(completion.text),
+        "parsed": without_nul(completion.parsed),
         "finish_reason": completion.finish_reason,
         "provider": completion.provider,
         "model": completion.model,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -34,8 +35,14 @@ log = logging.getLogger(__name__)
 async def execute(
     worker: Worker, job_ids: Sequence[UUID], ended: Callable[[], None] = lambda: None
 ) -> None:
-    """Runs those of the jobs that can be claimed, all at once; `ended` is called after each."""
-    await asyncio.gather(*(_run(worker, job_id, ended) for job_id in job_ids))
+    """Runs those of the jobs that can be claimed, all at once; `ended` is called after each.
+
+    Returns, or raises what broke one of them, when all have ended.
+    """
+    runs = (_run(worker, job_id, ended) for job_id in job_ids)
+    for broken in await asyncio.gather(*runs, return_exceptions=True):
+        if broken is not None:
+            raise broken
 
 
 async def _run(worker: Worker, job_id: UUID, ended: Callable[[], None]) -> None:
@@ -58,7 +65,7 @@ async def _claim(worker: Worker, job_id: UUID) -> ClaimedJob | None:
         job = await claiming
         if job:
             await _report(worker, job, _stopped(worker, job))
-        raise
+        return None
 
 
 async def _perform(worker: Worker, job: ClaimedJob) -> Outcome:
@@ -89,9 +96,25 @@ def _stopped(worker: Worker, job: ClaimedJob) -> Outcome:
 
 
 async def _report(worker: Worker, job: ClaimedJob, outcome: Outcome) -> None:
-    state = await worker.writer.write(finish_jobs, outcome)
+    """Moves the job on. From here on a cancellation comes too late."""
+    with suppress(asyncio.CancelledError):
+        try:
+            await _finish(worker, outcome)
+        except Exception as error:
+            # Its worker lives, so no reaper would ever take the job back.
+            log.exception("the outcome could not be stored")
+            failure = JobFailure(f"the outcome could not be stored: {type(error).__name__}")
+            await _finish(worker, _failed(job, failure))
+
+
+def _failed(job: ClaimedJob, error: JobFailure) -> Outcome:
+    return Outcome(job.id, job.lease_token, State.FAILED, error=JobError.of(error))
+
+
+async def _finish(worker: Worker, outcome: Outcome) -> None:
+    state = await worker.writer.commit(finish_jobs, outcome)
     if state is None:
-        log.warning("lease %d is stale: another attempt owns the job now", job.lease_token)
+        log.warning("the lease is stale: another attempt owns the job now")
     worker.poker.poke()
 
 

@@ -61,6 +61,24 @@ class Writer:
         self._entries.put(_Entry(statement, item, answer))
         return answer
 
+    async def commit(self, statement: Statement[Item, Result], item: Item) -> Result:
+        """The item's result, once it is committed; a cancellation of the caller is raised only then.
+
+        The threads commit independently. What a cancelled coroutine writes next could overtake what
+        it had under way, such as the end of a job the answer that was paid for.
+        """
+        answer = self.write(statement, item)
+        cancelled: asyncio.CancelledError | None = None
+        while not answer.done():
+            try:
+                await asyncio.wait([answer])
+            except asyncio.CancelledError as error:
+                cancelled = error
+        result = answer.result()
+        if cancelled is not None:
+            raise cancelled
+        return result
+
     def stop(self, timeout_s: float = 10.0) -> None:
         """Writes what is left, as long as Postgres answers, and ends the threads."""
         for _ in self._threads:

@@ -35,6 +35,7 @@ class Database:
             pool_timeout=POOL_WAIT_S,
             pool_pre_ping=False,
             json_deserializer=orjson.loads,
+            hide_parameters=True,  # they are customers' texts, and errors are logged
             connect_args={
                 "application_name": f"factory-{process}",
                 "connect_timeout": CONNECT_TIMEOUT_S,
