@@ -6,10 +6,12 @@ Why each setting is what it is stands beside it; most were found by breaking the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import parse_qs
 
 from celery import Celery
+from celery.signals import worker_shutdown
+from celery.worker import WorkController
 from kombu.entity import Exchange, Queue
 from kombu.utils.scheduling import round_robin_cycle
 
@@ -27,6 +29,20 @@ class WorkerApp(Celery):  # type: ignore[misc]
     task_cls = CoroutineTask
     loop_contexts: list[LoopContext]
     """Opened on the pool's loop before the first message, in order; closed after the last."""
+
+    _exit_code: int | None = None
+
+    def worker_main(self, argv: Sequence[str] | None = None) -> NoReturn:
+        """Run a worker and exit with its code.
+
+        Celery's own method drops it, so that a worker which could not start looks well.
+        """
+        worker_shutdown.connect(self._note_exit_code)
+        super().worker_main(argv)
+        raise SystemExit(self._exit_code)
+
+    def _note_exit_code(self, sender: WorkController, **_signal: object) -> None:
+        self._exit_code = sender.exitcode
 
 
 class UrgentFirst(round_robin_cycle):

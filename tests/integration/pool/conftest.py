@@ -96,7 +96,7 @@ def start_worker(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> St
             )
         worker = RunningWorker(app, lane, process, journal_path, log_path)
         try:
-            eventually(lambda: worker.journal("ready"))
+            eventually(lambda: worker.journal("ready") or process.poll() is not None)
             yield worker
         finally:
             process.kill()

@@ -55,3 +55,12 @@ def test_a_coroutine_that_refuses_cancellation_does_not_keep_the_process(
         eventually(lambda: "Hard time limit" in worker.log())
         worker.signal(signal.SIGTERM)
         assert worker.ended(within_s=20) == 0
+
+
+def test_a_worker_whose_service_does_not_open_takes_nothing_and_says_why(
+    start_worker: StartWorker,
+) -> None:
+    with start_worker("openai.bulk", 10, "broken") as worker:
+        assert worker.ended() != 0
+        assert "no database" in worker.log()
+        assert not worker.journal("ready")

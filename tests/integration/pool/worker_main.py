@@ -1,6 +1,6 @@
 """A worker with tasks that write down what happens to them, one JSON line each.
 
-Run as `python worker_main.py <redis url> <journal> <client name> <lane> <slots> [events]`.
+Run as `python worker_main.py <redis url> <journal> <client name> <lane> <slots> [events] [broken]`.
 """
 
 from __future__ import annotations
@@ -100,6 +100,8 @@ def main(
 
     @contextlib.asynccontextmanager
     async def service() -> AsyncIterator[None]:
+        if "broken" in flags:
+            raise OSError("no database")
         journal.write("service opened")
         yield
         journal.write("service closed")
