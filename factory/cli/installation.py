@@ -17,7 +17,7 @@ from factory.embedded.postgres import EmbeddedPostgres
 from factory.embedded.valkey import EmbeddedValkey
 from factory.llm.catalog import load_catalog
 from factory.services import connect
-from factory.store import keys, projects
+from factory.store import keys, leases, projects
 from factory.store.database import Tx
 from factory.store.migrate import upgrade
 
@@ -37,6 +37,8 @@ class Installation:
     """Of the default project."""
     api_key: str
     flower_password: str
+    earlier_workers: frozenset[str]
+    """Ids of workers that were known before; after a kill they still look alive for a whole lease."""
 
     @property
     def api_key_path(self) -> Path:
@@ -55,8 +57,7 @@ def running_installation(home: Home, environ: Mapping[str, str]) -> Iterator[Ins
         stack.callback(home.release)
         settings = load_settings({**environ, **_missing(home, environ, stack)})
         upgrade(settings.database_url)
-        project_id, key = _bootstrap(home, settings)
-        yield Installation(home, settings, project_id, key, _flower_password(home))
+        yield _bootstrap(home, settings)
 
 
 def _missing(home: Home, environ: Mapping[str, str], stack: ExitStack) -> dict[str, str]:
@@ -75,8 +76,8 @@ def _missing(home: Home, environ: Mapping[str, str], stack: ExitStack) -> dict[s
     return missing
 
 
-def _bootstrap(home: Home, settings: Settings) -> tuple[UUID, str]:
-    """The default project and the key to it that this machine's commands use; the agents in files."""
+def _bootstrap(home: Home, settings: Settings) -> Installation:
+    """The default project, the agents in files, and the key that this machine's commands use."""
     services = connect(settings, "up")
     try:
         catalog = load_catalog(settings.extra_models)
@@ -84,10 +85,12 @@ def _bootstrap(home: Home, settings: Settings) -> tuple[UUID, str]:
             register_agents(tx, catalog, Path(settings.agents_dir))
             project_id = projects.ensure(tx, DEFAULT_PROJECT).id
             key = _first_key(tx, home, settings, project_id)
+            earlier = leases.workers(tx, settings.lease_s)
         home.write(KEY_FILE, key)
     finally:
         services.close()
-    return project_id, key
+    worker_ids = frozenset(str(worker.id) for worker in earlier)
+    return Installation(home, settings, project_id, key, _flower_password(home), worker_ids)
 
 
 def _first_key(tx: Tx, home: Home, settings: Settings, project_id: UUID) -> str:

@@ -49,10 +49,10 @@ def show_job(
 ) -> None:
     """All about one job."""
     from factory.cli.gateway import find_gateway
-    from factory.cli.render import details_table
+    from factory.cli.render import details_lines
 
     job = find_gateway(url, key).get(f"/api/jobs/{job_id}")
-    print_json(job) if as_json else print_rich(details_table(job))
+    print_json(job) if as_json else print_lines(details_lines(job))
 
 
 def cancel_job(

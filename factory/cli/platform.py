@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
 
 from factory.cli.banner import Banner, Flower
 from factory.cli.exits import TimedOut
@@ -101,7 +100,7 @@ def prepared_platform(
                 environments,
                 home.directory / "simulator.jsonl",
                 listening=_listens,
-                serving=_serving(gateway),
+                serving=_serving(gateway, installation.earlier_workers),
             )
             yield Platform(installation, addresses, layout, simulated, programs)
 
@@ -145,19 +144,15 @@ def _listens(port: int) -> bool:
     return True
 
 
-def _serving(gateway: Gateway) -> Callable[[], bool]:
-    """Whether the gateway is ready and sees a live worker."""
+def _serving(gateway: Gateway, earlier_workers: frozenset[str]) -> Callable[[], bool]:
+    """Whether the gateway is ready and sees a live worker that has started since."""
 
     def serving() -> bool:
         try:
             gateway.get("/ready")
-            return bool(live_workers(gateway))
+            workers = gateway.get("/api/workers")["data"]
         except (Unavailable, TimedOut, NotFound):
             return False
+        return any(one["live"] and one["id"] not in earlier_workers for one in workers)
 
     return serving
-
-
-def live_workers(gateway: Gateway) -> list[dict[str, Any]]:
-    """Workers that have beaten within their lease."""
-    return [worker for worker in gateway.get("/api/workers")["data"] if worker["live"]]

@@ -100,12 +100,11 @@ def result_text(job: Row) -> str:
     return json.dumps(result, ensure_ascii=False, indent=2)
 
 
-def details_table(thing: Row) -> Table:
+def details_lines(thing: Row) -> list[str]:
     """One line a field."""
-    shown = Table(box=None, pad_edge=False, show_header=False)
-    shown.add_column(style="bold", no_wrap=True)
-    shown.add_column(overflow="fold")
-    for name, value in thing.items():
-        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        shown.add_row(Text(name), state_text(text) if name == "state" else Text(text))
-    return shown
+    width = max(map(len, thing), default=0)
+    return [f"{name:<{width}}  {_plain(value)}" for name, value in thing.items()]
+
+
+def _plain(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import socket
+from contextlib import closing
+
+import pytest
+
+from factory.cli.ports import Ports
+from factory.errors import Conflict
+
+HOST = "127.0.0.1"
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.create_server((HOST, 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def test_a_port_that_somebody_listens_on_is_not_given() -> None:
+    with socket.create_server((HOST, 0)) as server, closing(Ports(HOST)) as ports:
+        port = server.getsockname()[1]
+        assert ports.take_from(port) != port
+
+
+def test_two_installations_that_start_at_once_get_different_ports() -> None:
+    with closing(Ports(HOST)) as one, closing(Ports(HOST)) as other:
+        assert one.take_from(28000) != other.take_from(28000)
+
+
+def test_a_port_is_free_again_once_its_installation_is_gone(free_port: int) -> None:
+    with closing(Ports(HOST)) as ports:
+        ports.take(free_port)
+    with closing(Ports(HOST)) as ports:
+        assert ports.take(free_port) == free_port
+
+
+def test_no_port_is_searched_among_those_of_outgoing_connections() -> None:
+    with closing(Ports(HOST)) as ports, pytest.raises(Conflict, match="no free port"):
+        ports.take_from(32768)
