@@ -19,9 +19,12 @@ def free_port() -> int:
 
 
 def test_a_port_that_somebody_listens_on_is_not_given() -> None:
-    with socket.create_server((HOST, 0)) as server, closing(Ports(HOST)) as ports:
-        port = server.getsockname()[1]
-        assert ports.take_from(port) != port
+    with (
+        socket.create_server((HOST, 0)) as server,
+        closing(Ports(HOST)) as ports,
+        pytest.raises(Conflict, match="is taken"),
+    ):
+        ports.take(server.getsockname()[1])
 
 
 def test_two_installations_that_start_at_once_get_different_ports() -> None:
