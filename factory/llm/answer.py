@@ -98,4 +98,4 @@ def _match_pattern(
         yield ValidationError(f"{instance!r} does not match {pattern!r}")
 
 
-AnswerValidator = extend(Draft202012Validator, {"pattern": _match_pattern})
+AnswerValidator = extend(Draft202012Validator, {"pattern": _match_pattern})  # type: ignore[no-untyped-call]

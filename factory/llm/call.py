@@ -9,7 +9,6 @@ from functools import lru_cache
 
 from aiohttp import (
     ClientError,
-    ClientPayloadError,
     ClientResponse,
     ClientSession,
     ClientTimeout,
@@ -18,19 +17,19 @@ from aiohttp import (
 )
 
 from factory.config import Settings
-from factory.domain.lanes import LOCAL
 from factory.domain.message import Completion, Embeddings, Message, Params
 from factory.errors import (
-    ProviderAuthFailed,
     ProviderCutOff,
     ProviderTimeout,
     ProviderUnavailable,
 )
 from factory.llm import provider
-from factory.llm.catalog import OLLAMA, Model
+from factory.llm.catalog import Model
+from factory.llm.embedding import EMBEDDING_DIALECTS, embedding_request, read_vectors
+from factory.llm.endpoint import Request, find_endpoint
 from factory.llm.failure import provider_failure
 from factory.llm.openai_shape import fit_schema
-from factory.llm.provider import DIALECTS, Endpoint, Request, Wire
+from factory.llm.provider import DIALECTS, Wire
 
 CONNECT_S = 10.0
 KEEPALIVE_S = 15.0
@@ -79,7 +78,10 @@ class ProviderClient:
         """
         timeout_s = params.timeout_s or self._settings.call_timeout_s
         if model.provider in DIALECTS:
-            completion = await self._carry(model, messages, params, trace, timeout_s)
+            wire = self._wire(model)
+            request = wire.request(messages, params)
+            body, latency_ms = await self._send(model.provider, request, trace, timeout_s)
+            completion = wire.completion(request, body, latency_ms)
         else:
             completion = await provider.complete_other(
                 model, messages, params, trace.headers(), timeout_s
@@ -88,10 +90,12 @@ class ProviderClient:
 
     async def embed(self, model: Model, texts: Sequence[str], trace: CallTrace) -> Embeddings:
         """One vector a text, in order. Raises a ProviderError that says what failed."""
-        known = model.provider in DIALECTS
-        endpoint = find_endpoint(self._settings, model.provider) if known else None
         timeout_s = self._settings.call_timeout_s
-        return await provider.embed(model, texts, endpoint, trace.headers(), timeout_s)
+        if model.provider not in EMBEDDING_DIALECTS:
+            return await provider.embed_other(model, texts, trace.headers(), timeout_s)
+        request = embedding_request(model, texts, find_endpoint(self._settings, model.provider))
+        body, latency_ms = await self._send(model.provider, request, trace, timeout_s)
+        return read_vectors(model, texts, body, latency_ms)
 
     async def close(self) -> None:
         """Closes all connections, those of calls in flight too."""
@@ -99,26 +103,15 @@ class ProviderClient:
             await self._session.close()
         await provider.close_other()
 
-    async def _carry(
-        self,
-        model: Model,
-        messages: Sequence[Message],
-        params: Params,
-        trace: CallTrace,
-        timeout_s: float,
-    ) -> Completion:
-        wire = self._wire(model)
-        request = wire.request(messages, params)
-        request.headers.update(trace.headers())
-        started = time.monotonic()
-        body = await self._send(model.provider, request, timeout_s)
-        return wire.completion(request, body, round((time.monotonic() - started) * 1000))
-
     def _open_wire(self, model: Model) -> Wire:
         return Wire(model, find_endpoint(self._settings, model.provider))
 
-    async def _send(self, name: str, request: Request, timeout_s: float) -> bytes:
-        """The body of a 2xx answer; everything else is raised as what it means."""
+    async def _send(
+        self, name: str, request: Request, trace: CallTrace, timeout_s: float
+    ) -> tuple[bytes, int]:
+        """The body of a 2xx answer and its latency in milliseconds; all else is raised as what it means."""
+        request.headers.update(trace.headers())
+        started = time.monotonic()
         try:
             async with self._open_session().post(
                 request.url,
@@ -130,15 +123,16 @@ class ProviderClient:
                 body = await _read(name, answer)
         except ConnectionTimeoutError:
             raise ProviderUnavailable(
-                f"{name}: no connection to {request.url} in {CONNECT_S:.0f} s", provider=name
+                f"{name}: no connection in {CONNECT_S:g} s", provider=name
             ) from None
         except TimeoutError:
             raise ProviderTimeout(f"{name}: no answer in {timeout_s:g} s", provider=name) from None
         except ClientError as error:
             raise ProviderUnavailable(f"{name}: {error!r:.500}", provider=name) from None
-        if not answer.ok:
+        # Beyond 299 is failure too: redirects are not followed, a key may not go where it is not meant.
+        if not 200 <= answer.status < 300:
             raise provider_failure(name, answer.status, answer.headers, body)
-        return body
+        return body, round((time.monotonic() - started) * 1000)
 
     def _open_session(self) -> ClientSession:
         """Opened by the first call, because a session belongs to the loop that runs it."""
@@ -153,33 +147,15 @@ class ProviderClient:
         return self._session
 
 
-def find_endpoint(settings: Settings, name: str) -> Endpoint:
-    """Where the provider `name` of DIALECTS answers. Raises ProviderAuthFailed if its key is not set."""
-    if name == OLLAMA:
-        return Endpoint(settings.ollama_base_url, None)
-    if name == LOCAL:
-        # Such servers look at no key, but LiteLLM's OpenAI client will not start without one.
-        return Endpoint(settings.local_llm_base_url, "none")
-    base_url, key, variable = {
-        "openai": (settings.openai_base_url, settings.openai_api_key, "OPENAI_API_KEY"),
-        "anthropic": (settings.anthropic_base_url, settings.anthropic_api_key, "ANTHROPIC_API_KEY"),
-        "gemini": (settings.gemini_base_url, settings.google_api_key, "GOOGLE_API_KEY"),
-    }[name]
-    if not key:
-        raise ProviderAuthFailed(f"{variable} is not set", provider=name)
-    return Endpoint(base_url, key)
-
-
 async def _read(name: str, answer: ClientResponse) -> bytes:
-    """The whole body. A connection that ends before it is an answer cut off, not one that never came."""
+    """The whole body. A connection lost meanwhile is an answer cut off, not one that never came."""
     try:
         return await answer.read()
     except TimeoutError:
-        raise
+        raise  # some of aiohttp's timeouts are ClientErrors too
     except ClientError as error:
-        cut = "in the middle" if isinstance(error, ClientPayloadError) else "while being read"
         raise ProviderCutOff(
-            f"{name}: the answer broke off {cut}: {error!r:.300}",
+            f"{name}: the answer broke off: {error!r:.500}",
             provider=name,
             http_status=answer.status,
         ) from None

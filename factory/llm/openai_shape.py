@@ -49,12 +49,20 @@ def read_completion(model: Model, response: Any, latency_ms: int) -> Completion:
 
 def read_embeddings(model: Model, response: Any, latency_ms: int) -> Embeddings:
     """Embeddings from a `litellm.EmbeddingResponse`."""
-    usage = Usage(input_tokens=response.usage.prompt_tokens)
     ordered = sorted(response.data, key=lambda item: item["index"])
+    vectors = [item["embedding"] for item in ordered]
+    return price_vectors(model, vectors, response.usage.prompt_tokens, latency_ms)
+
+
+def price_vectors(
+    model: Model, vectors: list[list[float]], input_tokens: int, latency_ms: int
+) -> Embeddings:
+    """Embeddings with what they cost by the catalog's price."""
+    usage = Usage(input_tokens=input_tokens)
     return Embeddings(
         provider=model.provider,
         model=model.name,
-        vectors=[item["embedding"] for item in ordered],
+        vectors=vectors,
         usage=usage,
         cost_micros=cost_micros(usage, model.price),
         latency_ms=latency_ms,

@@ -35,6 +35,7 @@ from factory.errors import (
     ProviderUnavailable,
 )
 from factory.llm.catalog import Model
+from factory.llm.endpoint import Endpoint, Request
 from factory.llm.failure import provider_failure
 from factory.llm.openai_shape import openai_params, read_completion, read_embeddings
 
@@ -76,31 +77,13 @@ DIALECTS = {
 """The providers whose calls we carry. `local` is an OpenAI-compatible server on this machine."""
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """Where a provider answers, and the key that it wants (None: it wants none)."""
-
-    base_url: str
-    key: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A call on the wire. `json_mode`: the answer comes as the arguments of a made-up tool."""
-
-    url: str
-    headers: CIMultiDict[str]
-    body: bytes
-    json_mode: bool
-
-
 class Wire:
     """How one model is spoken to. Holds what LiteLLM would work out again for every call."""
 
     def __init__(self, model: Model, endpoint: Endpoint) -> None:
         dialect = DIALECTS[model.provider]
         self._model = model
-        self._url = endpoint.base_url.rstrip("/") + dialect.path.format(model=model.name)
+        self._url = endpoint.url(dialect.path.format(model=model.name))
         self._config = _find_config(model.name, dialect.litellm_name)
         self._supported = frozenset(self._config.get_supported_openai_params(model.name))
         self._headers = CIMultiDict({"Content-Type": "application/json"})
@@ -239,22 +222,15 @@ async def complete_other(
     return read_completion(model, response, _since_ms(started))
 
 
-async def embed(
-    model: Model,
-    texts: Sequence[str],
-    endpoint: Endpoint | None,
-    headers: Mapping[str, str],
-    timeout_s: float,
+async def embed_other(
+    model: Model, texts: Sequence[str], headers: Mapping[str, str], timeout_s: float
 ) -> Embeddings:
-    """One vector a text, through LiteLLM. `endpoint` None: where and with what key is LiteLLM's to find."""
+    """One try through LiteLLM, one vector a text; where and with what key is LiteLLM's to find."""
     started = time.monotonic()
-    provider = "openai" if model.provider == LOCAL else model.provider
     try:
         response = await litellm.aembedding(
-            model=f"{provider}/{model.name}",
+            model=model.id,
             input=list(texts),
-            api_base=endpoint and _embedding_base(model.provider, endpoint),
-            api_key=endpoint and endpoint.key,
             extra_headers=dict(headers),
             timeout=timeout_s,
             max_retries=0,
@@ -268,10 +244,6 @@ async def close_other() -> None:
     """Closes the connections that LiteLLM keeps, and forgets them: it would use closed ones again."""
     await close_litellm_async_clients()  # type: ignore[no-untyped-call]
     litellm.in_memory_llm_clients_cache.flush_cache()  # type: ignore[no-untyped-call]
-
-
-def _embedding_base(provider: str, endpoint: Endpoint) -> str:
-    return endpoint.base_url + "/v1beta" if provider == GEMINI else endpoint.base_url
 
 
 def _failure(provider: str, error: APIError) -> ProviderError:

@@ -13,7 +13,7 @@ from factory.llm.call import ProviderClient
 from factory.llm.catalog import Catalog, load_catalog
 from factory.simulator.hosted import HostedSimulator, running_simulator
 from factory.simulator.server import SimulatorConfig
-from tests.integration.llm.recorder import Recorder
+from tests.integration.llm.recorder import Recorder, running_recorder
 
 
 @pytest.fixture(scope="session")
@@ -28,11 +28,9 @@ def runner() -> Iterator[asyncio.Runner]:
 
 
 @pytest.fixture
-def recorder(runner: asyncio.Runner) -> Iterator[Recorder]:
-    recorder = Recorder()
-    server = runner.run(recorder.start())
-    yield recorder
-    runner.run(server.cleanup())
+def recorder() -> Iterator[Recorder]:
+    with running_recorder() as recorder:
+        yield recorder
 
 
 @pytest.fixture

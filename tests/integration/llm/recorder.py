@@ -1,12 +1,19 @@
-"""A provider on loopback that keeps what it was sent and says what it was told to say."""
+"""A provider on loopback that keeps what it was sent and says what it was told to say.
+
+It runs in threads of its own, because LiteLLM makes some of its requests in a way that blocks the
+event loop they come from.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import Any
 
 import orjson
-from aiohttp import web
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,30 +27,43 @@ class Sent:
 
 @dataclass(slots=True)
 class Recorder:
-    """Answers every POST with `answer`."""
+    """Gives every POST the same answer: JSON, or the bytes as they are."""
 
+    url: str
     answer: Any = None
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     sent: list[Sent] = field(default_factory=list)
-    url: str = ""
 
-    async def start(self) -> web.AppRunner:
-        app = web.Application()
-        app.router.add_post("/{path:.*}", self._serve)
-        runner = web.AppRunner(app, access_log=None)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        self.url = "http://{}:{}".format(*runner.addresses[0][:2])
-        return runner
+    def reply(self, sent: Sent) -> bytes:
+        self.sent.append(sent)
+        return self.answer if isinstance(self.answer, bytes) else orjson.dumps(self.answer)
 
-    async def _serve(self, request: web.Request) -> web.Response:
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        self.sent.append(Sent(request.path, headers, orjson.loads(await request.read())))
-        body = self.answer if isinstance(self.answer, bytes) else orjson.dumps(self.answer)
-        return web.Response(
-            body=body,
-            status=self.status,
-            headers=self.headers,
-            content_type="application/json",
-        )
+
+@contextmanager
+def running_recorder() -> Iterator[Recorder]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = orjson.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            reply = recorder.reply(Sent(self.path, headers, body))
+            self.send_response(recorder.status)
+            extra = {"Content-Type": "application/json", "Content-Length": str(len(reply))}
+            for name, value in (extra | recorder.headers).items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(reply)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    recorder = Recorder(f"http://127.0.0.1:{server.server_port}")
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield recorder
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
