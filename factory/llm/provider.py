@@ -254,8 +254,7 @@ def _failure(provider: str, error: APIError) -> ProviderError:
         return ProviderTimeout(str(error), provider=provider)
     if isinstance(error, APIConnectionError):
         return ProviderUnavailable(str(error), provider=provider)
-    answer = getattr(error, "response", None)
-    headers = answer.headers if answer is not None else {}
+    headers = getattr(error, "litellm_response_headers", None) or {}
     body = orjson.dumps({"error": {"message": str(error), "code": error.code}})
     return provider_failure(provider, getattr(error, "status_code", 500), headers, body)
 

@@ -12,6 +12,7 @@ from factory.config import Settings
 from factory.llm.call import ProviderClient
 from factory.llm.catalog import Catalog, load_catalog
 from factory.simulator.hosted import HostedSimulator, running_simulator
+from factory.simulator.journal import Phase
 from factory.simulator.server import SimulatorConfig
 from tests.integration.llm.recorder import Recorder, running_recorder
 
@@ -67,3 +68,8 @@ def settings_below(url: str) -> Settings:
         ollama_base_url=f"{url}/ollama",
         local_llm_base_url=f"{url}/local/v1",
     )
+
+
+def count_received(simulator: HostedSimulator, job: str) -> int:
+    """How many calls of `job` reached the simulator."""
+    return sum(entry.phase is Phase.RECEIVED for entry in simulator.calls(job))

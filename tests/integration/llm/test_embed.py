@@ -1,0 +1,126 @@
+"""Embeddings of the providers whose calls we carry."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from factory.errors import ProviderCutOff, ProviderError, RateLimited
+from factory.llm.call import CallTrace, ProviderClient
+from factory.llm.catalog import Catalog, load_catalog
+from factory.llm.provider import litellm
+from factory.simulator.hosted import HostedSimulator
+from tests.integration.llm.conftest import count_received
+from tests.integration.llm.recorder import Recorder
+
+TRACE = CallTrace("job-1", "embed", 1)
+MODELS = ("text-embedding-3-small", "gemini/gemini-embedding-001", "ollama/nomic-embed-text")
+MakeClient = Callable[[str], ProviderClient]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_there_is_one_vector_a_text_in_order(
+    runner: asyncio.Runner,
+    simulator: HostedSimulator,
+    make_client: MakeClient,
+    catalog: Catalog,
+    model: str,
+) -> None:
+    client, found = make_client(simulator.url), catalog.find(model)
+    both = runner.run(client.embed(found, ["first text", "another one"], TRACE))
+    alone = runner.run(client.embed(found, ["another one"], TRACE))
+    assert len(both.vectors) == 2
+    assert both.vectors[1] == pytest.approx(alone.vectors[0])
+    assert both.usage.input_tokens > alone.usage.input_tokens > 0
+    assert both.cost_micros is not None
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_embeddings_fail_as_completions_do(
+    runner: asyncio.Runner,
+    simulator: HostedSimulator,
+    make_client: MakeClient,
+    catalog: Catalog,
+    model: str,
+) -> None:
+    script = "status=429 retry_after=3"
+    simulator.replace_scripts({"openai": script, "gemini": script, "ollama": script})
+    with pytest.raises(ProviderError) as caught:
+        runner.run(make_client(simulator.url).embed(catalog.find(model), ["text"], TRACE))
+    assert type(caught.value) is RateLimited
+    assert caught.value.retry_after_s == 3.0
+    assert count_received(simulator, "job-1") == 1
+
+
+@pytest.mark.parametrize("answer", [b"{}", b"[]", b"no", b'{"embeddings": []}', b'{"data": []}'])
+@pytest.mark.parametrize("model", MODELS)
+def test_an_answer_without_the_vectors_is_cut_off(
+    runner: asyncio.Runner,
+    recorder: Recorder,
+    make_client: MakeClient,
+    catalog: Catalog,
+    model: str,
+    answer: bytes,
+) -> None:
+    recorder.answer = answer
+    with pytest.raises(ProviderCutOff):
+        runner.run(make_client(recorder.url).embed(catalog.find(model), ["text"], TRACE))
+
+
+@pytest.mark.parametrize(
+    ("model", "base", "answer"),
+    [
+        (
+            "openai/text-embedding-3-small",
+            "/openai/v1",
+            {
+                "object": "list",
+                "data": [{"object": "embedding", "index": 0, "embedding": [0.25, -0.5]}],
+                "model": "text-embedding-3-small",
+                "usage": {"prompt_tokens": 100, "total_tokens": 100},
+            },
+        ),
+        (
+            "ollama/nomic-embed-text",
+            "/ollama",
+            {
+                "model": "nomic-embed-text",
+                "embeddings": [[0.25, -0.5]],
+                "prompt_eval_count": 100,
+            },
+        ),
+        (
+            "gemini/gemini-embedding-001",
+            "/gemini/v1beta",
+            {"embeddings": [{"values": [0.25, -0.5]}]},
+        ),
+    ],
+)
+def test_litellm_reads_the_same_vectors(
+    runner: asyncio.Runner,
+    recorder: Recorder,
+    make_client: MakeClient,
+    model: str,
+    base: str,
+    answer: Any,
+) -> None:
+    recorder.answer = answer
+    ours = runner.run(
+        make_client(recorder.url).embed(load_catalog("").find(model), ["a queue"], TRACE)
+    )
+    theirs = runner.run(
+        litellm.aembedding(
+            model=model,
+            input=["a queue"],
+            api_base=recorder.url + base,
+            api_key="key",
+            max_retries=0,
+        )
+    )
+    ours_sent, theirs_sent = (s for s in recorder.sent if not s.path.endswith("/api/show"))
+    assert ours_sent.path == theirs_sent.path
+    assert ours.vectors == [item["embedding"] for item in theirs.data]
+    assert ours.usage.input_tokens == theirs.usage.prompt_tokens

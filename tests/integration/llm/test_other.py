@@ -1,0 +1,107 @@
+"""Providers without a dialect of ours: LiteLLM carries their calls too."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from factory.domain.message import Message, Params, Role
+from factory.errors import (
+    ContextTooLong,
+    ProviderAuthFailed,
+    ProviderError,
+    ProviderOverloaded,
+    ProviderRefused,
+    ProviderTimeout,
+    ProviderUnavailable,
+    RateLimited,
+)
+from factory.llm.call import CallTrace, ProviderClient
+from factory.llm.catalog import Catalog
+from tests.integration.llm import samples
+from tests.integration.llm.recorder import Recorder
+
+MODEL = "deepseek/deepseek-chat"
+TRACE = CallTrace("job-1", "answer", 1)
+HELLO = (Message(Role.USER, "hello"),)
+
+
+@pytest.fixture
+def client(
+    recorder: Recorder,
+    make_client: Callable[[str], ProviderClient],
+    monkeypatch: pytest.MonkeyPatch,
+) -> ProviderClient:
+    monkeypatch.setenv("DEEPSEEK_API_KEY", "key-deepseek")
+    monkeypatch.setenv("DEEPSEEK_API_BASE", recorder.url)
+    return make_client(recorder.url)
+
+
+def test_another_provider_answers_with_its_price(
+    runner: asyncio.Runner, client: ProviderClient, recorder: Recorder, catalog: Catalog
+) -> None:
+    recorder.answer = samples.openai()
+    completion = runner.run(client.complete(catalog.find(MODEL), HELLO, Params(seed=1), TRACE))
+    assert completion.text == samples.TEXT
+    assert completion.provider == "deepseek"
+    assert completion.usage.output_tokens == 345
+    assert completion.cost_micros is not None
+    assert completion.cost_micros > 0
+    assert recorder.sent[0].headers["x-factory-job"] == "job-1"
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "kind"),
+    [
+        (429, "slow down", RateLimited),
+        (401, "no", ProviderAuthFailed),
+        (400, "bad", ProviderRefused),
+        (400, "This model's maximum context length is 10 tokens", ContextTooLong),
+        (404, "no such model", ProviderRefused),
+        (500, "broken", ProviderUnavailable),
+        (503, "busy", ProviderOverloaded),
+    ],
+)
+def test_its_failures_are_ours_after_one_call(
+    runner: asyncio.Runner,
+    client: ProviderClient,
+    recorder: Recorder,
+    catalog: Catalog,
+    status: int,
+    message: str,
+    kind: type[ProviderError],
+) -> None:
+    recorder.status = status
+    recorder.headers = {"Retry-After": "7"}
+    recorder.answer = {"error": {"message": message, "type": "error", "code": None}}
+    with pytest.raises(ProviderError) as caught:
+        runner.run(client.complete(catalog.find(MODEL), HELLO, Params(), TRACE))
+    assert type(caught.value) is kind
+    assert len(recorder.sent) == 1
+    if kind is RateLimited:
+        assert caught.value.retry_after_s == 7.0
+
+
+def test_a_silent_provider_times_out(
+    runner: asyncio.Runner,
+    client: ProviderClient,
+    catalog: Catalog,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def call_silence() -> None:
+        async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read()
+            writer.close()
+
+        server = await asyncio.start_server(accept, "127.0.0.1", 0)
+        host, port = server.sockets[0].getsockname()
+        monkeypatch.setenv("DEEPSEEK_API_BASE", f"http://{host}:{port}")
+        try:
+            await client.complete(catalog.find(MODEL), HELLO, Params(timeout_s=0.3), TRACE)
+        finally:
+            server.close()
+
+    with pytest.raises(ProviderTimeout):
+        runner.run(call_silence())

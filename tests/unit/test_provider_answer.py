@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from factory.errors import InvalidInput, InvalidOutput
+from factory.llm.answer import check_schema, is_strict, parse_answer
+
+SIZE = {
+    "type": "object",
+    "properties": {"size": {"type": "integer"}},
+    "required": ["size"],
+    "additionalProperties": False,
+}
+
+
+def test_a_fitting_answer_is_parsed() -> None:
+    assert parse_answer('{"size": 3}', SIZE) == {"size": 3}
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("", "not JSON"),
+        ("Sure! {}", "not JSON"),
+        ("{}", "'size' is a required property"),
+        ('{"size": "3"}', "$.size"),
+        ('{"size": 3, "more": 1}', "more"),
+    ],
+)
+def test_an_answer_that_does_not_fit_says_where(text: str, place: str) -> None:
+    with pytest.raises(InvalidOutput) as caught:
+        parse_answer(text, SIZE)
+    assert place in caught.value.message
+
+
+def test_a_reference_is_never_fetched() -> None:
+    with pytest.raises(InvalidOutput, match="cannot be applied"):
+        parse_answer("{}", {"$ref": "http://127.0.0.1:9/schema.json"})
+
+
+def test_a_reference_within_the_schema_is_followed() -> None:
+    schema = {"$ref": "#/$defs/size", "$defs": {"size": SIZE}}
+    assert parse_answer('{"size": 3}', schema) == {"size": 3}
+
+
+def test_a_schema_that_never_ends_is_given_up() -> None:
+    with pytest.raises(InvalidOutput, match="cannot be applied"):
+        parse_answer("{}", {"$ref": "#"})
+
+
+def test_a_pattern_is_matched() -> None:
+    schema = {"type": "string", "pattern": "^[a-z]+$"}
+    assert parse_answer('"abc"', schema) == "abc"
+    with pytest.raises(InvalidOutput, match="does not match"):
+        parse_answer('"ABC"', schema)
+
+
+def test_a_pattern_that_explodes_cannot_hold_up_the_loop() -> None:
+    started = time.monotonic()
+    with pytest.raises(InvalidOutput):
+        parse_answer(f'"{"a" * 40}!"', {"pattern": "^(a|a)*$"})
+    assert time.monotonic() - started < 2
+
+
+def test_a_pattern_that_is_none_is_reported() -> None:
+    with pytest.raises(InvalidOutput, match="is not a pattern"):
+        parse_answer('"a"', {"pattern": "("})
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "objekt"},
+        {"properties": 3},
+        {"patternProperties": {"(a|a)*$": {}}},
+        {"allOf": [{"items": {"patternProperties": {}}}]},
+    ],
+)
+def test_a_schema_that_cannot_be_applied_is_refused(schema: Any) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        check_schema(schema)
+    assert caught.value.param == "params.json_schema"
+
+
+@pytest.mark.parametrize(
+    ("schema", "strict"),
+    [
+        (SIZE, True),
+        ({**SIZE, "additionalProperties": True}, False),
+        ({**SIZE, "required": []}, False),
+        ({"type": "object", "properties": {"in": {"type": "object"}}}, False),
+        ({**SIZE, "$defs": {"open": {"type": "object"}}}, False),
+        ({"type": "array", "items": SIZE}, True),
+    ],
+)
+def test_strict_mode_is_asked_for_only_where_it_is_taken(schema: Any, strict: bool) -> None:
+    assert is_strict(schema) is strict
