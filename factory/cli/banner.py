@@ -22,6 +22,8 @@ class Banner:
 
     api_url: str
     api_key: str
+    model: str
+    """For the command to paste."""
     metrics_url: str | None = None
     flower: Flower | None = None
     simulated: tuple[str, ...] = ()
@@ -54,8 +56,7 @@ class Banner:
         )
 
     def _command(self) -> list[str]:
-        model = "openai/gpt-4o-mini"
-        body = json.dumps({"model": model, "input": "Why is the sky blue?"})
+        body = json.dumps({"model": self.model, "input": "Why is the sky blue?"})
         return [
             "Submit a job and wait for its result:",
             "",

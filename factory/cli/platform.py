@@ -15,7 +15,7 @@ from factory.cli.gateway import Gateway
 from factory.cli.installation import Installation, running_installation
 from factory.cli.ports import Ports
 from factory.cli.programs import Addresses, Environments, Layout, plan_programs
-from factory.cli.providers import Access, simulated_environment
+from factory.cli.providers import Access, example_model, simulated_environment
 from factory.embedded.home import Home, InstallationState
 from factory.embedded.program import Program
 from factory.errors import NotFound, Unavailable
@@ -24,6 +24,8 @@ API_PORT = 8000
 METRICS_PORT = 9090
 FLOWER_PORT = 5555
 SIMULATOR_PORT = 8090
+LOCAL_LLM_PORT = 8091
+LOCAL_MODEL = "local/gemma3-270m"
 LOOPBACK = "127.0.0.1"
 FLOWER_USER = "factory"
 LISTENS_S = 0.2
@@ -38,6 +40,7 @@ class FirstPorts:
     metrics: int = METRICS_PORT
     flower: int = FLOWER_PORT
     simulator: int = SIMULATOR_PORT
+    local_llm: int = LOCAL_LLM_PORT
     api_exactly: bool = False
 
 
@@ -57,6 +60,7 @@ class Platform:
         return Banner(
             self.addresses.api_url,
             self.installation.api_key,
+            LOCAL_MODEL if self.layout.local_llm else example_model(os.environ),
             self.addresses.metrics_url,
             flower if self.layout.flower else None,
             tuple(access.provider for access in self.simulated),
@@ -92,13 +96,16 @@ def prepared_platform(
         closing(Ports(host)) as public,
     ):
         addresses = _take_addresses(public, loopback, host, first)
-        environments = _environments(installation, addresses, simulated, variables)
+        providers = simulated_environment(simulated, addresses.simulator_url)
+        if layout.local_llm:
+            providers["LOCAL_LLM_BASE_URL"] = addresses.local_llm_url
+        environments = _environments(installation, addresses, providers, variables)
         with closing(Gateway(addresses.api_url, installation.api_key)) as gateway:
             programs = plan_programs(
                 layout,
                 addresses,
                 environments,
-                home.directory / "simulator.jsonl",
+                home.directory,
                 listening=_listens,
                 serving=_serving(gateway, installation.earlier_workers),
             )
@@ -112,13 +119,14 @@ def _take_addresses(public: Ports, loopback: Ports, host: str, first: FirstPorts
         metrics_port=loopback.take_from(first.metrics),
         flower_port=loopback.take_from(first.flower),
         simulator_port=loopback.take_from(first.simulator),
+        local_llm_port=loopback.take_from(first.local_llm),
     )
 
 
 def _environments(
     installation: Installation,
     addresses: Addresses,
-    simulated: tuple[Access, ...],
+    providers: Mapping[str, str],
     variables: Mapping[str, str],
 ) -> Environments:
     settings = installation.settings
@@ -131,7 +139,7 @@ def _environments(
             "REDIS_URL": settings.redis_url,
             "SECRET_KEY": settings.secret_key,
         },
-        providers=simulated_environment(simulated, addresses.simulator_url),
+        providers=providers,
         flower={"FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{installation.flower_password}"},
     )
 

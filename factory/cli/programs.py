@@ -27,6 +27,7 @@ class Layout:
     lanes: str = "all"
     flower: bool = True
     simulator: bool = False
+    local_llm: bool = False
     drain_s: float = DRAIN_S
 
 
@@ -39,6 +40,7 @@ class Addresses:
     metrics_port: int
     flower_port: int
     simulator_port: int
+    local_llm_port: int
 
     @property
     def api_url(self) -> str:
@@ -58,6 +60,10 @@ class Addresses:
     def simulator_url(self) -> str:
         return f"http://127.0.0.1:{self.simulator_port}"
 
+    @property
+    def local_llm_url(self) -> str:
+        return f"http://127.0.0.1:{self.local_llm_port}/v1"
+
 
 @dataclass(frozen=True, slots=True)
 class Environments:
@@ -75,15 +81,20 @@ def plan_programs(
     layout: Layout,
     addresses: Addresses,
     environments: Environments,
-    simulator_log: Path,
+    directory: Path,
     *,
     listening: Callable[[int], bool],
     serving: Callable[[], bool],
 ) -> list[Program]:
-    """`listening` tells of a port on loopback, `serving` of the whole: a gateway and a live worker."""
+    """`directory` takes the files that programs make for themselves.
+
+    `listening` tells of a port on loopback, `serving` of the whole: a gateway and a live worker.
+    """
     programs = []
     if layout.simulator:
-        programs.append(_simulator(addresses, simulator_log, listening))
+        programs.append(_simulator(addresses, directory, listening))
+    if layout.local_llm:
+        programs.append(_local_llm(addresses, directory, listening))
     if layout.flower:
         programs.append(_flower(addresses, environments))
     programs.append(_exporter(addresses, environments))
@@ -97,11 +108,22 @@ def _python(module: str, *arguments: str) -> tuple[str, ...]:
     return (sys.executable, "-m", module, *arguments)
 
 
-def _simulator(addresses: Addresses, log: Path, listening: Callable[[int], bool]) -> Program:
+def _simulator(addresses: Addresses, directory: Path, listening: Callable[[int], bool]) -> Program:
     port = addresses.simulator_port
+    log = directory / "simulator.jsonl"
     return Program(
         "simulator",
         _python("factory.simulator", "--log", str(log), "--port", str(port)),
+        ready=lambda: listening(port),
+    )
+
+
+def _local_llm(addresses: Addresses, directory: Path, listening: Callable[[int], bool]) -> Program:
+    port = addresses.local_llm_port
+    options = ("--port", str(port), "--directory", str(directory))
+    return Program(
+        "local_llm",
+        _python("factory.embedded.local_llm", *options),
         ready=lambda: listening(port),
     )
 

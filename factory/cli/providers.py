@@ -19,14 +19,22 @@ class Access:
     """Environment variable; None for a provider that wants no key."""
     path: str
     """Below the simulator's URL."""
+    model: str
+    """One to show in examples."""
 
 
 HOSTED = (
-    Access("openai", "OPENAI_BASE_URL", "OPENAI_API_KEY", "/openai/v1"),
-    Access("anthropic", "ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY", "/anthropic"),
-    Access("gemini", "GEMINI_BASE_URL", "GOOGLE_API_KEY", "/gemini"),
+    Access("openai", "OPENAI_BASE_URL", "OPENAI_API_KEY", "/openai/v1", "openai/gpt-4o-mini"),
+    Access(
+        "anthropic",
+        "ANTHROPIC_BASE_URL",
+        "ANTHROPIC_API_KEY",
+        "/anthropic",
+        "anthropic/claude-haiku-4-5",
+    ),
+    Access("gemini", "GEMINI_BASE_URL", "GOOGLE_API_KEY", "/gemini", "gemini/gemini-2.5-flash"),
 )
-OLLAMA = Access("ollama", "OLLAMA_BASE_URL", None, "/ollama")
+OLLAMA = Access("ollama", "OLLAMA_BASE_URL", None, "/ollama", "ollama/llama3.2")
 
 
 def to_simulate(environ: Mapping[str, str], *, force: bool) -> tuple[Access, ...]:
@@ -46,3 +54,9 @@ def simulated_environment(simulated: tuple[Access, ...], simulator_url: str) -> 
         if access.key:
             environment[access.key] = SIMULATED_KEY
     return environment
+
+
+def example_model(environ: Mapping[str, str]) -> str:
+    """A model that can be called: of the first provider with a key, or of the first simulated one."""
+    keyed = (access.model for access in HOSTED if access.key and environ.get(access.key))
+    return next(keyed, HOSTED[0].model)

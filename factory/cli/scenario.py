@@ -12,6 +12,7 @@ from factory.domain.state import State
 
 BULK_LABEL = "bulk"
 BULK_JOBS = 200
+LOCAL_BULK_JOBS = 10
 BULK_MODEL = "openai/gpt-4o-mini"
 LABEL = "demo"
 """The key in a job's metadata that holds its label."""
@@ -26,6 +27,8 @@ EMBEDDING_LABEL = "embedding"
 EMBEDDING_MODEL = "local/all-minilm-l6-v2"
 SCHEMA_LABEL = "JSON schema"
 FAILING_LABEL = "refused"
+PROMPT = "A queue keeps its jobs in a database, because"
+"""Worded so that a base model can go on from it."""
 QUESTION = "Which database holds the truth about every job?"
 REVIEW_SCHEMA = {
     "type": "object",
@@ -57,7 +60,7 @@ def trials(webhook_url: str, texts: list[Body], chat_model: str | None) -> list[
     tested = (("Local", chat_model),) if chat_model else COMPLETIONS
     model = chat_model or BULK_MODEL
     chosen = [
-        Trial(label, {"model": name, "input": "Why does a queue need a database?"})
+        Trial(label, {"model": name, "input": PROMPT, "params": {"max_tokens": 64}})
         for label, name in tested
     ]
     chosen += [
@@ -79,8 +82,8 @@ def trials(webhook_url: str, texts: list[Body], chat_model: str | None) -> list[
 
 
 def bulk_bodies(webhook_url: str, chat_model: str | None) -> list[Body]:
-    """The bulk's jobs; a model on this machine gets a tenth of them."""
-    count = BULK_JOBS // 10 if chat_model else BULK_JOBS
+    """The bulk's jobs; a model on this machine, which takes half a second for one, gets fewer."""
+    count = LOCAL_BULK_JOBS if chat_model else BULK_JOBS
     return [
         {
             "model": chat_model or BULK_MODEL,

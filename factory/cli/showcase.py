@@ -14,7 +14,7 @@ from rich.text import Text
 from factory.cli.exercise import Findings, exercise
 from factory.cli.interrupt import one_interrupt
 from factory.cli.output import complain, open_console, print_json
-from factory.cli.platform import FirstPorts, Platform, prepared_platform
+from factory.cli.platform import LOCAL_MODEL, FirstPorts, Platform, prepared_platform
 from factory.cli.programs import Layout
 from factory.cli.progress import split, trials_table
 from factory.cli.providers import to_simulate
@@ -22,13 +22,14 @@ from factory.cli.render import result_text, table
 from factory.cli.scenario import QUESTION
 from factory.cli.verdict import summary_table
 from factory.embedded.home import Home
+from factory.embedded.local_llm import demand_packages
 from factory.embedded.supervisor import Supervisor
 from factory.errors import FactoryError
 
 LOG_TAIL_LINES = 30
 EXCERPT_CHARS = 70
 DRAIN_S = 5.0
-FIRST_PORTS = FirstPorts(api=18000, metrics=19000, flower=19500, simulator=18500)
+FIRST_PORTS = FirstPorts(api=18000, metrics=19000, flower=19500, simulator=18500, local_llm=18600)
 """Away from those of `factory up`, so that a demo never takes one from it."""
 VARIABLES = {
     "WEBHOOK_ALLOW_LOOPBACK": "true",
@@ -40,18 +41,21 @@ VARIABLES = {
 }
 
 
-def run_showcase(*, as_json: bool) -> Findings:
+def run_showcase(*, local_llm: bool, as_json: bool) -> Findings:
     """Runs the demo, prints it, and gives what it found. Leaves nothing behind.
 
-    An error shows the end of the programs' log before it goes on.
+    `local_llm`: a real model on this machine answers, instead of the simulated providers. An error
+    shows the end of the programs' log before it goes on.
     """
+    if local_llm:
+        demand_packages()
     console = open_console(sys.stderr if as_json else sys.stdout)
     with one_interrupt(), tempfile.TemporaryDirectory(prefix="factory-demo-") as directory:
         log_path = Path(directory, "programs.log")
         try:
-            with _running_platform(Path(directory), log_path, console) as platform:
+            with _running_platform(Path(directory), log_path, console, local_llm) as platform:
                 _introduce(platform, console)
-                findings = exercise(platform, console, chat_model=None)
+                findings = exercise(platform, console, LOCAL_MODEL if local_llm else None)
         except FactoryError:
             _show_log(log_path)
             raise
@@ -64,10 +68,13 @@ def run_showcase(*, as_json: bool) -> Findings:
 
 
 @contextmanager
-def _running_platform(directory: Path, log_path: Path, console: Console) -> Iterator[Platform]:
-    console.print("Starting Postgres, Valkey, gateway, dispatcher, worker and simulator …")
-    layout = Layout(simulator=True, drain_s=DRAIN_S)
-    simulated = to_simulate({}, force=True)
+def _running_platform(
+    directory: Path, log_path: Path, console: Console, local_llm: bool
+) -> Iterator[Platform]:
+    answering = "local model" if local_llm else "simulator"
+    console.print(f"Starting Postgres, Valkey, gateway, dispatcher, worker and {answering} …")
+    layout = Layout(simulator=not local_llm, local_llm=local_llm, drain_s=DRAIN_S)
+    simulated = () if local_llm else to_simulate({}, force=True)
     home = Home(directory / "home")
     with (
         log_path.open("w") as log,

@@ -11,6 +11,7 @@ import typer
 
 from factory.cli.banner import Banner
 from factory.cli.output import JsonOption, print_json, print_lines
+from factory.cli.providers import example_model, to_simulate
 from factory.domain.lanes import parse_lanes
 from factory.embedded.home import Home, InstallationState, home_directory
 
@@ -44,7 +45,6 @@ def up(
         return
     from factory.cli.platform import FirstPorts, prepared_platform
     from factory.cli.programs import Layout
-    from factory.cli.providers import to_simulate
     from factory.embedded.supervisor import Supervisor
 
     simulated = to_simulate(os.environ, force=simulate)
@@ -60,7 +60,7 @@ def up(
 
 
 def _known_banner(state: InstallationState) -> Banner:
-    return Banner(state.api_url, Path(state.api_key_path).read_text())
+    return Banner(state.api_url, Path(state.api_key_path).read_text(), example_model(os.environ))
 
 
 def _show(banner: Banner, status: str, *, as_json: bool) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shlex
 
 from factory.cli.banner import Banner, Flower
@@ -7,6 +8,7 @@ from factory.cli.banner import Banner, Flower
 BANNER = Banner(
     "http://127.0.0.1:8000",
     "af_0_secret",
+    "anthropic/claude-haiku-4-5",
     "http://127.0.0.1:9090/metrics",
     Flower("http://127.0.0.1:5555", "factory", "pw"),
     ("openai", "ollama"),
@@ -20,6 +22,7 @@ def test_the_command_can_be_pasted_into_a_shell() -> None:
     assert words[:3] == ["curl", "-s", "http://127.0.0.1:8000/api/jobs"]
     assert "Authorization: Bearer af_0_secret" in words
     assert "Prefer: wait=30" in words
+    assert json.loads(words[-1])["model"] == "anthropic/claude-haiku-4-5"
 
 
 def test_simulation_is_said_aloud() -> None:
@@ -27,7 +30,9 @@ def test_simulation_is_said_aloud() -> None:
 
 
 def test_real_providers_are_not_called_simulated() -> None:
-    assert "SIMULATED" not in "\n".join(Banner("http://127.0.0.1:8000", "k").lines())
+    assert "SIMULATED" not in "\n".join(
+        Banner("http://127.0.0.1:8000", "k", "openai/gpt-4o-mini").lines()
+    )
 
 
 def test_no_line_has_control_codes() -> None:

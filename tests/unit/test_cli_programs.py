@@ -5,7 +5,7 @@ from pathlib import Path
 from factory.cli.programs import Addresses, Environments, Layout, plan_programs
 from factory.embedded.program import Program
 
-ADDRESSES = Addresses("127.0.0.1", 8001, 9091, 5556, 8091)
+ADDRESSES = Addresses("127.0.0.1", 8001, 9091, 5556, 8090, 8091)
 ENVIRONMENTS = Environments(
     platform={"DATABASE_URL": "postgresql://"},
     providers={"OPENAI_API_KEY": "simulated"},
@@ -18,7 +18,7 @@ def plan(layout: Layout) -> list[Program]:
         layout,
         ADDRESSES,
         ENVIRONMENTS,
-        Path("simulator.jsonl"),
+        Path("home"),
         listening=lambda _port: True,
         serving=lambda: True,
     )

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from factory.cli.providers import simulated_environment, to_simulate
+from factory.cli.providers import example_model, simulated_environment, to_simulate
 
 
 def _names(environ: dict[str, str], *, force: bool = False) -> list[str]:
@@ -36,3 +36,8 @@ def test_no_real_key_reaches_the_simulator() -> None:
     assert environment["OPENAI_API_KEY"] == "simulated"
     assert environment["OPENAI_BASE_URL"] == "http://127.0.0.1:8090/openai/v1"
     assert environment["GEMINI_BASE_URL"] == "http://127.0.0.1:8090/gemini"
+
+
+def test_the_example_names_a_model_that_can_be_called() -> None:
+    assert example_model({}) == "openai/gpt-4o-mini"
+    assert example_model({"GOOGLE_API_KEY": "k"}) == "gemini/gemini-2.5-flash"
