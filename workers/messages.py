@@ -6,7 +6,8 @@ import uuid
 from collections.abc import Sequence
 from uuid import UUID
 
-from kombu.exceptions import OperationalError
+from kombu.exceptions import KombuError
+from kombu.messaging import Producer
 from redis.exceptions import RedisError
 
 from factory.domain.job import public_id
@@ -15,31 +16,53 @@ from workers.app import WorkerApp
 
 RUN_JOBS = "factory.run_jobs"
 BATCH = 500
+PROMPT = {
+    "max_retries": 0,
+    "retry_on_timeout": False,
+    "socket_timeout": 2,
+    "socket_connect_timeout": 2,
+}
+"""A publish fails at once and is tried again by the next round: the dispatcher has other things to do,
+and a reaper that waits for the broker takes itself for absent. Kombu alone would try for 6 s.
+"""
 
 
 class Publisher:
-    """One connection to the broker. Raises Unavailable when it does not answer; the next call reconnects."""
+    """One connection to the broker. Raises Unavailable when it does not answer; the next call reconnects.
+
+    The connection is its own and not of the app's pools: those hold on to what is broken.
+    """
 
     def __init__(self, app: WorkerApp) -> None:
+        options = {**app.conf.broker_transport_options, **PROMPT}
+        app.conf.broker_transport_options = options
         self._app = app
+        self._producer: Producer | None = None
 
     def send(self, lane: str, messages: Sequence[Sequence[UUID]]) -> None:
         """Puts messages on a lane. A message of one job has the job's id, so Flower shows it by that."""
+        if self._producer is None:
+            self._producer = self._app.amqp.Producer(self._app.connection_for_write())
         try:
-            with self._app.producer_pool.acquire(block=True) as producer, producer.batch(BATCH):
+            with self._producer.batch(BATCH):
                 for job_ids in messages:
-                    self._send_one(producer, lane, [public_id(job_id) for job_id in job_ids])
-        except (OperationalError, RedisError, OSError) as error:
-            self._app.pool.force_close_all()
+                    self._send_one(lane, [public_id(job_id) for job_id in job_ids])
+        except (KombuError, RedisError, OSError) as error:
+            self._disconnect()
             raise Unavailable(f"the broker does not answer: {error}") from error
 
-    def _send_one(self, producer: object, lane: str, job_ids: list[str]) -> None:
+    def _disconnect(self) -> None:
+        if self._producer is not None:
+            self._producer.connection.collect()
+            self._producer = None
+
+    def _send_one(self, lane: str, job_ids: list[str]) -> None:
         self._app.send_task(
             RUN_JOBS,
             args=[job_ids],
             task_id=job_ids[0] if len(job_ids) == 1 else str(uuid.uuid4()),
             queue=lane,
-            producer=producer,
+            producer=self._producer,
             retry=False,
             ignore_result=True,
         )

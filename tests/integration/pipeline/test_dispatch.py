@@ -1,0 +1,197 @@
+"""Publishing: what goes out, where, in which portions, and what happens when the broker refuses."""
+
+from __future__ import annotations
+
+import base64
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from redis import Redis
+
+from factory.domain.job import public_id
+from factory.domain.lanes import Priority
+from factory.embedded.valkey import EmbeddedValkey
+from factory.errors import Unavailable
+from factory.pipeline.dispatch import dispatch
+from factory.services import Services
+from tests.integration.store.samples import (
+    OTHER_PROJECT,
+    PROJECT,
+    ask,
+    given_job,
+    given_jobs,
+    given_worker,
+    silence,
+)
+from workers.app import create_app
+from workers.messages import Publisher
+
+Sent = list[tuple[str, list[list[UUID]]]]
+
+
+class Outbox:
+    """Where hints go in these tests."""
+
+    def __init__(self) -> None:
+        self.sent: Sent = []
+
+    def send(self, lane: str, messages: Sequence[Sequence[UUID]]) -> None:
+        self.sent.append((lane, [list(message) for message in messages]))
+
+    @property
+    def job_ids(self) -> list[UUID]:
+        return [job_id for _, messages in self.sent for message in messages for job_id in message]
+
+
+def _published(services: Services) -> int:
+    return len(ask(services, "SELECT FROM jobs WHERE published_at IS NOT NULL"))
+
+
+def test_without_a_live_worker_nothing_goes_out(services: Services) -> None:
+    given_jobs(services, 3)
+    silence(services, given_worker(services), 60)
+    outbox = Outbox()
+    assert dispatch(services, outbox.send) == 0
+    assert (outbox.sent, _published(services)) == ([], 0)
+
+
+def test_a_lane_that_no_worker_serves_keeps_its_jobs(services: Services) -> None:
+    given_job(services)
+    given_worker(services, lanes=["anthropic.normal"])
+    assert dispatch(services, Outbox().send) == 0
+
+
+def test_urgent_lanes_go_first_and_one_job_a_message(services: Services) -> None:
+    given_worker(services, slots=100)
+    for priority in reversed(Priority):
+        given_jobs(services, 3, priority=priority)
+    outbox = Outbox()
+    assert dispatch(services, outbox.send) == 12
+    assert [lane for lane, _ in outbox.sent] == [
+        "openai.high",
+        "openai.normal",
+        "openai.low",
+        "openai.bulk",
+    ]
+    assert [len(messages) for _, messages in outbox.sent] == [3, 3, 1, 1]
+
+
+def test_no_more_goes_out_than_the_workers_can_take(services: Services) -> None:
+    given_worker(services, slots=20)
+    given_jobs(services, 100)
+    outbox = Outbox()
+    assert dispatch(services, outbox.send) == 26
+    assert dispatch(services, outbox.send) == 0
+
+
+def test_a_small_project_has_its_turn_beside_a_large_one(services: Services) -> None:
+    given_worker(services, slots=1)
+    given_jobs(services, 1000, project_id=OTHER_PROJECT)
+    mine = given_job(services, project_id=PROJECT)
+    outbox = Outbox()
+    dispatch(services, outbox.send)
+    assert mine in outbox.job_ids
+
+
+def test_two_dispatchers_send_each_job_once(services: Services) -> None:
+    given_worker(services, slots=1000)
+    job_ids = given_jobs(services, 300)
+    outboxes = [Outbox(), Outbox()]
+    start = threading.Barrier(2)
+
+    def work(outbox: Outbox) -> None:
+        start.wait(10)
+        for _ in range(3):
+            dispatch(services, outbox.send)
+
+    threads = [threading.Thread(target=work, args=[outbox]) for outbox in outboxes]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    sent = [job_id for outbox in outboxes for job_id in outbox.job_ids]
+    assert sorted(sent) == sorted(job_ids)
+
+
+@pytest.mark.parametrize("error", [Unavailable("away"), KeyboardInterrupt()])
+def test_what_could_not_be_sent_is_sent_by_the_next_round(
+    services: Services, error: BaseException
+) -> None:
+    given_worker(services)
+    job_ids = given_jobs(services, 3)
+
+    def refuse(_lane: str, _messages: Sequence[Sequence[UUID]]) -> None:
+        raise error
+
+    with pytest.raises(type(error)):
+        dispatch(services, refuse)
+    assert _published(services) == 0
+    outbox = Outbox()
+    dispatch(services, outbox.send)
+    assert sorted(outbox.job_ids) == sorted(job_ids)
+
+
+def test_the_marks_are_committed_before_a_worker_can_see_the_hint(services: Services) -> None:
+    given_worker(services)
+    given_job(services)
+    seen: list[int] = []
+    dispatch(services, lambda _lane, _messages: seen.append(_published(services)))
+    assert seen == [1]
+
+
+def test_hints_lie_in_redis_under_their_lane(
+    services: Services, own_valkey: EmbeddedValkey
+) -> None:
+    given_worker(services, lanes=["openai.bulk"])
+    job_ids = given_jobs(services, 40, priority=Priority.BULK)
+    url = own_valkey.start()
+    assert dispatch(services, Publisher(create_app(url)).send) == 40
+    messages = [json.loads(raw) for raw in Redis.from_url(url).lrange("openai.bulk", 0, -1)]
+    hints = [json.loads(base64.b64decode(message["body"]))[0][0] for message in messages]
+    assert sorted(len(hint) for hint in hints) == [8, 32]
+    assert {one for hint in hints for one in hint} == set(map(public_id, job_ids))
+
+
+def test_publishing_survives_a_restart_of_the_broker(
+    services: Services, own_valkey: EmbeddedValkey
+) -> None:
+    """Within 3 s, or the reaper in the same loop takes itself for absent."""
+    given_worker(services)
+    publisher = Publisher(create_app(own_valkey.start()))
+    given_job(services)
+    assert dispatch(services, publisher.send) == 1
+    own_valkey.stop()
+    given_job(services)
+    for _ in range(2):
+        started = time.monotonic()
+        with pytest.raises(Unavailable):
+            dispatch(services, publisher.send)
+        assert time.monotonic() - started < 2.5
+    assert _published(services) == 1
+    own_valkey.start()
+    assert dispatch(services, publisher.send) == 1
+
+
+def test_a_broker_that_hangs_is_given_up_within_3_seconds(services: Services) -> None:
+    given_worker(services)
+    given_job(services)
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        publisher = Publisher(create_app(f"redis://127.0.0.1:{deaf.getsockname()[1]}"))
+        started = time.monotonic()
+        with pytest.raises(Unavailable):
+            dispatch(services, publisher.send)
+    assert time.monotonic() - started < 3.0
+
+
+@pytest.fixture
+def own_valkey(tmp_path: Path) -> Iterator[EmbeddedValkey]:
+    """A broker of the test's own, not started."""
+    server = EmbeddedValkey(tmp_path / "broker")
+    yield server
+    server.stop()
