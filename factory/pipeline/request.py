@@ -7,8 +7,6 @@ from decimal import Decimal
 from typing import Annotated, Any
 from uuid import UUID
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from factory.domain.agent import AgentSpec
@@ -18,6 +16,7 @@ from factory.domain.message import Message, Role
 from factory.domain.money import micros_from_usd
 from factory.domain.text import find_nul, parse_messages, parse_texts
 from factory.errors import InvalidInput
+from factory.llm.answer import check_schema
 from factory.llm.catalog import Catalog, Model
 from factory.webhooks.target import check_url
 
@@ -136,22 +135,13 @@ def _content(
         texts = parse_texts(request.input)
         return {"texts": [list(pair) for pair in texts]}, {}
     params = {**(spec.params if spec else {}), **request.params.model_dump(exclude_none=True)}
-    _check_schema(params.get("json_schema"))
+    if "json_schema" in params:
+        check_schema(params["json_schema"])
     system = params.pop("system", None) or (spec.system if spec else None)
     messages = parse_messages(request.input)
     if system:
         messages = (Message(Role.SYSTEM, system), *messages)
     return {"messages": [message.as_dict() for message in messages]}, params
-
-
-def _check_schema(schema: Any) -> None:
-    try:
-        if schema is not None:
-            Draft202012Validator.check_schema(schema)
-    except SchemaError as error:
-        raise InvalidInput(
-            f"params.json_schema is not a JSON Schema: {error.message}", param="params.json_schema"
-        ) from None
 
 
 def _fallbacks(catalog: Catalog, model: Model, names: tuple[str, ...]) -> tuple[str, ...]:
