@@ -72,8 +72,10 @@ def _paid_end(
 
 
 def _failed_end(call: Call, error: FactoryError, started: float) -> CallEnd:
-    """An error that the provider answered costs nothing; without an answer nobody knows."""
-    unknown = isinstance(error, ProviderError) and error.may_be_billed
+    """An error that the provider answered costs nothing. Without an answer, or where it was we who could
+    not use it, nobody knows.
+    """
+    free = isinstance(error, ProviderError) and not error.may_be_billed
     return CallEnd(
         call.id,
         call.job_id,
@@ -81,7 +83,7 @@ def _failed_end(call: Call, error: FactoryError, started: float) -> CallEnd:
         call.provider,
         call.model,
         Usage(),
-        None if unknown else 0,
+        0 if free else None,
         _elapsed_ms(started),
         error_type=error.type,
         http_status=getattr(error, "http_status", None),

@@ -83,3 +83,12 @@ def test_an_answer_that_cannot_be_journaled_is_unknown_spend(bench: Bench) -> No
     tell(bench.services, "ALTER TABLE job_steps ADD CHECK (output IS NULL)")
     job = bench.finished()
     assert (job.state, job.cost_micros, job.unknown_calls) == (State.FAILED, None, 1)
+
+
+def test_an_answer_that_we_cannot_use_is_unknown_spend(bench: Bench) -> None:
+    job_id = bench.submit()
+    schema = '{"json_schema": {"patternProperties": {}}}'
+    tell(bench.services, "UPDATE job_payloads SET params = %(params)s", params=schema)
+    bench.execute(job_id)
+    job = bench.view(job_id)
+    assert (job.state, job.cost_micros, job.unknown_calls) == (State.FAILED, None, 1)

@@ -1,0 +1,221 @@
+"""Group commit: many share one transaction, one bad item fails alone, nothing handed over is lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from factory.config import Settings
+from factory.domain.job import new_id
+from factory.embedded.postgres import EmbeddedPostgres
+from factory.errors import Unavailable
+from factory.pipeline.writer import Writer
+from factory.services import Services, connect
+from factory.store.database import Tx, as_json, rows, run
+from factory.store.migrate import upgrade
+from tests.integration.pipeline.bench import until
+from tests.integration.store.samples import ask
+
+INSERT = """
+INSERT INTO counters (metric, labels, amount)
+SELECT metric, labels, 1
+  FROM jsonb_to_recordset(CAST(%(items)s AS jsonb)) AS g(metric text, labels jsonb)
+"""
+
+
+def count(tx: Tx, items: list[str]) -> Sequence[int]:
+    """Writes a row an item; gives its transaction."""
+    run(tx, INSERT, {"items": as_json([{"metric": item, "labels": {}} for item in items])})
+    [row] = rows(tx, "SELECT pg_current_xact_id()::text::bigint AS xid")
+    return [row.xid] * len(items)
+
+
+def insert_key(tx: Tx, keys: list[str]) -> Sequence[str]:
+    """Bears being run again, as every statement of the writer must."""
+    for key in keys:
+        statement = (
+            "INSERT INTO projects (id, name) VALUES (%(id)s, %(name)s) ON CONFLICT DO NOTHING"
+        )
+        run(tx, statement, {"id": str(new_id()), "name": key})
+    return keys
+
+
+def miscount(_tx: Tx, _items: list[str]) -> Sequence[int]:
+    return []
+
+
+def with_writer(services: Services, work: Callable[[Writer], Awaitable[Any]]) -> Any:
+    """What `work` gives, with a writer on a loop of its own."""
+
+    async def run_it() -> Any:
+        writer = Writer(services.database, asyncio.get_running_loop())
+        try:
+            return await work(writer)
+        finally:
+            await asyncio.to_thread(writer.stop)
+
+    with asyncio.Runner() as runner:
+        return runner.run(asyncio.wait_for(run_it(), 60))
+
+
+def _metrics(services: Services) -> list[str]:
+    return [row.metric for row in ask(services, "SELECT metric FROM counters ORDER BY metric")]
+
+
+def test_many_coroutines_share_few_transactions(services: Services) -> None:
+    names = [f"{n:04}" for n in range(1000)]
+
+    async def work(writer: Writer) -> list[int]:
+        return await asyncio.gather(*(writer.write(count, name) for name in names))
+
+    transactions = with_writer(services, work)
+    assert _metrics(services) == names
+    assert len(set(transactions)) <= 20
+
+
+def test_a_result_comes_only_after_its_commit(services: Services) -> None:
+    async def work(writer: Writer) -> list[list[str]]:
+        seen = []
+        for name in ("a", "b", "c"):
+            await writer.write(count, name)
+            seen.append(_metrics(services))
+        return seen
+
+    assert with_writer(services, work) == [["a"], ["a", "b"], ["a", "b", "c"]]
+
+
+def test_kinds_of_statements_share_a_transaction_and_each_gets_its_own_answers(
+    services: Services,
+) -> None:
+    async def work(writer: Writer) -> list[Any]:
+        writes = [writer.write(insert_key if n % 2 else count, f"{n:03}") for n in range(100)]
+        return await asyncio.gather(*writes)
+
+    answers = with_writer(services, work)
+    assert answers[1::2] == [f"{n:03}" for n in range(1, 100, 2)]
+    assert all(isinstance(answer, int) for answer in answers[0::2])
+
+
+@pytest.mark.parametrize("bad", ["nul\x00", "lone \ud800 surrogate"])
+def test_a_bad_item_fails_alone(services: Services, bad: str) -> None:
+    async def work(writer: Writer) -> list[Any]:
+        names = [*(f"{n:02}" for n in range(20)), bad, *(f"{n:02}" for n in range(20, 40))]
+        writes = [writer.write(count, name) for name in names]
+        return await asyncio.gather(*writes, return_exceptions=True)
+
+    answers = with_writer(services, work)
+    failed = [place for place, answer in enumerate(answers) if isinstance(answer, Exception)]
+    assert failed == [20]
+    assert _metrics(services) == [f"{n:02}" for n in range(40)]
+
+
+def test_a_statement_that_answers_too_few_fails_and_writes_nothing(services: Services) -> None:
+    async def work(writer: Writer) -> list[Any]:
+        writes = [writer.write(miscount, "x"), writer.write(count, "y")]
+        return await asyncio.gather(*writes, return_exceptions=True)
+
+    broken, fine = with_writer(services, work)
+    assert isinstance(broken, ValueError)
+    assert isinstance(fine, int)
+
+
+def test_a_waiter_that_is_cancelled_breaks_no_other_and_is_written_all_the_same(
+    services: Services,
+) -> None:
+    async def work(writer: Writer) -> None:
+        tasks = [asyncio.ensure_future(_wait(writer, f"{n:02}")) for n in range(20)]
+        await asyncio.sleep(0)
+        for task in tasks[::2]:
+            task.cancel()
+        done = await asyncio.gather(*tasks, return_exceptions=True)
+        assert sum(isinstance(one, asyncio.CancelledError) for one in done) == 10
+
+    with_writer(services, work)
+    assert _metrics(services) == [f"{n:02}" for n in range(20)]
+
+
+async def _wait(writer: Writer, name: str) -> None:
+    await writer.write(count, name)
+
+
+def test_a_commit_outlives_its_cancellation_and_then_tells(services: Services) -> None:
+    async def work(writer: Writer) -> list[str]:
+        task = asyncio.ensure_future(writer.commit(count, "paid"))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return _metrics(services)
+
+    assert with_writer(services, work) == ["paid"]
+
+
+def test_stop_writes_what_is_left(services: Services) -> None:
+    async def work(writer: Writer) -> None:
+        for n in range(50):
+            writer.write(count, f"{n:02}")
+
+    with_writer(services, work)
+    assert len(_metrics(services)) == 50
+
+
+@pytest.fixture
+def own_postgres(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
+    server = EmbeddedPostgres(tmp_path / "postgres")
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def own_services(own_postgres: EmbeddedPostgres) -> Iterator[Services]:
+    """Services over a Postgres that the test may stop."""
+    url = own_postgres.start()
+    upgrade(url)
+    settings = Settings(database_url=url, redis_url="redis://nowhere", secret_key="x" * 32)
+    connected = connect(settings, "test")
+    yield connected
+    connected.close()
+
+
+def test_nothing_handed_over_is_lost_when_postgres_restarts(
+    own_services: Services, own_postgres: EmbeddedPostgres
+) -> None:
+    keys = [f"{n:04}" for n in range(600)]
+
+    async def work(writer: Writer) -> list[str]:
+        writes = []
+        for key in keys:
+            writes.append(writer.write(insert_key, key))
+            if key == "0200":
+                await asyncio.to_thread(own_postgres.stop)
+            if key == "0400":
+                await until(lambda: not any(write.done() for write in writes[300:]))
+                await asyncio.to_thread(own_postgres.start)
+            await asyncio.sleep(0)
+        return await asyncio.gather(*writes)
+
+    assert with_writer(own_services, work) == keys
+    names = ask(own_services, "SELECT name FROM projects ORDER BY name")
+    assert [row.name for row in names] == keys
+
+
+def test_a_writer_that_stops_without_postgres_says_so(
+    own_services: Services, own_postgres: EmbeddedPostgres
+) -> None:
+    own_postgres.stop()
+
+    async def work() -> None:
+        writer = Writer(own_services.database, asyncio.get_running_loop())
+        write = writer.write(insert_key, "lost")
+        await asyncio.to_thread(writer.stop, 0.2)
+        with pytest.raises(Unavailable):
+            await write
+
+    with asyncio.Runner() as runner:
+        runner.run(asyncio.wait_for(work(), 20))
