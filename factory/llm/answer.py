@@ -27,7 +27,7 @@ Schema = Mapping[str, Any]
 
 def check_schema(schema: Schema) -> None:
     """Raises InvalidInput unless `schema` is a JSON Schema that `parse_answer` can apply."""
-    _refuse_pattern_properties(schema)
+    refuse_pattern_properties(schema)
     try:
         Draft202012Validator.check_schema(schema)
     except SchemaError as error:
@@ -38,7 +38,7 @@ def check_schema(schema: Schema) -> None:
 
 def parse_answer(text: str, schema: Schema) -> Any:
     """`text` as JSON that satisfies `schema`. Raises InvalidOutput that says where it does not."""
-    _refuse_pattern_properties(schema)
+    refuse_pattern_properties(schema)
     try:
         answer = orjson.loads(text)
     except orjson.JSONDecodeError as cause:
@@ -71,15 +71,15 @@ def is_strict(schema: Any) -> bool:
     return all(map(is_strict, schema.values()))
 
 
-def _refuse_pattern_properties(schema: Any) -> None:
-    """Patterns are applied in four places of jsonschema, all without a time limit."""
+def refuse_pattern_properties(schema: Any) -> None:
+    """Raises InvalidInput for `patternProperties`: jsonschema matches those in four places, without a time limit."""
     if isinstance(schema, Mapping):
         if "patternProperties" in schema:
             raise InvalidInput("patternProperties is not supported", param="params.json_schema")
         schema = list(schema.values())
     if isinstance(schema, list):
         for part in schema:
-            _refuse_pattern_properties(part)
+            refuse_pattern_properties(part)
 
 
 def _match_pattern(

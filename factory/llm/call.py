@@ -24,6 +24,7 @@ from factory.errors import (
     ProviderUnavailable,
 )
 from factory.llm import provider
+from factory.llm.answer import refuse_pattern_properties
 from factory.llm.catalog import Model
 from factory.llm.embedding import EMBEDDING_DIALECTS, embedding_request, read_vectors
 from factory.llm.endpoint import Request, find_endpoint
@@ -73,9 +74,10 @@ class ProviderClient:
     ) -> Completion:
         """One try. Cancelling it closes its connection.
 
-        Raises a ProviderError that says what failed, and InvalidOutput if the answer does not satisfy
-        `params.json_schema`.
+        Raises a ProviderError that says what failed, InvalidOutput if the answer does not satisfy
+        `params.json_schema`, and InvalidInput for a schema that no answer could be held against.
         """
+        refuse_pattern_properties(params.json_schema)
         timeout_s = params.timeout_s or self._settings.call_timeout_s
         if model.provider in DIALECTS:
             wire = self._wire(model)

@@ -12,6 +12,7 @@ import pytest
 from factory.domain.message import Message, Params, Role
 from factory.errors import (
     ContextTooLong,
+    InvalidInput,
     InvalidOutput,
     ProviderAuthFailed,
     ProviderCutOff,
@@ -205,6 +206,17 @@ def test_an_answer_that_does_not_fit_its_schema_is_still_paid_for(
     assert "$.size" in error.message
     assert error.completion.cost_micros > 0
     assert error.completion.usage.input_tokens == 2100
+
+
+def test_a_schema_that_cannot_be_applied_is_refused_before_it_costs(
+    runner: asyncio.Runner, recorder: Recorder, make_client: MakeClient, catalog: Catalog
+) -> None:
+    params = Params(json_schema={"patternProperties": {"(a|a)*$": {}}})
+    client = make_client(recorder.url)
+    call = client.complete(catalog.find("gpt-4o-mini"), said("hello"), params, TRACE)
+    with pytest.raises(InvalidInput):
+        runner.run(call)
+    assert recorder.sent == []
 
 
 @pytest.mark.parametrize("model", MODELS)
