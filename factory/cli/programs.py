@@ -14,6 +14,7 @@ from pathlib import Path
 from factory.embedded.program import Program
 
 GATEWAY_PROCESSES = 2
+PACKAGES_DIRECTORY = Path(__file__).parents[2]
 DRAIN_S = 30.0
 """How long a worker may finish what it has in flight."""
 
@@ -105,7 +106,8 @@ def plan_programs(
 
 
 def _python(module: str, *arguments: str) -> tuple[str, ...]:
-    return (sys.executable, "-m", module, *arguments)
+    # -P: a package called `api` in the working directory is not ours.
+    return (sys.executable, "-P", "-m", module, *arguments)
 
 
 def _simulator(addresses: Addresses, directory: Path, listening: Callable[[int], bool]) -> Program:
@@ -163,14 +165,14 @@ def _gateway(
     addresses: Addresses, environments: Environments, serving: Callable[[], bool]
 ) -> Program:
     options = (
-        "--bind",
-        f"{addresses.host}:{addresses.api_port}",
-        "--workers",
-        str(GATEWAY_PROCESSES),
+        f"--bind={addresses.host}:{addresses.api_port}",
+        f"--workers={GATEWAY_PROCESSES}",
     )
     return Program(
         "gateway",
         _python("gunicorn", "-c", "python:api.gunicorn", *options),
         env=environments.platform,
+        # Gunicorn puts the directory that it stands in before all others on its path.
+        cwd=PACKAGES_DIRECTORY,
         ready=serving,
     )

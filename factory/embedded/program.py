@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import IO
 
@@ -33,6 +34,8 @@ class Program:
     """Unique. Replicas share what stands before the dot: worker.1, worker.2."""
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    cwd: Path | None = None
+    """None: this process's own."""
     stop_grace_s: float = 10.0
     """From SIGTERM to SIGKILL."""
     ready: Callable[[], bool] | None = None
@@ -152,6 +155,7 @@ class Keeper:
                 death_signal=signal.SIGKILL,
                 output=subprocess.PIPE,
                 env={**os.environ, **self.program.env},
+                cwd=self.program.cwd,
             )
             return self._child
 

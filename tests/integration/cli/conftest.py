@@ -82,6 +82,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
     command_line = CommandLine(tmp_path_factory.mktemp("up"))
     process = command_line.up()
     assert process.stdout is not None
-    assert process.stdout.readline(), (command_line.directory / "up.log").read_text()
+    if not process.stdout.readline():
+        process.communicate(timeout=STOPS_S)
+        pytest.fail((command_line.directory / "up.log").read_text())
     yield command_line
     assert stop(process) == 0

@@ -25,6 +25,19 @@ def test_after_a_kill_the_next_up_has_the_same_key_and_jobs(command_line: Comman
     assert not processes_in(command_line.directory)
 
 
+def test_packages_in_the_working_directory_do_not_get_in_the_way(
+    command_line: CommandLine,
+) -> None:
+    for name in ("api", "workers"):
+        (command_line.directory / name).mkdir()
+        (command_line.directory / name / "__init__.py").touch()
+    process = command_line.up()
+    assert process.stdout is not None
+    first_line = process.stdout.readline()
+    assert stop(process) == 0, (command_line.directory / "up.log").read_text()
+    assert first_line
+
+
 def test_a_port_that_was_asked_for_and_is_taken_is_an_error(command_line: CommandLine) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         done = command_line.run("up", "--port", str(taken.getsockname()[1]))
