@@ -61,7 +61,9 @@ class Bench:
         return worker
 
     def close(self) -> None:
-        for worker, heartbeat in self._workers:
+        """Ends every worker in order."""
+        while self._workers:
+            worker, heartbeat = self._workers.pop()
             self.run(worker.close())
             heartbeat.stop()
         self.poker.stop()

@@ -1,0 +1,143 @@
+"""Texts to vectors and back: stored once, found by meaning, by their own project alone."""
+
+from __future__ import annotations
+
+import asyncio
+from uuid import UUID
+
+import pytest
+
+from factory.domain.job import Kind, NewJob, new_id
+from factory.domain.lanes import Priority
+from factory.domain.state import State
+from factory.errors import Unavailable
+from factory.pipeline import search as search_module
+from factory.pipeline.control import retry
+from factory.pipeline.execute import execute
+from factory.pipeline.search import SearchFailed, search
+from factory.pipeline.wait import Waiter
+from factory.store import jobs
+from tests.integration.pipeline.bench import Bench, until
+from tests.integration.store.samples import OTHER_PROJECT, PROJECT, ask, tell
+
+LOCAL = "local/all-minilm-l6-v2"
+SMALL = "openai/text-embedding-3-small"
+TEXTS = [
+    {"source": "cats", "text": "The cat sleeps on the warm sofa."},
+    {"source": "money", "text": "The central bank raised interest rates again."},
+    {"source": "code", "text": "A compiler translates source code into machine code."},
+]
+
+
+def _query(
+    bench: Bench, query: str, model: str = LOCAL, project: UUID = PROJECT
+) -> list[dict[str, object]]:
+    """The hits of a search job, run by a worker of the bench."""
+    job = NewJob(
+        id=new_id(),
+        project_id=project,
+        kind=Kind.SEARCH,
+        provider=model.partition("/")[0],
+        priority=Priority.HIGH,
+        input={"query": query, "limit": 2},
+        model=model,
+    )
+    with bench.services.database.transaction() as tx:
+        jobs.insert(tx, [job])
+    bench.execute(job.id)
+    with bench.services.database.transaction() as tx:
+        found = jobs.get(tx, project, job.id)
+    assert found is not None
+    assert found.state is State.SUCCEEDED, found.error
+    hits: list[dict[str, object]] = found.output["hits"]
+    return hits
+
+
+def test_what_was_embedded_is_found_by_meaning_with_its_place(bench: Bench) -> None:
+    job = bench.finished(model=LOCAL, input=TEXTS)
+    assert (job.state, job.kind, job.cost_micros) == (State.SUCCEEDED, "embedding", 0)
+    assert job.input_tokens > 0
+    assert job.output == {
+        "model": LOCAL,
+        "dimensions": 384,
+        "chunks": 3,
+        "sources": {"cats": 1, "money": 1, "code": 1},
+    }
+    first, *_ = _query(bench, "What does the kitten do?")
+    assert first["source"] == "cats"
+    assert first["content"] == TEXTS[0]["text"]
+    assert (first["start_offset"], first["end_offset"]) == (0, len(TEXTS[0]["text"]))
+
+
+def test_another_project_finds_nothing(bench: Bench) -> None:
+    bench.finished(model=LOCAL, input=TEXTS)
+    assert _query(bench, "What does the kitten do?", project=OTHER_PROJECT) == []
+
+
+def test_a_hosted_model_embeds_for_a_known_cost(bench: Bench) -> None:
+    job = bench.finished(model=SMALL, input=["one text", "another text"])
+    assert (job.state, job.output["chunks"], bench.calls(job.id)) == (State.SUCCEEDED, 2, 1)
+    assert job.cost_micros is not None
+    assert job.unknown_calls == 0
+    assert len(_query(bench, "one text", SMALL)) == 2
+
+
+def test_an_embedding_that_is_run_again_stores_nothing_twice(bench: Bench) -> None:
+    job_id = bench.submit(model=LOCAL, input=TEXTS)
+    tell(bench.services, "ALTER TABLE job_results ADD CHECK (output IS NULL) NOT VALID")
+    bench.execute(job_id)
+    assert bench.view(job_id).state is State.FAILED
+    tell(bench.services, "ALTER TABLE job_results DROP CONSTRAINT job_results_output_check")
+    retry(bench.services, PROJECT, job_id)
+    bench.execute(job_id)
+    assert bench.view(job_id).state is State.SUCCEEDED
+    assert len(ask(bench.services, "SELECT FROM embeddings")) == 3
+
+
+def test_a_text_from_a_long_source_is_stored(bench: Bench) -> None:
+    source = "https://files.example/" + "".join(new_id().hex for _ in range(300))
+    job = bench.finished(model=LOCAL, input=[{"source": source, "text": "A text."}])
+    assert job.state is State.SUCCEEDED
+
+
+def test_a_search_waits_for_its_worker(bench: Bench) -> None:
+    bench.finished(model=LOCAL, input=TEXTS)
+    worker = bench.worker()
+
+    async def work() -> list[dict[str, object]]:
+        asking = asyncio.ensure_future(asyncio.to_thread(_search, bench, LOCAL))
+        queued = "SELECT id FROM jobs WHERE state = 'queued'"
+        await until(lambda: ask(bench.services, queued))
+        await execute(worker, [row.id for row in ask(bench.services, queued)])
+        return await asking
+
+    [hit] = bench.run(work())
+    assert hit["source"] == "cats"
+
+
+def _search(bench: Bench, model: str) -> list[dict[str, object]]:
+    waiter = Waiter(bench.services)
+    return search(bench.intake, waiter, PROJECT, query="a sleeping cat", model=model, limit=1)
+
+
+def test_a_search_that_fails_says_why(bench: Bench) -> None:
+    bench.simulator.replace_scripts({"openai": "status=400"})
+    worker = bench.worker()
+
+    async def work() -> None:
+        asking = asyncio.ensure_future(asyncio.to_thread(_search, bench, SMALL))
+        await until(lambda: ask(bench.services, "SELECT FROM jobs"))
+        await execute(worker, [row.id for row in ask(bench.services, "SELECT id FROM jobs")])
+        with pytest.raises(SearchFailed) as caught:
+            await asking
+        assert caught.value.code == "provider_refused"
+
+    bench.run(work())
+
+
+def test_a_search_without_a_worker_is_given_up(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search_module, "PATIENCE_S", 0.1)
+    with pytest.raises(Unavailable):
+        _search(bench, LOCAL)

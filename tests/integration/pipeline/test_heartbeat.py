@@ -1,0 +1,46 @@
+"""The heartbeat of a worker: it lives, is forgotten and comes back, drains and signs off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from factory.services import Services
+from factory.store import hints
+from tests.integration.pipeline.bench import Bench, until
+from tests.integration.store.samples import ask, silence, tell
+
+
+def _slots(services: Services) -> int:
+    with services.database.transaction() as tx:
+        return hints.slots(tx, 15.0).get("openai.normal", 0)
+
+
+def _becomes(bench: Bench, true: Callable[[], object]) -> None:
+    bench.run(until(true))
+
+
+def test_a_worker_that_beats_is_live(bench: Bench) -> None:
+    worker = bench.worker()
+    assert _slots(bench.services) == 100
+    silence(bench.services, worker.id, 60)
+    assert _slots(bench.services) == 0
+    _becomes(bench, lambda: _slots(bench.services) == 100)
+
+
+def test_a_worker_that_was_forgotten_registers_again(bench: Bench) -> None:
+    bench.worker()
+    tell(bench.services, "DELETE FROM workers")
+    _becomes(bench, lambda: _slots(bench.services) == 100)
+
+
+def test_a_draining_worker_is_offered_nothing(bench: Bench) -> None:
+    worker = bench.worker()
+    worker.draining = True
+    _becomes(bench, lambda: _slots(bench.services) == 0)
+
+
+def test_a_worker_signs_off_at_its_end(bench: Bench) -> None:
+    bench.worker()
+    bench.close()
+    [row] = ask(bench.services, "SELECT stopped_at FROM workers")
+    assert row.stopped_at is not None
