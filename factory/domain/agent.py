@@ -10,7 +10,13 @@ from typing import Any
 from factory.errors import InvalidInput
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-FIELDS = {"name", "description", "model", "system", "params", "fallbacks"}
+OPTIONAL: Mapping[str, tuple[type, str]] = {
+    "system": (str, "a text"),
+    "description": (str, "a text"),
+    "params": (dict, "a mapping"),
+    "fallbacks": (list, "a list of <provider>/<model>"),
+}
+FIELDS = {"name", "model", *OPTIONAL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +46,21 @@ def parse_spec(given: Any) -> AgentSpec:
         raise InvalidInput("name must be lower-case letters, digits, - and _", param="name")
     if not isinstance(model, str) or not model:
         raise InvalidInput("model must be <provider>/<model>", param="model")
+    _check_types(given)
     return AgentSpec(
         name,
         model,
         given.get("system"),
-        str(given.get("description", "")),
-        dict(given.get("params") or {}),
+        given.get("description") or "",
+        given.get("params") or {},
         tuple(given.get("fallbacks") or ()),
     )
+
+
+def _check_types(given: dict[str, Any]) -> None:
+    """Of the fields that may be left out. What the parameters mean is checked where they are used."""
+    for name, (kind, wanted) in OPTIONAL.items():
+        if not isinstance(given.get(name), kind | None):
+            raise InvalidInput(f"{name} must be {wanted}", param=name)
+    if not all(isinstance(model, str) for model in given.get("fallbacks") or ()):
+        raise InvalidInput("fallbacks must be a list of <provider>/<model>", param="fallbacks")

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from factory.domain.agent import AgentSpec
 from factory.domain.job import DEFAULT_MAX_ATTEMPTS, MOST_ATTEMPTS, Kind, NewJob, new_id
@@ -134,7 +134,7 @@ def _content(
     if model.mode == "embedding":
         texts = parse_texts(request.input)
         return {"texts": [list(pair) for pair in texts]}, {}
-    params = {**(spec.params if spec else {}), **request.params.model_dump(exclude_none=True)}
+    params = _params(request, spec)
     if "json_schema" in params:
         check_schema(params["json_schema"])
     system = params.pop("system", None) or (spec.system if spec else None)
@@ -142,6 +142,22 @@ def _content(
     if system:
         messages = (Message(Role.SYSTEM, system), *messages)
     return {"messages": [message.as_dict() for message in messages]}, params
+
+
+def _params(request: JobRequest, spec: AgentSpec | None) -> dict[str, Any]:
+    """The request's parameters over its agent's, which come from a file and may be anything."""
+    own = request.params.model_dump(exclude_none=True)
+    if spec is None or not spec.params:
+        return own
+    try:
+        return ParamsIn.model_validate({**spec.params, **own}).model_dump(exclude_none=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InvalidInput(
+            f"agent {spec.name!r} has params that cannot be used: "
+            f"{'.'.join(map(str, first['loc']))}: {first['msg']}",
+            param="agent",
+        ) from None
 
 
 def _fallbacks(catalog: Catalog, model: Model, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -1,0 +1,54 @@
+"""A job's limit on its cost, checked before each call."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from factory.domain.money import FREE, Price
+from factory.errors import BudgetExceeded
+from factory.limits.budget import check_budget
+
+DEAR = Price(Decimal("0.00001"), Decimal("0.00002"), Decimal("0.000001"))
+"""10 micro-dollars per input token, 20 per output token."""
+
+
+def _check(
+    limit: int | None, spent: int = 0, price: Price | None = DEAR, most: int | None = 10
+) -> None:
+    check_budget(limit, spent, price, input_characters=40, max_output_tokens=most)
+
+
+def test_a_call_within_the_limit_is_let_through() -> None:
+    _check(300)
+
+
+def test_a_call_that_could_cost_more_is_not() -> None:
+    with pytest.raises(BudgetExceeded, match=r"\$0\.000300.*\$0\.000299"):
+        _check(299)
+
+
+def test_what_was_spent_counts() -> None:
+    _check(350, spent=50)
+    with pytest.raises(BudgetExceeded):
+        _check(350, spent=51)
+
+
+def test_without_a_bound_on_the_output_only_the_input_counts() -> None:
+    _check(100, most=None)
+    with pytest.raises(BudgetExceeded):
+        _check(99, most=None)
+
+
+def test_a_limit_on_an_unknown_price_lets_no_call_through() -> None:
+    with pytest.raises(BudgetExceeded, match="an unknown amount"):
+        _check(10**9, price=None)
+
+
+def test_without_a_limit_everything_goes() -> None:
+    _check(None, spent=10**9, price=None)
+
+
+def test_what_is_free_fits_every_limit() -> None:
+    _check(0, price=FREE)

@@ -1,0 +1,76 @@
+"""Ids of jobs and the errors that their owners read."""
+
+from __future__ import annotations
+
+import time
+from uuid import UUID
+
+import pytest
+
+from factory.domain.job import JobError, Kind, NewJob, new_id, parse_id, public_id
+from factory.domain.lanes import Priority
+from factory.errors import NotFound, ProviderRefused, RateLimited
+
+
+def test_an_id_is_a_uuid_of_version_7_that_tells_its_time() -> None:
+    before_ms = time.time_ns() // 1_000_000
+    made = new_id()
+    assert (made.version, made.variant) == (7, "specified in RFC 4122")
+    assert 0 <= (made.int >> 80) - before_ms < 1000
+
+
+def test_ids_differ_and_sort_by_their_millisecond() -> None:
+    ids = [new_id() for _ in range(10_000)]
+    assert len(set(ids)) == 10_000
+    milliseconds = [one.int >> 80 for one in ids]
+    assert milliseconds == sorted(milliseconds)
+
+
+def test_a_public_id_leads_back() -> None:
+    made = new_id()
+    assert public_id(made).startswith("job_")
+    assert parse_id(public_id(made)) == made
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "job_",
+        "0" * 32,
+        "job_" + "0" * 31,
+        "job_" + "0" * 33,
+        "job_" + "g" * 32,
+        "job_{" + "0" * 30 + "}",
+        "job_job_" + "0" * 28,
+        "resp_" + "0" * 32,
+        str(UUID(int=0)),
+    ],
+)
+def test_what_is_no_id_is_not_found(text: str) -> None:
+    with pytest.raises(NotFound):
+        parse_id(text)
+
+
+def test_a_job_goes_to_the_lane_of_its_provider_and_priority() -> None:
+    job = NewJob(new_id(), new_id(), Kind.COMPLETION, "mistral", Priority.LOW, {})
+    assert job.lane == "other.low"
+
+
+def test_an_error_tells_its_owner_what_and_whether_again() -> None:
+    error = ProviderRefused("no such model", provider="openai", code="model_not_found")
+    assert JobError.of(error).as_dict() == {
+        "type": "provider_refused",
+        "code": "model_not_found",
+        "message": "no such model",
+        "retryable": False,
+    }
+    assert JobError.of(RateLimited("wait", provider="openai")).retryable
+
+
+def test_an_error_is_told_short_and_without_nuls() -> None:
+    error = ProviderRefused("\x00" + "x" * 5000, provider="openai", code="a\x00b")
+    told = JobError.of(error)
+    assert len(told.message) <= 2000
+    assert "\x00" not in told.message
+    assert told.code == "ab"
