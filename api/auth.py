@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import StrEnum
 
 from flask import g, request
 
 from api.gateway import gateway
+from factory.domain.access import Scope
 from factory.errors import Forbidden, Unauthorized
-
-
-class Scope(StrEnum):
-    """What a key may do."""
-
-    JOBS = "jobs"
-    ADMIN = "admin"
 
 
 def require(scope: Scope) -> Callable[[], None]:

@@ -10,13 +10,14 @@ from pydantic import ValidationError
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 
 from api.answers import json_answer
-from api.auth import Scope, require
+from api.auth import require
 from api.body import LONGEST_BODY_BYTES, StrictRequest, parse_json
 from api.gateway import gateway
 from api.headers import BulkHeaders
 from api.jobs import key_of_request
 from api.problems import invalid_input, of_factory_error
 from api.schemas import BulkAnswer
+from factory.domain.access import Scope
 from factory.errors import InvalidInput
 from factory.pipeline.request import JobRequest
 from factory.pipeline.submit import Line, submit_bulk

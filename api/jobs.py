@@ -10,11 +10,12 @@ from flask import Response, g, request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from api.answers import job_answer, list_answer
-from api.auth import Scope, require
+from api.auth import require
 from api.gateway import gateway
 from api.headers import ReadHeaders, SubmitHeaders
 from api.schemas import AcceptedHeaders, Job, JobList
 from api.waiting import wait_asked_s
+from factory.domain.access import Scope
 from factory.domain.job import parse_id
 from factory.domain.lanes import all_lanes
 from factory.domain.state import State

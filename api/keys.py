@@ -10,9 +10,10 @@ from flask import Response, g
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from api.answers import json_answer, list_answer
-from api.auth import Scope, require
+from api.auth import require
 from api.gateway import gateway
 from api.schemas import ApiKeyList, NewApiKey
+from factory.domain.access import Scope
 from factory.errors import InvalidInput, NotFound
 from factory.store import keys
 from factory.store.keys import KeyView

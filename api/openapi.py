@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from apiflask import APIFlask
+from flask import Response, send_from_directory
 
 from api.bulk import NDJSON
 from api.problems import MEDIA_TYPE
 from api.schemas import Problem
+from factory.errors import NotFound
 
 TITLE = "AI Agent Factory"
 DESCRIPTION = """
@@ -32,8 +37,8 @@ crash, for at least 24 hours; another body is refused with 422.
 
 **Limits.** Bodies up to 1 MiB (a bulk: 10,000 lines, 16 MiB), JSON nested at most 32 levels.
 """
-# A fixed version: what "latest" serves may change under the page.
-SWAGGER_UI = "https://cdn.jsdelivr.net/npm/swagger-ui-dist@5.17.14"
+ASSETS = "/docs/assets"
+"""Swagger UI's own files come from the package swagger-ui-py: a closed network has no CDN."""
 SCHEME = "api_key"
 PUBLIC_TAG = "Health"
 REF = "#/components/schemas/"
@@ -53,11 +58,25 @@ def describe(app: APIFlask, base_url: str) -> None:
         VALIDATION_ERROR_DESCRIPTION="The content is not valid; `error.param` names the field",
         NOT_FOUND_DESCRIPTION="There is no such thing, or it belongs to another project",
         DOCS_FAVICON="data:,",
-        SWAGGER_UI_CSS=f"{SWAGGER_UI}/swagger-ui.css",
-        SWAGGER_UI_BUNDLE_JS=f"{SWAGGER_UI}/swagger-ui-bundle.js",
-        SWAGGER_UI_STANDALONE_PRESET_JS=f"{SWAGGER_UI}/swagger-ui-standalone-preset.js",
+        SWAGGER_UI_CSS=f"{ASSETS}/swagger-ui.css",
+        SWAGGER_UI_BUNDLE_JS=f"{ASSETS}/swagger-ui-bundle.js",
+        SWAGGER_UI_STANDALONE_PRESET_JS=f"{ASSETS}/swagger-ui-standalone-preset.js",
     )
     app.spec_processor(finish)
+    app.add_url_rule(f"{ASSETS}/<name>", "docs_assets", _asset)
+
+
+def _asset(name: str) -> Response:
+    return send_from_directory(_assets_directory(), name, max_age=86400)
+
+
+@cache
+def _assets_directory() -> Path:
+    """Where the package keeps them; nothing of it is imported."""
+    spec = find_spec("swagger_ui")
+    if spec is None or spec.origin is None:
+        raise NotFound("the pages of /docs need the package swagger-ui-py")
+    return Path(spec.origin).parent / "static"
 
 
 def finish(document: Document | str) -> Document:

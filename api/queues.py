@@ -9,9 +9,10 @@ from apiflask import APIBlueprint
 from flask import Response, g
 
 from api.answers import list_answer
-from api.auth import Scope, require
+from api.auth import require
 from api.gateway import gateway
 from api.schemas import QueueList
+from factory.domain.access import Scope
 from factory.domain.lanes import all_lanes
 from factory.store import jobs
 from factory.store.jobs import LaneDepth

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from api.auth import Scope
+from factory.domain.access import Scope
 from factory.domain.job import Kind
 from factory.domain.lanes import Priority
 from factory.domain.state import State

@@ -9,9 +9,10 @@ from flask import Response, g
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.answers import json_answer
-from api.auth import Scope, require
+from api.auth import require
 from api.gateway import gateway
 from api.schemas import HitList
+from factory.domain.access import Scope
 from factory.errors import Unavailable
 from factory.pipeline.search import search
 

@@ -8,9 +8,10 @@ from apiflask import APIBlueprint
 from flask import Response
 
 from api.answers import list_answer
-from api.auth import Scope, require
+from api.auth import require
 from api.gateway import gateway
 from api.schemas import WorkerList
+from factory.domain.access import Scope
 from factory.store import leases
 
 blueprint = APIBlueprint("workers", __name__, tag="Workers", url_prefix="/api/workers")

@@ -19,6 +19,8 @@ from prometheus_client.core import (
 
 from factory import metrics
 from factory.config import load_settings
+from factory.domain.lanes import all_lanes
+from factory.domain.state import State
 from factory.errors import Unavailable
 from factory.log import configure_logging
 from factory.metrics import Delta
@@ -33,6 +35,7 @@ COUNTERS = {
     metrics.LLM_UNKNOWN_COST: ("Calls whose cost is not known.", ("provider", "model")),
     metrics.HTTP_REQUESTS: ("Requests to the gateway.", ("method", "route", "status")),
 }
+LIVE_STATES = (State.QUEUED, State.RUNNING, State.WAITING)
 HISTOGRAM = "llm_request_duration_seconds"
 
 log = logging.getLogger(__name__)
@@ -86,10 +89,14 @@ def _depth_metrics(depths: Iterable[jobs.LaneDepth]) -> Iterator[Metric]:
     age = GaugeMetricFamily(
         "queue_oldest_age_seconds", "Age of the oldest due job.", labels=["lane"]
     )
-    for one in depths:
-        depth.add_metric([one.lane, one.state], one.jobs)
-        if one.state == "queued":
-            age.add_metric([one.lane], one.oldest_age_s)
+    live = {(one.lane, one.state): one for one in depths}
+    # An empty lane is 0, not absent: an alert on a series that is not there never fires.
+    for lane in all_lanes():
+        for state in LIVE_STATES:
+            found = live.get((lane, state))
+            depth.add_metric([lane, state], found.jobs if found else 0)
+        queued = live.get((lane, State.QUEUED))
+        age.add_metric([lane], queued.oldest_age_s if queued else 0)
     yield depth
     yield age
 

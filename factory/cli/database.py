@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import typer
 
 from factory.cli.exits import ExitCode
@@ -9,14 +11,26 @@ from factory.cli.output import JsonOption, print_json, print_lines
 
 
 def migrate(as_json: JsonOption = False) -> None:
-    """Bring the schema to the newest revision. Two at once take turns."""
-    from factory.cli.operator import operator_database_url
+    """Bring the schema to the newest revision and register the agents in AGENTS_DIR.
+
+    Two at once take turns.
+    """
+    from factory.agents.files import register_agents
+    from factory.cli.operator import operator_services
+    from factory.llm.catalog import load_catalog
     from factory.store.migrate import revisions, upgrade
 
-    url = operator_database_url()
-    upgrade(url)
-    revision, _ = revisions(url)
-    print_json({"revision": revision}) if as_json else print_lines([f"schema at {revision}"])
+    with operator_services() as services:
+        settings = services.settings
+        upgrade(settings.database_url)
+        with services.database.transaction() as tx:
+            catalog = load_catalog(settings.extra_models)
+            agents = register_agents(tx, catalog, Path(settings.agents_dir))
+    revision, _ = revisions(settings.database_url)
+    if as_json:
+        print_json({"revision": revision, "agents": agents})
+    else:
+        print_lines([f"schema at {revision}", f"agents: {', '.join(agents) or 'none'}"])
 
 
 def status(as_json: JsonOption = False) -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 from uuid import UUID
 
 from factory.agents.files import register_agents
-from factory.cli.keys import DEFAULT_PROJECT, Scope
+from factory.cli.keys import DEFAULT_PROJECT
 from factory.config import Settings, load_settings
+from factory.domain.access import Scope
 from factory.embedded.home import Home
 from factory.embedded.postgres import EmbeddedPostgres
 from factory.embedded.valkey import EmbeddedValkey

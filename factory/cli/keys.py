@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import datetime
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from factory.cli.output import JsonOption, print_json, print_lines, print_rich
+from factory.domain.access import Scope
 from factory.errors import NotFound
 
 if TYPE_CHECKING:
@@ -17,13 +17,6 @@ if TYPE_CHECKING:
 
     from factory.store.database import Tx
     from factory.store.keys import KeyView
-
-
-class Scope(StrEnum):
-    """What a key may do."""
-
-    JOBS = "jobs"
-    ADMIN = "admin"
 
 
 ProjectOption = Annotated[str, typer.Option("--project", help="By name.")]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from aiohttp import (
+    ClientConnectorError,
     ClientError,
     ClientResponse,
     ClientSession,
@@ -129,8 +130,11 @@ class ProviderClient:
             ) from None
         except TimeoutError:
             raise ProviderTimeout(f"{name}: no answer in {timeout_s:g} s", provider=name) from None
-        except ClientError as error:
+        except ClientConnectorError as error:
             raise ProviderUnavailable(f"{name}: {error!r:.500}", provider=name) from None
+        except ClientError as error:
+            # The request may have arrived, so it may be billed.
+            raise ProviderCutOff(f"{name}: {error!r:.500}", provider=name) from None
         # Beyond 299 is failure too: redirects are not followed, a key may not go where it is not meant.
         if not 200 <= answer.status < 300:
             raise provider_failure(name, answer.status, answer.headers, body)
