@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 import pytest
+from redis import Redis
 
 from factory.domain.job import parse_id
 from factory.domain.state import State
@@ -20,8 +22,9 @@ from factory.errors import (
     NotFound,
 )
 from factory.pipeline.control import cancel, retry
+from factory.pipeline.poke import Poker
 from factory.pipeline.request import JobRequest
-from factory.pipeline.submit import Line, idempotency_key, submit_bulk
+from factory.pipeline.submit import Line, idempotency_key, submit, submit_bulk
 from factory.store import agents
 from tests.integration.pipeline.bench import Bench
 from tests.integration.store.samples import OTHER_PROJECT, PROJECT, ask, given_state, state_of
@@ -159,5 +162,8 @@ def test_another_projects_job_is_not_there(bench: Bench, control: Callable[..., 
 
 
 def test_jobs_are_accepted_while_redis_is_away(bench: Bench) -> None:
-    bench.poker._redis = type(bench.poker._redis).from_url("unix:///nowhere")
-    assert state_of(bench.services, bench.submit()) is State.QUEUED
+    poker = Poker(Redis.from_url("unix:///nowhere"))
+    request = JobRequest.model_validate({"model": "openai/gpt-4o-mini", "input": "Hi."})
+    answer = submit(replace(bench.intake, poker=poker), PROJECT, request)
+    assert state_of(bench.services, parse_id(answer["id"])) is State.QUEUED
+    poker.stop()

@@ -1,0 +1,68 @@
+"""Pokes: work is seen at once, and found without Redis all the same."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from redis import Redis
+
+from factory.pipeline.poke import CHANNEL, Poker
+from factory.services import Services
+from workers.dispatcher import Pokes
+
+
+@pytest.fixture
+def poker(services: Services) -> Iterator[Poker]:
+    poker = Poker(services.redis)
+    yield poker
+    poker.stop()
+
+
+def _waited_s(pokes: Pokes, timeout_s: float) -> float:
+    started = time.monotonic()
+    pokes.wait(timeout_s)
+    return time.monotonic() - started
+
+
+def test_a_poke_ends_the_wait(services: Services, poker: Poker) -> None:
+    pokes = Pokes(services, threading.Event())
+    pokes.wait(0.01)
+    threading.Timer(0.05, poker.poke).start()
+    assert _waited_s(pokes, 10.0) < 5
+
+
+def test_pokes_that_piled_up_end_one_wait(services: Services) -> None:
+    pokes = Pokes(services, threading.Event())
+    pokes.wait(0.01)
+    for _ in range(50):
+        services.redis.publish(CHANNEL, b"1")
+    assert _waited_s(pokes, 10.0) < 5
+    assert _waited_s(pokes, 0.2) >= 0.15
+
+
+def test_many_pokes_at_once_are_few_messages(services: Services, poker: Poker) -> None:
+    subscription = services.redis.pubsub(ignore_subscribe_messages=True)
+    subscription.subscribe(CHANNEL)
+    for _ in range(1000):
+        poker.poke()
+    heard = 0
+    while subscription.get_message(timeout=0.3) is not None or heard == 0:
+        heard += 1
+    assert heard < 50
+    subscription.close()
+
+
+def test_without_redis_the_tick_goes_on(services: Services) -> None:
+    away = replace(services, redis=Redis.from_url("unix:///nowhere"))
+    assert 0.15 <= _waited_s(Pokes(away, threading.Event()), 0.2) < 5
+
+
+def test_a_stop_ends_the_wait_without_redis(services: Services) -> None:
+    stopping = threading.Event()
+    stopping.set()
+    away = replace(services, redis=Redis.from_url("unix:///nowhere"))
+    assert _waited_s(Pokes(away, stopping), 10.0) < 5
