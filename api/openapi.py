@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from apiflask import APIFlask
+from apiflask import APIBlueprint, APIFlask
 from flask import Response, send_from_directory
 
 from api.bulk import NDJSON
@@ -44,6 +44,8 @@ PUBLIC_TAG = "Health"
 REF = "#/components/schemas/"
 NESTED = re.compile(re.escape(REF) + r"\w+\.(\w+)")
 
+blueprint = APIBlueprint("docs", __name__, enable_openapi=False)
+
 Document = dict[str, Any]
 Operation = dict[str, Any]
 
@@ -63,10 +65,12 @@ def describe(app: APIFlask, base_url: str) -> None:
         SWAGGER_UI_STANDALONE_PRESET_JS=f"{ASSETS}/swagger-ui-standalone-preset.js",
     )
     app.spec_processor(finish)
-    app.add_url_rule(f"{ASSETS}/<name>", "docs_assets", _asset)
+    app.register_blueprint(blueprint)
 
 
-def _asset(name: str) -> Response:
+@blueprint.get(f"{ASSETS}/<name>")
+def asset(name: str) -> Response:
+    """One of Swagger UI's files."""
     return send_from_directory(_assets_directory(), name, max_age=86400)
 
 

@@ -38,6 +38,11 @@ def release_slot() -> None:
     execution.pool.report(execution.pool.release, execution)
 
 
+def on_consumer_thread(call: Callable[..., None], *args: Any) -> None:
+    """From within a task: run `call(*args)` soon on the consumer's thread, which owns the connection."""
+    current_execution.get().pool.report(call, *args)
+
+
 def tune_interpreter() -> None:
     """Settings that together saved a fifth of the CPU per job in the measurements."""
     # What is loaded now stays: keep it out of every collection. The default threshold of 700 would

@@ -9,8 +9,8 @@ from factory.pipeline.execute import execute
 from factory.pipeline.worker import Worker
 from workers.app import WorkerApp
 from workers.bridge import CoroutineTask
+from workers.events import JobEvents
 from workers.messages import RUN_JOBS
-from workers.pool import release_slot
 
 
 class JobsTask(CoroutineTask):
@@ -23,9 +23,11 @@ class JobsTask(CoroutineTask):
         return len(job_ids)
 
 
-def register(app: WorkerApp, worker: Callable[[], Worker]) -> None:
+def register(app: WorkerApp, worker: Callable[[], Worker], events: JobEvents) -> None:
     """Adds the task to the app; `worker` gives this process' worker once its loop runs."""
 
     @app.task(name=RUN_JOBS, base=JobsTask, ignore_result=True)  # type: ignore[untyped-decorator]
     async def run_jobs(job_ids: list[str]) -> None:
-        await execute(worker(), [parse_id(job_id) for job_id in job_ids], release_slot)
+        shown = events.of_message(len(job_ids))
+        await execute(worker(), [parse_id(job_id) for job_id in job_ids], shown.observer)
+        shown.settle()

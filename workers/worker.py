@@ -21,6 +21,7 @@ from factory.pipeline.worker import Worker
 from factory.services import Services, connect
 from workers import tasks
 from workers.app import WorkerApp, create_app, worker_argv
+from workers.events import JobEvents
 from workers.heartbeat import Heartbeat
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ class WorkerProcess:
         self.id = new_id()
         self._worker: Worker | None = None
         self._heartbeat: Heartbeat | None = None
+        self._events = JobEvents()
 
     def worker(self) -> Worker:
         """The pipeline's worker; it lives as long as the pool's loop."""
@@ -46,8 +48,9 @@ class WorkerProcess:
     def create_app(self) -> WorkerApp:
         """The Celery app with the task and this process' context on its loop."""
         app = create_app(self.services.settings.redis_url)
-        tasks.register(app, self.worker)
+        tasks.register(app, self.worker, self._events)
         app.loop_contexts.append(self._on_loop)
+        signals.worker_ready.connect(self._events.attach, weak=False)
         signals.worker_shutting_down.connect(self._drain, weak=False)
         return app
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -32,28 +33,40 @@ HANDLERS: Mapping[Kind, Handler] = {
 log = logging.getLogger(__name__)
 
 
-async def execute(
-    worker: Worker, job_ids: Sequence[UUID], ended: Callable[[], None] = lambda: None
-) -> None:
-    """Runs those of the jobs that can be claimed, all at once; `ended` is called after each.
+@dataclass(frozen=True, slots=True)
+class Observer:
+    """Hears of each job of an `execute`, on its loop; what it does must not wait."""
+
+    started: Callable[[ClaimedJob], None] = lambda _job: None
+    ended: Callable[[UUID, State | None], None] = lambda _id, _state: None
+    """The job's new state, None if it was not claimed here or its lease went stale."""
+
+
+NOBODY = Observer()
+
+
+async def execute(worker: Worker, job_ids: Sequence[UUID], observer: Observer = NOBODY) -> None:
+    """Runs those of the jobs that can be claimed, all at once.
 
     Returns, or raises what broke one of them, when all have ended.
     """
-    runs = (_run(worker, job_id, ended) for job_id in job_ids)
+    runs = (_run(worker, job_id, observer) for job_id in job_ids)
     for broken in await asyncio.gather(*runs, return_exceptions=True):
         if broken is not None:
             raise broken
 
 
-async def _run(worker: Worker, job_id: UUID, ended: Callable[[], None]) -> None:
+async def _run(worker: Worker, job_id: UUID, observer: Observer) -> None:
     logged_job_id.set(public_id(job_id))
+    state = None
     try:
         with worker.holding(job_id) as held:
             job = await _claim(worker, job_id) if held else None
             if job:
-                await _report(worker, job, await _perform(worker, job))
+                observer.started(job)
+                state = await _report(worker, job, await _perform(worker, job))
     finally:
-        ended()
+        observer.ended(job_id, state)
 
 
 async def _claim(worker: Worker, job_id: UUID) -> ClaimedJob | None:
@@ -95,27 +108,29 @@ def _stopped(worker: Worker, job: ClaimedJob) -> Outcome:
     return Outcome(job.id, job.lease_token, State.CANCELLED, error=error)
 
 
-async def _report(worker: Worker, job: ClaimedJob, outcome: Outcome) -> None:
-    """Moves the job on. From here on a cancellation comes too late."""
+async def _report(worker: Worker, job: ClaimedJob, outcome: Outcome) -> State | None:
+    """Moves the job on, and gives its new state. From here on a cancellation comes too late."""
     with suppress(asyncio.CancelledError):
         try:
-            await _finish(worker, outcome)
+            return await _finish(worker, outcome)
         except Exception as error:
             # Its worker lives, so no reaper would ever take the job back.
             log.exception("the outcome could not be stored")
             failure = JobFailure(f"the outcome could not be stored: {type(error).__name__}")
-            await _finish(worker, _failed(job, failure))
+            return await _finish(worker, _failed(job, failure))
+    return None
 
 
 def _failed(job: ClaimedJob, error: JobFailure) -> Outcome:
     return Outcome(job.id, job.lease_token, State.FAILED, error=JobError.of(error))
 
 
-async def _finish(worker: Worker, outcome: Outcome) -> None:
+async def _finish(worker: Worker, outcome: Outcome) -> State | None:
     state = await worker.writer.commit(finish_jobs, outcome)
     if state is None:
         log.warning("the lease is stale: another attempt owns the job now")
     worker.poker.poke()
+    return state
 
 
 def claim_jobs(tx: Tx, wanted: list[tuple[UUID, UUID]]) -> Sequence[ClaimedJob | None]:

@@ -1,6 +1,7 @@
 """The OpenAPI document is valid, complete and true."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -96,3 +97,12 @@ def test_the_page_pins_what_it_loads(app: APIFlask) -> None:
 
     assert "swagger-ui-dist@5.17.14/" in page
     assert "swagger-ui-dist/" not in page
+
+
+def test_the_pages_files_are_our_own(app: APIFlask) -> None:
+    client = app.test_client()
+    page = client.get("/docs").text
+    files = re.findall(r'(?:src|href)="(/[^"]+)"', page)
+    assert len(files) == 3
+    assert "://" not in "".join(re.findall(r'(?:src|href)="([^"]+)"', page))
+    assert all(client.get(file).status_code == 200 for file in files)

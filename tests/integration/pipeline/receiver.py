@@ -18,7 +18,7 @@ class Received:
 
 
 class Receiver:
-    """Answers each POST with `status`, `answer_headers` and `answer`; keeps what came."""
+    """Answers each POST with `status`, `answer_headers` and `answer`; keeps what came. Status 0: hangs up."""
 
     def __init__(self) -> None:
         self.status = 204
@@ -52,6 +52,9 @@ class Receiver:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 receiver.received.append(Received(dict(self.headers.items()), body))
+                if receiver.status == 0:
+                    self.close_connection = True
+                    return
                 self.send_response(receiver.status)
                 for name, value in receiver.answer_headers.items():
                     self.send_header(name, value)

@@ -92,3 +92,12 @@ def test_an_answer_that_we_cannot_use_is_unknown_spend(bench: Bench) -> None:
     bench.execute(job_id)
     job = bench.view(job_id)
     assert (job.state, job.cost_micros, job.unknown_calls) == (State.FAILED, None, 1)
+
+
+def test_a_provider_that_hangs_up_after_the_request_is_unknown_spend(
+    odd: Bench, receiver: Receiver
+) -> None:
+    receiver.status = 0
+    job = odd.finished(max_attempts=1)
+    assert len(receiver.received) == 1
+    assert (job.state, job.cost_micros, job.unknown_calls) == (State.FAILED, None, 1)
