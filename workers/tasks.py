@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from uuid import UUID
 
 from factory.domain.job import parse_id
-from factory.pipeline.execute import execute
+from factory.domain.state import State
+from factory.pipeline.execute import Observer, execute
 from factory.pipeline.worker import Worker
 from workers.app import WorkerApp
 from workers.bridge import CoroutineTask
 from workers.events import JobEvents
 from workers.messages import RUN_JOBS
+from workers.pool import release_slot
 
 
 class JobsTask(CoroutineTask):
@@ -29,5 +32,11 @@ def register(app: WorkerApp, worker: Callable[[], Worker], events: JobEvents) ->
     @app.task(name=RUN_JOBS, base=JobsTask, ignore_result=True)  # type: ignore[untyped-decorator]
     async def run_jobs(job_ids: list[str]) -> None:
         shown = events.of_message(len(job_ids))
-        await execute(worker(), [parse_id(job_id) for job_id in job_ids], shown.observer)
+
+        def ended(job_id: UUID, state: State | None) -> None:
+            release_slot()
+            shown.ended(job_id, state)
+
+        observer = Observer(shown.started, ended)
+        await execute(worker(), [parse_id(job_id) for job_id in job_ids], observer)
         shown.settle()
