@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -20,56 +19,67 @@ from factory.llm.catalog import Model
 from factory.pipeline.calls import call_once
 from factory.pipeline.worker import Worker
 from factory.store import chunks
-from factory.store.chunks import Hit, NewChunk
+from factory.store.chunks import Hit, NewChunk, Stored
 from factory.store.database import Tx
 
 STEP = "embed"
 
 
 async def embed(worker: Worker, job: ClaimedJob) -> Any:
-    """Chunks the texts, embeds the chunks and stores both; gives what is now searchable."""
+    """Chunks the texts, embeds the chunks and stores both; gives what is now searchable.
+
+    The chunks are committed before the call's end is, all together: an attempt that finds them neither
+    pays nor stores again.
+    """
     model = worker.catalog.find(job.model or "")
-    pieces = await worker.embedder.run(lambda embedder: _split(embedder, job.input["texts"]))
-    vectors = await _vectors(worker, job, model, [piece.content for piece in pieces])
-    new = [
-        NewChunk(new_id(), ordinal, piece.source, piece.start, piece.end, piece.content, vector)
-        for ordinal, (piece, vector) in enumerate(zip(pieces, vectors, strict=True))
-    ]
-    await worker.writer.write(insert_chunks, _Chunks(job.project_id, job.id, model.id, new))
-    sources = Counter(piece.source for piece in pieces)
+    stored = await worker.writer.write(read_stored, (job.id, model.id))
+    if not stored.sources:
+        pieces = await worker.embedder.run(lambda embedder: _split(embedder, job.input["texts"]))
+
+        async def send() -> Embeddings:
+            answer = await _ask(worker, job, model, [piece.content for piece in pieces])
+            new = _chunks(pieces, answer.vectors)
+            chunks_of_job = _Chunks(job.project_id, job.id, model.id, new)
+            await worker.writer.commit(insert_chunks, chunks_of_job)
+            return answer
+
+        await call_once(worker, job, STEP, model, send, lambda answer: {"texts": len(pieces)})
+        stored = await worker.writer.write(read_stored, (job.id, model.id))
     return {
         "model": model.id,
-        "dimensions": len(vectors[0]),
-        "chunks": len(new),
-        "sources": dict(sources),
+        "dimensions": stored.dimensions,
+        "chunks": sum(stored.sources.values()),
+        "sources": stored.sources,
     }
 
 
 async def find_nearest(worker: Worker, job: ClaimedJob) -> Any:
-    """The project's chunks nearest to the query."""
+    """The project's chunks nearest to the query. An attempt after a crash embeds the query again."""
     model = worker.catalog.find(job.model or "")
-    query = (await _vectors(worker, job, model, [job.input["query"]]))[0]
-    wanted = _Query(job.project_id, model.id, query, job.input["limit"])
+    kept: list[Embeddings] = []
+
+    async def send() -> Embeddings:
+        kept.append(await _ask(worker, job, model, [job.input["query"]]))
+        return kept[0]
+
+    await call_once(worker, job, STEP, model, send, lambda answer: {"texts": 1})
+    wanted = _Query(job.project_id, model.id, kept[0].vectors[0], job.input["limit"])
     hits = await worker.writer.write(search_chunks, wanted)
     return {"model": model.id, "hits": [_hit_json(hit) for hit in hits]}
 
 
-async def _vectors(
-    worker: Worker, job: ClaimedJob, model: Model, texts: Sequence[str]
-) -> list[list[float]]:
-    """Vectors are not kept in the journal: an attempt after a crash embeds again."""
-    kept: list[Embeddings] = []
+async def _ask(worker: Worker, job: ClaimedJob, model: Model, texts: Sequence[str]) -> Embeddings:
+    if model.provider == LOCAL:
+        return await worker.embedder.run(lambda e: _embed_locally(e, model, texts))
+    trace = CallTrace(public_id(job.id), STEP, job.attempt, job.traceparent)
+    return await worker.client.embed(model, texts, trace)
 
-    async def send() -> Embeddings:
-        if model.provider == LOCAL:
-            kept.append(await worker.embedder.run(lambda e: _embed_locally(e, model, texts)))
-        else:
-            trace = CallTrace(public_id(job.id), STEP, job.attempt, job.traceparent)
-            kept.append(await worker.client.embed(model, texts, trace))
-        return kept[0]
 
-    await call_once(worker, job, STEP, model, send, lambda answer: {"texts": len(texts)})
-    return kept[0].vectors
+def _chunks(pieces: Sequence[_Piece], vectors: Sequence[list[float]]) -> list[NewChunk]:
+    return [
+        NewChunk(new_id(), ordinal, piece.source, piece.start, piece.end, piece.content, vector)
+        for ordinal, (piece, vector) in enumerate(zip(pieces, vectors, strict=True))
+    ]
 
 
 def _embed_locally(embedder: LocalEmbedder, model: Model, texts: Sequence[str]) -> Embeddings:
@@ -110,6 +120,11 @@ class _Query:
     model: str
     vector: list[float]
     limit: int
+
+
+def read_stored(tx: Tx, wanted: list[tuple[UUID, str]]) -> Sequence[Stored]:
+    """Statement for the writer: what (job_id, model) pairs have stored."""
+    return [chunks.stored(tx, job_id, model) for job_id, model in wanted]
 
 
 def insert_chunks(tx: Tx, jobs: list[_Chunks]) -> Sequence[None]:

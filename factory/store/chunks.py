@@ -59,6 +59,28 @@ def _vector(values: Sequence[float]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Stored:
+    """What a job has stored: how many chunks of each source, in their order, and the vectors' length."""
+
+    sources: dict[str, int]
+    dimensions: int
+
+
+STORED = """
+SELECT c.source, count(*) AS chunks, max(vector_dims(e.embedding)) AS dimensions
+  FROM chunks c JOIN embeddings e ON e.chunk_id = c.id AND e.model = %(model)s
+ WHERE c.job_id = %(job_id)s
+ GROUP BY c.source ORDER BY min(c.ordinal)
+"""
+
+
+def stored(tx: Tx, job_id: UUID, model: str) -> Stored:
+    """What the job has stored: nothing, or all at once in an earlier attempt."""
+    found = rows(tx, STORED, {"job_id": str(job_id), "model": model})
+    return Stored({row.source: row.chunks for row in found}, found[0].dimensions if found else 0)
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
     """A chunk near the query; `score` is cosine similarity, 1 for the same direction."""
 

@@ -82,15 +82,22 @@ def test_a_hosted_model_embeds_for_a_known_cost(bench: Bench) -> None:
     assert len(_query(bench, "one text", SMALL)) == 2
 
 
-def test_an_embedding_that_is_run_again_stores_nothing_twice(bench: Bench) -> None:
-    job_id = bench.submit(model=LOCAL, input=TEXTS)
+def test_an_embedding_that_is_run_again_is_neither_paid_nor_stored_twice(bench: Bench) -> None:
+    job_id = bench.submit(model=SMALL, input=TEXTS)
     tell(bench.services, "ALTER TABLE job_results ADD CHECK (output IS NULL) NOT VALID")
     bench.execute(job_id)
     assert bench.view(job_id).state is State.FAILED
     tell(bench.services, "ALTER TABLE job_results DROP CONSTRAINT job_results_output_check")
     retry(bench.services, PROJECT, job_id)
     bench.execute(job_id)
-    assert bench.view(job_id).state is State.SUCCEEDED
+    job = bench.view(job_id)
+    assert (job.state, bench.calls(job_id)) == (State.SUCCEEDED, 1)
+    assert job.output == {
+        "model": SMALL,
+        "dimensions": 1536,
+        "chunks": 3,
+        "sources": {"cats": 1, "money": 1, "code": 1},
+    }
     assert len(ask(bench.services, "SELECT FROM embeddings")) == 3
 
 
