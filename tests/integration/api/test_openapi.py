@@ -39,7 +39,7 @@ def test_every_route_is_described(app: APIFlask, document: dict[str, Any]) -> No
     routes = {
         rule.rule.replace("<", "{").replace(">", "}")
         for rule in app.url_map.iter_rules()
-        if not rule.endpoint.startswith("openapi.")
+        if not rule.endpoint.startswith(("openapi.", "docs."))
     }
     assert routes == set(document["paths"])
 
@@ -90,13 +90,6 @@ def test_answers_fit_their_schemas(
 def test_no_schema_allows_what_no_answer_holds(caller: Caller, document: dict[str, Any]) -> None:
     job = caller.post("/api/jobs", JOB).get_json()
     assert set(job) == set(document["components"]["schemas"]["Job"]["properties"])
-
-
-def test_the_page_pins_what_it_loads(app: APIFlask) -> None:
-    page = app.test_client().get("/docs").text
-
-    assert "swagger-ui-dist@5.17.14/" in page
-    assert "swagger-ui-dist/" not in page
 
 
 def test_the_pages_files_are_our_own(app: APIFlask) -> None:
