@@ -106,6 +106,7 @@ def prepared_platform(
                 addresses,
                 environments,
                 home.directory,
+                call_timeout_s=installation.settings.call_timeout_s,
                 listening=_listens,
                 serving=_serving(gateway, installation.earlier_workers),
             )

@@ -15,8 +15,8 @@ from factory.embedded.program import Program
 
 GATEWAY_PROCESSES = 2
 PACKAGES_DIRECTORY = Path(__file__).parents[2]
-DRAIN_S = 30.0
-"""How long a worker may finish what it has in flight."""
+WRITE_S = 10.0
+"""What a worker may take, after the longest call, to store what came of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,8 @@ class Layout:
     flower: bool = True
     simulator: bool = False
     local_llm: bool = False
-    drain_s: float = DRAIN_S
+    drain_s: float | None = None
+    """How long a stop waits for what workers have in flight; None: for the longest call there may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,7 @@ def plan_programs(
     environments: Environments,
     directory: Path,
     *,
+    call_timeout_s: float,
     listening: Callable[[int], bool],
     serving: Callable[[], bool],
 ) -> list[Program]:
@@ -99,7 +101,11 @@ def plan_programs(
     if layout.flower:
         programs.append(_flower(addresses, environments))
     programs.append(_exporter(addresses, environments))
-    programs += [_worker(number, layout, environments) for number in range(1, layout.workers + 1)]
+    # A stop must not cut a call that will be billed.
+    drain_s = call_timeout_s + WRITE_S if layout.drain_s is None else layout.drain_s
+    programs += [
+        _worker(number, layout, environments, drain_s) for number in range(1, layout.workers + 1)
+    ]
     programs += [_dispatcher(number, environments) for number in range(1, layout.dispatchers + 1)]
     programs.append(_gateway(addresses, environments, serving))
     return programs
@@ -147,13 +153,13 @@ def _exporter(addresses: Addresses, environments: Environments) -> Program:
     )
 
 
-def _worker(number: int, layout: Layout, environments: Environments) -> Program:
+def _worker(number: int, layout: Layout, environments: Environments, drain_s: float) -> Program:
     events = ("--events",) if layout.flower else ()
     return Program(
         f"worker.{number}",
         _python("workers.worker", "--lanes", layout.lanes, *events),
         env={**environments.platform, **environments.providers},
-        stop_grace_s=layout.drain_s,
+        stop_grace_s=drain_s,
     )
 
 

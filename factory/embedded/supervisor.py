@@ -45,6 +45,7 @@ class Supervisor:
             starting = hand.submit(self.start, started)
             if self._asked.get() is not None:
                 self._stopping.set()  # ends a start that still waits
+                self._console.show("factory", "stopping; a second signal kills what still runs")
                 hand.submit(self.stop)
                 while self._asked.get() is not None:
                     self.hurry()

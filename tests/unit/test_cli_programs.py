@@ -19,6 +19,7 @@ def plan(layout: Layout) -> list[Program]:
         ADDRESSES,
         ENVIRONMENTS,
         Path("home"),
+        call_timeout_s=300.0,
         listening=lambda _port: True,
         serving=lambda: True,
     )
@@ -51,3 +52,13 @@ def test_without_flower_workers_send_no_events() -> None:
     programs = plan(Layout(flower=False))
     assert "flower" not in {program.name for program in programs}
     assert not any("--events" in program.argv for program in programs)
+
+
+def test_a_worker_may_finish_the_longest_call_before_it_is_killed() -> None:
+    (grace_s,) = {p.stop_grace_s for p in plan(Layout(workers=2)) if p.kind == "worker"}
+    assert grace_s > 300
+
+
+def test_a_layout_may_ask_for_a_shorter_stop() -> None:
+    (grace_s,) = {p.stop_grace_s for p in plan(Layout(drain_s=5)) if p.kind == "worker"}
+    assert grace_s == 5
