@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -118,3 +118,15 @@ async def until(true: Callable[[], object], timeout_s: float = 10.0) -> None:
     while not true():
         assert time.monotonic() < deadline, "the condition never came true"
         await asyncio.sleep(0.005)
+
+
+async def timed(work: Awaitable[object]) -> float:
+    """How long the work took, in seconds."""
+    started = time.monotonic()
+    await work
+    return time.monotonic() - started
+
+
+def script(words: str) -> str:
+    """A prompt that tells the simulator what to do with it."""
+    return f"Say hello. {{{{simulate {words}}}}}"

@@ -1,29 +1,18 @@
-"""Jobs run to their ends: each provider, each kind of failure, each way to be stopped."""
+"""Jobs run to their ends: each provider, each kind of failure."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 from uuid import UUID
 
 import pytest
 
-from factory.domain.job import Outcome, public_id
+from factory.domain.job import new_id, public_id
 from factory.domain.state import State
-from factory.pipeline.control import cancel
-from factory.pipeline.execute import execute
+from factory.pipeline.execute import Observer, execute
 from factory.simulator.journal import Phase
-from tests.integration.pipeline.bench import Bench, until
-from tests.integration.store.samples import (
-    PROJECT,
-    ask,
-    finish,
-    given_worker,
-    state_of,
-    tell,
-    view,
-)
-from tests.integration.store.samples import claim as claim_for
+from tests.integration.pipeline.bench import Bench, script, timed
+from tests.integration.store.samples import ask, tell, view
 
 MODELS = {
     "openai": "openai/gpt-4o-mini",
@@ -31,10 +20,6 @@ MODELS = {
     "gemini": "gemini/gemini-2.5-flash",
     "ollama": "ollama/llama3.2",
 }
-
-
-def _script(words: str) -> str:
-    return f"Say hello. {{{{simulate {words}}}}}"
 
 
 @pytest.mark.parametrize("provider", MODELS)
@@ -58,7 +43,7 @@ def test_a_model_without_a_price_costs_an_unknown_amount(bench: Bench) -> None:
 
 
 def test_a_500_is_retried_after_a_wait_in_postgres(bench: Bench) -> None:
-    job_id = bench.submit(input=_script("status=500 times=1"))
+    job_id = bench.submit(input=script("status=500 times=1"))
     bench.execute(job_id)
     waiting = bench.view(job_id)
     assert (waiting.state, waiting.attempt, waiting.deferrals) == (State.QUEUED, 1, 0)
@@ -71,7 +56,7 @@ def test_a_500_is_retried_after_a_wait_in_postgres(bench: Bench) -> None:
 
 
 def test_the_last_attempt_fails_for_good(bench: Bench) -> None:
-    job_id = bench.submit(input=_script("status=500"), max_attempts=2)
+    job_id = bench.submit(input=script("status=500"), max_attempts=2)
     for _ in range(3):
         bench.execute(job_id)
         bench.make_due(job_id)
@@ -82,7 +67,7 @@ def test_the_last_attempt_fails_for_good(bench: Bench) -> None:
 
 
 def test_a_429_defers_without_an_attempt_as_long_as_the_provider_asks(bench: Bench) -> None:
-    job_id = bench.submit(input=_script("status=429 times=2 retry_after=40"), max_attempts=1)
+    job_id = bench.submit(input=script("status=429 times=2 retry_after=40"), max_attempts=1)
     for deferrals in (1, 2):
         bench.execute(job_id)
         job = bench.view(job_id)
@@ -95,7 +80,7 @@ def test_a_429_defers_without_an_attempt_as_long_as_the_provider_asks(bench: Ben
 
 @pytest.mark.parametrize("status", [400, 404, 422])
 def test_a_refusal_fails_at_once(bench: Bench, status: int) -> None:
-    job = bench.finished(input=_script(f"status={status}"))
+    job = bench.finished(input=script(f"status={status}"))
     assert (job.state, job.attempt, bench.calls(job.id)) == (State.FAILED, 1, 1)
     assert job.error is not None
     assert job.error["type"] == "provider_refused"
@@ -103,12 +88,12 @@ def test_a_refusal_fails_at_once(bench: Bench, status: int) -> None:
 
 
 def test_an_answer_cut_off_is_unknown_spend(bench: Bench) -> None:
-    job = bench.finished(input=_script("cut"), max_attempts=1)
+    job = bench.finished(input=script("cut"), max_attempts=1)
     assert (job.state, job.cost_micros, job.unknown_calls) == (State.FAILED, None, 1)
 
 
 def test_a_call_that_takes_too_long_is_unknown_spend_and_retried(bench: Bench) -> None:
-    job = bench.finished(input=_script("hang"), params={"timeout_s": 0.2})
+    job = bench.finished(input=script("hang"), params={"timeout_s": 0.2})
     assert (job.state, job.attempt) == (State.QUEUED, 1)
     [call] = ask(bench.services, "SELECT status, error_type, cost_micros FROM llm_calls")
     assert (call.status, call.error_type, call.cost_micros) == ("failed", "provider_timeout", None)
@@ -137,7 +122,7 @@ def test_where_all_are_limited_the_job_waits(bench: Bench) -> None:
 
 
 def test_a_deadline_ends_a_running_job(bench: Bench) -> None:
-    job = bench.finished(input=_script("hang"), deadline_s=0.4)
+    job = bench.finished(input=script("hang"), deadline_s=0.4)
     assert job.state is State.FAILED
     assert job.error is not None
     assert job.error["type"] == "deadline_exceeded"
@@ -178,7 +163,7 @@ def test_an_answer_out_of_the_schema_is_paid_for_and_asked_again(bench: Bench) -
 
 
 def test_a_hint_that_came_twice_runs_the_job_once(bench: Bench) -> None:
-    job_id = bench.submit(input=_script("latency_ms=100"))
+    job_id = bench.submit(input=script("latency_ms=100"))
     first, second = bench.worker(), bench.worker()
 
     async def work() -> None:
@@ -192,22 +177,15 @@ def test_a_hint_that_came_twice_runs_the_job_once(bench: Bench) -> None:
 
 
 def test_the_jobs_of_a_hint_run_at_once_and_end_apart(bench: Bench) -> None:
-    slow = [bench.submit(input=_script("latency_ms=300")) for _ in range(10)]
-    bad = bench.submit(input=_script("status=400"))
-    ended: list[object] = []
-    worker = bench.worker()
-    loop_time = bench.run(_timed(execute(worker, [*slow, bad], lambda: ended.append(1))))
-    assert len(ended) == 11
-    assert loop_time < 2.5
+    slow = [bench.submit(input=script("latency_ms=300")) for _ in range(10)]
+    bad = bench.submit(input=script("status=400"))
+    ended: dict[UUID, State | None] = {}
+    observer = Observer(ended=ended.__setitem__)
+    took_s = bench.run(timed(execute(bench.worker(), [*slow, bad, new_id()], observer)))
+    assert took_s < 2.5
+    assert sorted(map(str, ended.values())) == ["None", "failed", *["succeeded"] * 10]
     assert {bench.view(job_id).state for job_id in slow} == {State.SUCCEEDED}
     assert bench.view(bad).state is State.FAILED
-
-
-async def _timed(work: Any) -> float:
-    loop = asyncio.get_running_loop()
-    started = loop.time()
-    await work
-    return loop.time() - started
 
 
 def test_a_budget_refuses_before_the_call(bench: Bench) -> None:
@@ -229,122 +207,6 @@ def test_what_earlier_attempts_cost_counts_against_the_budget(bench: Bench) -> N
     assert (job.state, bench.calls(job_id)) == (State.FAILED, 1)
     assert job.error is not None
     assert job.error["type"] == "budget_exceeded"
-
-
-def test_a_cancel_closes_a_running_job_within_3_seconds(bench: Bench) -> None:
-    job_id = bench.submit(input=_script("hang"))
-    worker = bench.worker()
-
-    async def work() -> float:
-        running = asyncio.ensure_future(execute(worker, [job_id]))
-        await until(lambda: bench.calls(job_id))
-        assert cancel(bench.services, PROJECT, job_id).state is State.RUNNING
-        return await _timed(running)
-
-    assert bench.run(work()) < 3
-    job = bench.view(job_id)
-    assert (job.state, job.unknown_calls, job.attempt) == (State.CANCELLED, 1, 1)
-    assert job.error is not None
-    assert job.error["type"] == "cancelled"
-    [call] = ask(bench.services, "SELECT status, error_type FROM llm_calls")
-    assert (call.status, call.error_type) == ("failed", "cancelled")
-    bench.run(until(lambda: bench.simulator.calls(public_id(job_id))[-1].phase is Phase.ABORTED))
-
-
-def test_a_cancelled_queued_job_is_never_run(bench: Bench) -> None:
-    job_id = bench.submit()
-    assert cancel(bench.services, PROJECT, job_id).state is State.CANCELLED
-    bench.execute(job_id)
-    assert bench.calls(job_id) == 0
-
-
-def test_one_cancelled_job_leaves_the_others_of_its_hint_alone(bench: Bench) -> None:
-    hanging = bench.submit(input=_script("hang"))
-    others = [bench.submit(input=_script("latency_ms=1500")) for _ in range(3)]
-    worker = bench.worker()
-
-    async def work() -> None:
-        running = asyncio.ensure_future(execute(worker, [hanging, *others]))
-        await until(lambda: bench.calls(hanging))
-        worker.cancel(hanging)
-        await running
-
-    bench.run(work())
-    assert bench.view(hanging).state is State.CANCELLED
-    assert {bench.view(job_id).state for job_id in others} == {State.SUCCEEDED}
-
-
-def test_a_draining_worker_gives_its_jobs_back_without_an_attempt(bench: Bench) -> None:
-    job_id = bench.submit(input=_script("hang times=1"))
-    worker = bench.worker()
-
-    async def work() -> None:
-        running = asyncio.ensure_future(execute(worker, [job_id]))
-        await until(lambda: bench.calls(job_id))
-        worker.draining = True
-        running.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await running
-
-    bench.run(work())
-    job = bench.view(job_id)
-    assert (job.state, job.attempt, job.deferrals) == (State.QUEUED, 0, 1)
-    bench.execute(job_id)
-    assert (bench.view(job_id).state, bench.view(job_id).attempt) == (State.SUCCEEDED, 1)
-
-
-def test_a_job_that_its_owner_cancels_is_not_given_back_by_a_draining_worker(
-    bench: Bench,
-) -> None:
-    job_id = bench.submit(input=_script("hang"))
-    worker = bench.worker()
-
-    async def work() -> None:
-        running = asyncio.ensure_future(execute(worker, [job_id]))
-        await until(lambda: bench.calls(job_id))
-        worker.draining = True
-        cancel(bench.services, PROJECT, job_id)
-        await running
-
-    bench.run(work())
-    assert bench.view(job_id).state is State.CANCELLED
-
-
-def _lose(bench: Bench, job_id: UUID) -> None:
-    """The job's worker has died: nothing of it is left but its row."""
-    [row] = ask(bench.services, "SELECT lease_token FROM jobs WHERE id = %(id)s", id=str(job_id))
-    finish(bench.services, Outcome(job_id, row.lease_token, State.QUEUED))
-
-
-def test_a_late_worker_is_refused_while_its_step_serves_the_next_attempt(bench: Bench) -> None:
-    job_id = bench.submit(input=_script("latency_ms=600 times=1"))
-    late, next_worker = bench.worker(), bench.worker()
-
-    async def work() -> None:
-        running = asyncio.ensure_future(execute(late, [job_id]))
-        await until(lambda: bench.calls(job_id))
-        _lose(bench, job_id)
-        await running
-        assert state_of(bench.services, job_id) is State.QUEUED
-        await execute(next_worker, [job_id])
-
-    bench.run(work())
-    job = bench.view(job_id)
-    assert (job.state, job.attempt, bench.calls(job_id)) == (State.SUCCEEDED, 2, 1)
-    assert job.unknown_calls == 0
-    assert (job.cost_micros or 0) > 0
-
-
-def test_a_claim_that_nobody_heard_of_is_taken_up_again(bench: Bench) -> None:
-    job_id = bench.submit()
-    worker = bench.worker()
-    claim_for(bench.services, worker.id, job_id)
-    bench.execute(job_id, worker=worker)
-    assert (bench.view(job_id).state, bench.view(job_id).attempt) == (State.SUCCEEDED, 1)
-
-
-def test_an_id_that_nobody_knows_harms_nothing(bench: Bench) -> None:
-    bench.execute(given_worker(bench.services))
 
 
 def test_a_failure_of_the_platform_itself_ends_the_job(bench: Bench) -> None:
