@@ -1,4 +1,4 @@
-"""The programs of an installation, in starting order; the supervisor stops them in reverse.
+"""The programs of an installation; the supervisor starts them together and stops them in reverse order.
 
 So the gateway is the first to go, then the dispatcher, then the workers with what they have in
 flight.

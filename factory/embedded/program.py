@@ -39,7 +39,7 @@ class Program:
     stop_grace_s: float = 10.0
     """From SIGTERM to SIGKILL."""
     ready: Callable[[], bool] | None = None
-    """Asked until it says True; only then the next program starts."""
+    """Asked until it says True; None: ready as soon as it runs."""
     ready_s: float = 60.0
     """How long that may take."""
 

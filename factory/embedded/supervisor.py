@@ -1,4 +1,4 @@
-"""The supervisor of `factory up`: starts programs in order, keeps them running, stops them in reverse."""
+"""The supervisor of `factory up`: starts programs, keeps them running, stops them in reverse order."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from factory.embedded.program import Keeper, Program, ProgramState
 from factory.embedded.watchdog import Watchdog
 from factory.errors import Unavailable
 
-POLL_S = 0.05
+POLL_S = 0.1
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -52,13 +52,13 @@ class Supervisor:
         starting.result()
 
     def start(self, started: Callable[[], None] | None = None) -> None:
-        """Start each program, once the one before it is ready; call `started` when all are.
+        """Start every program, none waiting for another; call `started` once all are ready.
 
         Raises Unavailable, with everything stopped, if one is not ready within its `ready_s`. Can be
         called once.
         """
         try:
-            self._start_in_order()
+            self._start_all()
             if started is not None and not self._stopping.is_set():
                 started()
         except BaseException:
@@ -88,20 +88,21 @@ class Supervisor:
         """Every program now, in starting order; `starts` above 1 tells of restarts."""
         return [keeper.state for keeper in self._keepers]
 
-    def _start_in_order(self) -> None:
+    def _start_all(self) -> None:
         self._watchdog = Watchdog()
         self._keepers = [
             Keeper(program, self._console, self._watchdog) for program in self._programs
         ]
+        started = time.monotonic()
         for keeper in self._keepers:
             if self._stopping.is_set():
                 return
             keeper.start()
-            self._await_ready(keeper.program)
+        for program in self._programs:
+            self._await_ready(program, started + program.ready_s)
 
-    def _await_ready(self, program: Program) -> None:
+    def _await_ready(self, program: Program, deadline: float) -> None:
         """A stop ends the waiting."""
-        deadline = time.monotonic() + program.ready_s
         while program.ready is not None and not program.ready():
             if self._stopping.wait(POLL_S):
                 return

@@ -114,13 +114,20 @@ def test_a_program_that_does_not_exist_is_tried_again(started) -> None:
     assert "cannot start: [Errno 2]" in out.getvalue()
 
 
-def test_the_next_program_waits_until_the_one_before_is_ready(started, tmp_path: Path) -> None:
+def test_no_program_waits_until_another_is_ready(started, tmp_path: Path) -> None:
     mark = tmp_path / "mark"
-    _, out = started(
-        sh("first", f"sleep 0.2; touch {mark}; sleep 60", ready=mark.exists),
-        sh("second", f"ls {mark}; sleep 60"),
+    started(
+        sh("first", "exec sleep 60", ready=mark.exists),
+        sh("second", f"touch {mark}; exec sleep 60"),
     )
-    until(lambda: f"second  | {mark}" in out.getvalue())
+
+
+def test_the_start_is_over_when_all_are_ready(started, tmp_path: Path) -> None:
+    marks = [tmp_path / "slow", tmp_path / "quick"]
+    slow = sh("slow", f"sleep 0.2; touch {marks[0]}; exec sleep 60", ready=marks[0].exists)
+    quick = sh("quick", f"touch {marks[1]}; exec sleep 60", ready=marks[1].exists)
+    started(slow, quick)
+    assert all(mark.exists() for mark in marks)
 
 
 def test_a_program_that_never_gets_ready_stops_the_start() -> None:
