@@ -23,7 +23,9 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if given:
         yield given
         return
-    server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"))
+    # Tests that are about durability start a server of their own; for the rest a crash loses nothing.
+    settings = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
+    server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"), settings)
     yield server.start()
     server.stop()
 
