@@ -92,6 +92,19 @@ class WorkerLost(JobFailure):
     retryable = True
 
 
+class LeaseLost(JobFailure):
+    """The worker may not act on the job any more; whoever holds it now goes on."""
+
+    type = "lease_lost"
+    retryable = True
+
+
+class PoisonJob(JobFailure):
+    """The job killed its workers, and in the end the process in which it ran alone."""
+
+    type = "poison_job"
+
+
 class DeadlineExceeded(JobFailure):
     """The job's own deadline passed before it finished."""
 

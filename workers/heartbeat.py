@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 import threading
+import time
 from collections.abc import Sequence
 
 from factory.errors import Unavailable
@@ -35,8 +36,10 @@ class Heartbeat:
 
     def start(self) -> None:
         """Makes the worker known and beats from here on. Raises Unavailable."""
+        began = time.monotonic()
         with self._services.database.transaction() as tx:
             self._register(tx)
+        self._extend_leases(began)
         self._thread.start()
 
     def drain(self) -> None:
@@ -61,6 +64,7 @@ class Heartbeat:
                 log.warning("no heartbeat: %s", error)
 
     def _beat(self) -> None:
+        began = time.monotonic()
         with self._services.database.transaction() as tx:
             beat = leases.heartbeat(tx, self._worker.id)
             if not beat.known:
@@ -68,8 +72,13 @@ class Heartbeat:
                 self._register(tx)
             if self._worker.draining:
                 leases.drain(tx, self._worker.id)
+        self._extend_leases(began)
         for job_id in beat.unwanted:
             self._worker.cancel(job_id)
+
+    def _extend_leases(self, began: float) -> None:
+        """Counted from before the beat: Postgres' clock starts the lease no earlier."""
+        self._worker.extend_leases(began + self._services.settings.lease_s)
 
     def _register(self, tx: Tx) -> None:
         leases.register(

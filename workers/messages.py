@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from uuid import UUID
 
 from kombu.exceptions import KombuError
 from kombu.messaging import Producer
@@ -12,9 +11,11 @@ from redis.exceptions import RedisError
 
 from factory.domain.job import public_id
 from factory.errors import Unavailable
+from factory.pipeline.dispatch import Message
 from workers.app import WorkerApp
 
 RUN_JOBS = "factory.run_jobs"
+RUN_ALONE = "factory.run_alone"
 BATCH = 500
 PROMPT = {
     "max_retries": 0,
@@ -39,14 +40,14 @@ class Publisher:
         self._app = app
         self._producer: Producer | None = None
 
-    def send(self, lane: str, messages: Sequence[Sequence[UUID]]) -> None:
+    def send(self, lane: str, messages: Sequence[Message]) -> None:
         """Puts messages on a lane. A message of one job has the job's id, so Flower shows it by that."""
         if self._producer is None:
             self._producer = self._app.amqp.Producer(self._app.connection_for_write())
         try:
             with self._producer.batch(BATCH):
-                for job_ids in messages:
-                    self._send_one(lane, [public_id(job_id) for job_id in job_ids])
+                for message in messages:
+                    self._send_one(lane, message)
         except (KombuError, RedisError, OSError) as error:
             self._disconnect()
             raise Unavailable(f"the broker does not answer: {error}") from error
@@ -56,9 +57,10 @@ class Publisher:
             self._producer.connection.collect()
             self._producer = None
 
-    def _send_one(self, lane: str, job_ids: list[str]) -> None:
+    def _send_one(self, lane: str, message: Message) -> None:
+        job_ids = [public_id(job_id) for job_id in message.job_ids]
         self._app.send_task(
-            RUN_JOBS,
+            RUN_ALONE if message.alone else RUN_JOBS,
             args=[job_ids],
             task_id=job_ids[0] if len(job_ids) == 1 else str(uuid.uuid4()),
             queue=lane,

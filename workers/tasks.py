@@ -1,4 +1,4 @@
-"""The one task: a door. The journey lives in `factory.pipeline`."""
+"""The tasks: doors. The journey lives in `factory.pipeline`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from factory.domain.job import parse_id
 from factory.domain.state import State
 from factory.pipeline.execute import Observer, execute
 from factory.pipeline.worker import Worker
+from workers.alone import Quarantine
 from workers.app import WorkerApp
 from workers.bridge import CoroutineTask
 from workers.events import JobEvents
-from workers.messages import RUN_JOBS
+from workers.messages import RUN_ALONE, RUN_JOBS
 from workers.pool import release_slot
 
 
@@ -26,8 +27,13 @@ class JobsTask(CoroutineTask):
         return len(job_ids)
 
 
-def register(app: WorkerApp, worker: Callable[[], Worker], events: JobEvents) -> None:
-    """Adds the task to the app; `worker` gives this process' worker once its loop runs."""
+def register(
+    app: WorkerApp,
+    worker: Callable[[], Worker],
+    quarantine: Callable[[], Quarantine],
+    events: JobEvents,
+) -> None:
+    """Adds the tasks to the app; `worker` and `quarantine` are this process' once its loop runs."""
 
     @app.task(name=RUN_JOBS, base=JobsTask, ignore_result=True)  # type: ignore[untyped-decorator]
     async def run_jobs(job_ids: list[str]) -> None:
@@ -40,3 +46,7 @@ def register(app: WorkerApp, worker: Callable[[], Worker], events: JobEvents) ->
         observer = Observer(shown.started, ended)
         await execute(worker(), [parse_id(job_id) for job_id in job_ids], observer)
         shown.settle()
+
+    @app.task(name=RUN_ALONE, base=JobsTask, ignore_result=True)  # type: ignore[untyped-decorator]
+    async def run_alone(job_ids: list[str]) -> None:
+        await quarantine().run(job_ids[0])

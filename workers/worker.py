@@ -20,6 +20,7 @@ from factory.log import configure_logging
 from factory.pipeline.worker import Worker
 from factory.services import Services, connect
 from workers import tasks
+from workers.alone import Quarantine
 from workers.app import WorkerApp, create_app, worker_argv
 from workers.events import JobEvents
 from workers.heartbeat import Heartbeat
@@ -36,6 +37,7 @@ class WorkerProcess:
         self.slots = slots
         self.id = new_id()
         self._worker: Worker | None = None
+        self._quarantine: Quarantine | None = None
         self._heartbeat: Heartbeat | None = None
         self._events = JobEvents()
 
@@ -45,10 +47,16 @@ class WorkerProcess:
             raise RuntimeError("the loop has not started")
         return self._worker
 
+    def quarantine(self) -> Quarantine:
+        """Where jobs run that killed workers."""
+        if self._quarantine is None:
+            raise RuntimeError("the loop has not started")
+        return self._quarantine
+
     def create_app(self) -> WorkerApp:
         """The Celery app with the task and this process' context on its loop."""
         app = create_app(self.services.settings.redis_url)
-        tasks.register(app, self.worker, self._events)
+        tasks.register(app, self.worker, self.quarantine, self._events)
         app.loop_contexts.append(self._on_loop)
         signals.worker_ready.connect(self._events.attach, weak=False)
         signals.worker_shutting_down.connect(self._drain, weak=False)
@@ -62,6 +70,7 @@ class WorkerProcess:
     async def _on_loop(self) -> AsyncIterator[None]:
         settings = self.services.settings
         worker = self._worker = Worker(self.services, load_catalog(settings.extra_models), self.id)
+        self._quarantine = Quarantine(worker)
         self._heartbeat = Heartbeat(self.services, worker, self.lanes, self.slots)
         self._heartbeat.start()
         log.info("worker %s serves %d lanes with %d slots", self.id, len(self.lanes), self.slots)

@@ -18,6 +18,8 @@ from factory.errors import FactoryError, NotFound
 
 DEFAULT_MAX_ATTEMPTS = 5
 MOST_ATTEMPTS = 50
+QUARANTINE_DEATHS = 2
+"""A job whose workers died so often runs alone, so that it takes no others along."""
 PREFIX = "job_"
 
 
@@ -153,3 +155,5 @@ class Outcome:
     delay_s: float = 0.0
     spends_attempt: bool = True
     """False for a rate wait or a drain: the attempt is given back and only `deferrals` rises."""
+    worker_died: bool = False
+    """The attempt ended because its worker did; `deaths` rises."""

@@ -11,7 +11,7 @@ from factory import metrics
 from factory.domain.job import ClaimedJob, new_id
 from factory.domain.message import Completion, Embeddings
 from factory.domain.money import Usage
-from factory.errors import FactoryError, InvalidOutput, ProviderError
+from factory.errors import FactoryError, InvalidOutput, LeaseLost, ProviderError
 from factory.llm.catalog import Model
 from factory.metrics import Delta, delta
 from factory.pipeline.worker import Worker
@@ -34,17 +34,20 @@ async def call_once(
 
     Raises what `send` raises, after recording it. A cancelled call is recorded as unknown spend.
     """
-    call = Call(new_id(), job.id, job.project_id, step_key, job.attempt, model.provider, model.name)
+    call = _intent(job, step_key, model)
     started, sent = time.monotonic(), False
     try:
-        await worker.writer.commit(open_calls, call)
+        may_call = await worker.writer.commit(open_calls, call)
+        # The commit may have waited for Postgres longer than the lease lasts.
+        if not may_call or not worker.holds_leases():
+            raise LeaseLost("the lease ran out before the call was made")
         sent = True
         answer = await send()
     except InvalidOutput as error:
         await worker.writer.commit(close_calls, _paid_end(call, error.completion, error.type))
         raise
     except FactoryError as error:
-        await worker.writer.commit(close_calls, _failed_end(call, error, started))
+        await worker.writer.commit(close_calls, _failed_end(call, error, started, sent))
         raise
     except asyncio.CancelledError:
         await worker.writer.commit(close_calls, _cut_end(call, started, sent))
@@ -52,6 +55,19 @@ async def call_once(
     result = output(answer)
     await worker.writer.commit(close_calls, _paid_end(call, answer, None, result))
     return result
+
+
+def _intent(job: ClaimedJob, step_key: str, model: Model) -> Call:
+    return Call(
+        new_id(),
+        job.id,
+        job.lease_token,
+        job.project_id,
+        step_key,
+        job.attempt,
+        model.provider,
+        model.name,
+    )
 
 
 def _paid_end(
@@ -71,11 +87,11 @@ def _paid_end(
     )
 
 
-def _failed_end(call: Call, error: FactoryError, started: float) -> CallEnd:
+def _failed_end(call: Call, error: FactoryError, started: float, sent: bool) -> CallEnd:
     """An error that the provider answered costs nothing. Without an answer, or where it was we who could
     not use it, nobody knows.
     """
-    free = isinstance(error, ProviderError) and not error.may_be_billed
+    free = not sent or (isinstance(error, ProviderError) and not error.may_be_billed)
     return CallEnd(
         call.id,
         call.job_id,
@@ -108,10 +124,10 @@ def _elapsed_ms(started: float) -> int:
     return round((time.monotonic() - started) * 1000)
 
 
-def open_calls(tx: Tx, calls: list[Call]) -> Sequence[None]:
-    """Statement for the writer: commits intents."""
-    journal.open_calls(tx, calls)
-    return [None] * len(calls)
+def open_calls(tx: Tx, calls: list[Call]) -> Sequence[bool]:
+    """Statement for the writer: commits intents; False for a call that may not be made."""
+    allowed = journal.open_calls(tx, calls)
+    return [call.id in allowed for call in calls]
 
 
 def close_calls(tx: Tx, ends: list[CallEnd]) -> Sequence[None]:

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from factory.domain.lanes import MESSAGE_JOBS, Priority
 from factory.limits.window import windows
 from factory.services import Services
 from factory.store import hints
+from factory.store.hints import Hint
 
-Send = Callable[[str, Sequence[Sequence[UUID]]], None]
-"""Puts messages on a lane, each a list of job ids. Raises Unavailable when the broker does not answer."""
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What travels on a lane: ids of jobs to run, or of one job that is to run `alone`."""
+
+    job_ids: Sequence[UUID]
+    alone: bool = False
+
+
+Send = Callable[[str, Sequence[Message]], None]
+"""Puts messages on a lane. Raises Unavailable when the broker does not answer."""
 
 
 def dispatch(services: Services, send: Send) -> int:
@@ -31,18 +42,20 @@ def dispatch(services: Services, send: Send) -> int:
 
 def _publish(services: Services, send: Send, lane: str, window: int) -> int:
     with services.database.transaction() as tx:
-        job_ids = hints.publish(tx, lane, window)
-    if not job_ids:
+        published = hints.publish(tx, lane, window)
+    if not published:
         return 0
     try:
-        send(lane, _messages(lane, job_ids))
+        send(lane, _messages(lane, published))
     except BaseException:
         with services.database.transaction() as tx:
-            hints.unpublish(tx, job_ids)
+            hints.unpublish(tx, [hint.job_id for hint in published])
         raise
-    return len(job_ids)
+    return len(published)
 
 
-def _messages(lane: str, job_ids: Sequence[UUID]) -> list[Sequence[UUID]]:
+def _messages(lane: str, published: Sequence[Hint]) -> list[Message]:
     size = MESSAGE_JOBS[Priority(lane.rpartition(".")[2])]
-    return [job_ids[start : start + size] for start in range(0, len(job_ids), size)]
+    job_ids = [hint.job_id for hint in published if not hint.alone]
+    together = [Message(job_ids[at : at + size]) for at in range(0, len(job_ids), size)]
+    return together + [Message([hint.job_id], alone=True) for hint in published if hint.alone]

@@ -71,7 +71,7 @@ async def _run(worker: Worker, job_id: UUID, observer: Observer) -> None:
 
 async def _claim(worker: Worker, job_id: UUID) -> ClaimedJob | None:
     """The job, if it is this worker's now. A claim that is cancelled half-way is given back."""
-    claiming = worker.writer.write(claim_jobs, (worker.id, job_id))
+    claiming = worker.writer.write(claim_jobs, Claim(worker.id, job_id, worker.alone))
     try:
         return await asyncio.shield(claiming)
     except asyncio.CancelledError:
@@ -133,8 +133,18 @@ async def _finish(worker: Worker, outcome: Outcome) -> State | None:
     return state
 
 
-def claim_jobs(tx: Tx, wanted: list[tuple[UUID, UUID]]) -> Sequence[ClaimedJob | None]:
-    """Statement for the writer: claims (worker_id, job_id) pairs of one worker."""
-    worker_id = wanted[0][0]
-    claimed = {job.id: job for job in moves.claim(tx, worker_id, [job_id for _, job_id in wanted])}
-    return [claimed.get(job_id) for _, job_id in wanted]
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A job that a worker would like to run."""
+
+    worker_id: UUID
+    job_id: UUID
+    alone: bool = False
+
+
+def claim_jobs(tx: Tx, claims: list[Claim]) -> Sequence[ClaimedJob | None]:
+    """Statement for the writer: the claims of one worker."""
+    job_ids = [claim.job_id for claim in claims]
+    taken = moves.claim(tx, claims[0].worker_id, job_ids, alone=claims[0].alone)
+    claimed = {job.id: job for job in taken}
+    return [claimed.get(job_id) for job_id in job_ids]

@@ -9,15 +9,15 @@ from factory import metrics
 from factory.domain.job import ClaimedJob, JobError, Outcome
 from factory.domain.retry import delay_s
 from factory.domain.state import State
-from factory.errors import FactoryError, RateLimited
+from factory.errors import FactoryError, LeaseLost, RateLimited
 from factory.metrics import delta
 from factory.store import counters, moves
 from factory.store.database import Tx
 
 
 def outcome_of(job: ClaimedJob, error: FactoryError) -> Outcome:
-    """Once more, later, where that can help; else failed. A rate wait spends no attempt."""
-    waits = isinstance(error, RateLimited)
+    """Once more, later, where that can help; else failed. Neither a rate wait nor a lost lease spends an attempt."""
+    waits = isinstance(error, RateLimited | LeaseLost)
     if not error.retryable or (job.attempt >= job.max_attempts and not waits):
         return Outcome(job.id, job.lease_token, State.FAILED, error=JobError.of(error))
     return Outcome(

@@ -65,7 +65,7 @@ def _after_death(lost: Expired) -> Outcome:
     """The death was an attempt; a job that has none left has failed."""
     error = JobError.of(WorkerLost(f"worker {lost.worker_id} stopped answering"))
     state = State.QUEUED if lost.attempt < lost.max_attempts else State.FAILED
-    return Outcome(lost.job_id, lost.lease_token, state, error=error)
+    return Outcome(lost.job_id, lost.lease_token, state, error=error, worker_died=True)
 
 
 def fail_overdue(services: Services) -> int:

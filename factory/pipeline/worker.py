@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -45,8 +47,12 @@ class EmbedderThread:
 class Worker:
     """One process' connections and the jobs that it holds. Made and used on the loop that runs the jobs."""
 
-    def __init__(self, services: Services, catalog: Catalog, worker_id: UUID) -> None:
+    def __init__(
+        self, services: Services, catalog: Catalog, worker_id: UUID, *, alone: bool = False
+    ) -> None:
         self.id = worker_id
+        self.alone = alone
+        """Whether it runs one job in quarantine and nothing else."""
         self.services = services
         self.catalog = catalog
         self.loop = asyncio.get_running_loop()
@@ -56,6 +62,7 @@ class Worker:
         self.embedder = EmbedderThread()
         self.poker = Poker(services.redis)
         self.draining = False
+        self._leased_until = math.inf
         self._running: dict[UUID, asyncio.Task[object]] = {}
         self._unwanted: set[UUID] = set()
 
@@ -72,6 +79,22 @@ class Worker:
         finally:
             del self._running[job_id]
             self._unwanted.discard(job_id)
+
+    @property
+    def running(self) -> int:
+        """How many jobs this process has in hand."""
+        return len(self._running)
+
+    def extend_leases(self, until: float) -> None:
+        """From the heartbeat's thread: the leases hold until then, by this machine's monotonic clock."""
+        self._leased_until = until
+
+    def holds_leases(self) -> bool:
+        """False once Postgres has not been reached for a whole lease: the jobs may be others' by now.
+
+        What is under way goes on and is recorded; nothing new may be paid for.
+        """
+        return time.monotonic() < self._leased_until
 
     def cancel(self, job_id: UUID) -> None:
         """From any thread: the job's owner does not want it any more. Told again, it does nothing."""

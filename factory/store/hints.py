@@ -7,8 +7,10 @@ state: a hint that is lost, doubled or stale does no harm.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
+from factory.domain.job import QUARANTINE_DEATHS
 from factory.store.database import Tx, ids, rows, run
 
 FIRST_PATIENCE_S = 10
@@ -89,15 +91,24 @@ WITH RECURSIVE owners AS (
 ), marked AS (
     UPDATE jobs j SET published_at = now(), publishes = least(j.publishes + 1, 20)
       FROM chosen c WHERE j.id = c.id
-    RETURNING j.id, c.turn, c.run_at
+    RETURNING j.id, j.deaths, c.turn, c.run_at
 )
-SELECT id FROM marked ORDER BY turn, run_at, id
+SELECT id, deaths >= %(quarantine_deaths)s AS alone FROM marked ORDER BY turn, run_at, id
 """
 
 
-def publish(tx: Tx, lane: str, window: int) -> list[UUID]:
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """A job to publish; one in quarantine is to run `alone`."""
+
+    job_id: UUID
+    alone: bool
+
+
+def publish(tx: Tx, lane: str, window: int) -> list[Hint]:
     """Marks at most `window` due jobs of the lane as published and gives them in order of turn."""
-    return [row.id for row in rows(tx, PUBLISH, {"lane": lane, "window": window})]
+    params = {"lane": lane, "window": window, "quarantine_deaths": QUARANTINE_DEATHS}
+    return [Hint(row.id, row.alone) for row in rows(tx, PUBLISH, params)]
 
 
 UNPUBLISH = """

@@ -10,12 +10,21 @@ from uuid import UUID
 from factory.domain.money import Usage
 from factory.store.database import Tx, as_json, ids, rows, run
 
+# Guarded by the lease: a worker that slept through its lease's end must not spend money for a job that
+# is somebody else's by now.
 OPEN = """
-INSERT INTO llm_calls (id, job_id, project_id, step_key, attempt, provider, model)
-SELECT id, job_id, project_id, step_key, attempt, provider, model
-  FROM jsonb_to_recordset(CAST(%(calls)s AS jsonb)) AS g(
-       id uuid, job_id uuid, project_id uuid, step_key text, attempt smallint, provider text, model text)
-ON CONFLICT (id) DO NOTHING
+WITH held AS MATERIALIZED (
+    SELECT g.*
+      FROM jsonb_to_recordset(CAST(%(calls)s AS jsonb)) AS g(
+           id uuid, job_id uuid, lease_token bigint, project_id uuid, step_key text,
+           attempt smallint, provider text, model text)
+      JOIN jobs j ON j.id = g.job_id AND j.state = 'running' AND j.lease_token = g.lease_token
+), intents AS (
+    INSERT INTO llm_calls (id, job_id, project_id, step_key, attempt, provider, model)
+    SELECT id, job_id, project_id, step_key, attempt, provider, model FROM held
+    ON CONFLICT (id) DO NOTHING
+)
+SELECT id FROM held
 """
 
 
@@ -25,6 +34,7 @@ class Call:
 
     id: UUID
     job_id: UUID
+    lease_token: int
     project_id: UUID
     step_key: str
     attempt: int
@@ -32,12 +42,16 @@ class Call:
     model: str
 
 
-def open_calls(tx: Tx, calls: Sequence[Call]) -> None:
-    """Writes the intents. An open row that nobody closes is unknown spend."""
+def open_calls(tx: Tx, calls: Sequence[Call]) -> set[UUID]:
+    """Writes the intents of calls whose lease still holds; gives their ids.
+
+    An open row that nobody closes is unknown spend.
+    """
     given = [
         {
             "id": call.id,
             "job_id": call.job_id,
+            "lease_token": call.lease_token,
             "project_id": call.project_id,
             "step_key": call.step_key,
             "attempt": call.attempt,
@@ -46,7 +60,7 @@ def open_calls(tx: Tx, calls: Sequence[Call]) -> None:
         }
         for call in calls
     ]
-    tx.exec_driver_sql(OPEN, {"calls": as_json(given)})
+    return {row.id for row in rows(tx, OPEN, {"calls": as_json(given)})}
 
 
 @dataclass(frozen=True, slots=True)

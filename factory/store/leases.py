@@ -132,6 +132,17 @@ def forget_old(tx: Tx) -> int:
     )
 
 
+HELD = """
+SELECT id AS job_id, lease_token, attempt, max_attempts, worker_id FROM jobs
+ WHERE state = 'running' AND worker_id = %(id)s
+"""
+
+
+def held(tx: Tx, worker_id: UUID) -> list[Expired]:
+    """The jobs that a worker holds now, as far as Postgres knows."""
+    return [Expired(**row._asdict()) for row in rows(tx, HELD, {"id": str(worker_id)})]
+
+
 def database_time(tx: Tx) -> float:
     """Postgres' clock, in seconds since 1970: the one that decides leases."""
     return float(rows(tx, "SELECT extract(epoch FROM clock_timestamp())::float8 AS at")[0].at)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from factory.domain.job import ClaimedJob, Kind, Outcome, new_id
+from factory.domain.job import QUARANTINE_DEATHS, ClaimedJob, Kind, Outcome, new_id
 from factory.domain.lanes import WEBHOOK, Priority, lane_name
 from factory.domain.retry import WEBHOOK_MAX_ATTEMPTS
 from factory.domain.state import State
@@ -28,7 +28,8 @@ CLAIM = """
 WITH open AS MATERIALIZED (
     SELECT id, started_at IS NOT NULL AS again FROM jobs
      WHERE id = ANY(CAST(%(ids)s AS uuid[]))
-       AND ((state = 'queued' AND run_at <= now() AND attempt < max_attempts)
+       AND ((state = 'queued' AND run_at <= now() AND attempt < max_attempts
+             AND (deaths < %(quarantine_deaths)s OR %(alone)s))
             OR (state = 'running' AND worker_id = %(worker_id)s))
      ORDER BY id FOR UPDATE SKIP LOCKED
 ), claimed AS (
@@ -53,9 +54,20 @@ SELECT c.id, c.project_id, c.kind, c.lane, c.provider, c.model, c.attempt, c.max
 """
 
 
-def claim(tx: Tx, worker_id: UUID, job_ids: Sequence[UUID]) -> list[ClaimedJob]:
-    """Takes those of the jobs that are queued and due; the others are somebody else's or not due."""
-    found = rows(tx, CLAIM, {"ids": ids(job_ids), "worker_id": str(worker_id)})
+def claim(
+    tx: Tx, worker_id: UUID, job_ids: Sequence[UUID], *, alone: bool = False
+) -> list[ClaimedJob]:
+    """Takes those of the jobs that are queued and due; the others are somebody else's or not due.
+
+    A job in quarantine is taken only by a worker that runs it `alone`.
+    """
+    params = {
+        "ids": ids(job_ids),
+        "worker_id": str(worker_id),
+        "alone": alone,
+        "quarantine_deaths": QUARANTINE_DEATHS,
+    }
+    found = rows(tx, CLAIM, params)
     return [_claimed(row) for row in found]
 
 
@@ -77,13 +89,14 @@ FINISH = f"""
 WITH given AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(CAST(%(outcomes)s AS jsonb)) AS g(
         job_id uuid, lease_token bigint, state text, output jsonb, error jsonb,
-        delay_s double precision, spends_attempt boolean, webhook_job_id uuid)
+        delay_s double precision, spends_attempt boolean, worker_died boolean, webhook_job_id uuid)
 ), held AS MATERIALIZED (
     SELECT j.id, g.output, g.error, g.delay_s, g.webhook_job_id,
            CASE WHEN g.state = 'queued' AND j.cancel_requested_at IS NOT NULL
                 THEN 'cancelled' ELSE g.state END AS state,
            CASE WHEN g.state = 'queued' AND j.cancel_requested_at IS NULL AND NOT g.spends_attempt
-                THEN 1 ELSE 0 END AS deferred
+                THEN 1 ELSE 0 END AS deferred,
+           CASE WHEN g.worker_died THEN 1 ELSE 0 END AS died
       FROM jobs j JOIN given g ON g.job_id = j.id
      WHERE (j.state = 'running' AND j.lease_token = g.lease_token)
         OR (g.lease_token IS NULL AND j.state IN ('queued', 'waiting')
@@ -94,6 +107,7 @@ WITH given AS MATERIALIZED (
     UPDATE jobs j
        SET state = h.state, worker_id = NULL, lease_token = NULL, published_at = NULL, publishes = 0,
            attempt = j.attempt - h.deferred, deferrals = j.deferrals + h.deferred,
+           deaths = j.deaths + h.died,
            run_at = CASE WHEN h.state = 'queued' THEN now() + make_interval(secs => h.delay_s)
                          ELSE j.run_at END,
            finished_at = CASE WHEN h.state IN ('succeeded', 'failed', 'cancelled') THEN now() END
@@ -164,6 +178,7 @@ def _as_row(outcome: Outcome) -> dict[str, Any]:
         "error": outcome.error and outcome.error.as_dict(),
         "delay_s": outcome.delay_s,
         "spends_attempt": outcome.spends_attempt,
+        "worker_died": outcome.worker_died,
         "webhook_job_id": new_id(),
     }
 
@@ -172,7 +187,7 @@ def _as_row(outcome: Outcome) -> dict[str, Any]:
 RETRY = """
 WITH moved AS (
     UPDATE jobs
-       SET state = 'queued', attempt = 0, run_at = now(), finished_at = NULL,
+       SET state = 'queued', attempt = 0, deaths = 0, run_at = now(), finished_at = NULL,
            cancel_requested_at = NULL, deadline_at = NULL, published_at = NULL, publishes = 0
      WHERE id = %(id)s AND project_id = %(project_id)s AND state = 'failed'
     RETURNING id

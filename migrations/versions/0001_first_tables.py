@@ -157,6 +157,7 @@ def upgrade() -> None:
         sa.Column("attempt", sa.SmallInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("max_attempts", sa.SmallInteger(), nullable=False),
         sa.Column("deferrals", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("deaths", sa.SmallInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column(
             "run_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
         ),

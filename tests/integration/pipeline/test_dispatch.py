@@ -18,7 +18,7 @@ from factory.domain.job import public_id
 from factory.domain.lanes import Priority
 from factory.embedded.valkey import EmbeddedValkey
 from factory.errors import Unavailable
-from factory.pipeline.dispatch import dispatch
+from factory.pipeline.dispatch import Message, dispatch
 from factory.services import Services
 from tests.integration.store.samples import (
     OTHER_PROJECT,
@@ -41,8 +41,8 @@ class Outbox:
     def __init__(self) -> None:
         self.sent: Sent = []
 
-    def send(self, lane: str, messages: Sequence[Sequence[UUID]]) -> None:
-        self.sent.append((lane, [list(message) for message in messages]))
+    def send(self, lane: str, messages: Sequence[Message]) -> None:
+        self.sent.append((lane, [list(message.job_ids) for message in messages]))
 
     @property
     def job_ids(self) -> list[UUID]:

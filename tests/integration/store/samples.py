@@ -116,7 +116,16 @@ def record_call(
     closed: bool = True,
 ) -> UUID:
     """A physical call of the job, ended unless `closed` is False."""
-    call = Call(new_id(), job.id, job.project_id, "answer", job.attempt, "openai", "gpt-4o-mini")
+    call = Call(
+        new_id(),
+        job.id,
+        job.lease_token,
+        job.project_id,
+        "answer",
+        job.attempt,
+        "openai",
+        "gpt-4o-mini",
+    )
     with services.database.transaction() as tx:
         journal.open_calls(tx, [call])
     if closed:
@@ -151,7 +160,7 @@ def close_call(
 
 def publish(services: Services, lane: str, window: int) -> list[UUID]:
     with services.database.transaction() as tx:
-        return hints.publish(tx, lane, window)
+        return [hint.job_id for hint in hints.publish(tx, lane, window)]
 
 
 def webhooks_of(services: Services, job_id: UUID) -> list[Any]:

@@ -54,11 +54,25 @@ def test_a_late_worker_records_the_step_that_it_paid_for(services: Services) -> 
 
 def test_the_same_intent_twice_is_one_call(services: Services) -> None:
     job = claim_one(services, given_job(services))
-    call = journal.Call(job.id, job.id, job.project_id, "answer", 1, "openai", "gpt-4o-mini")
+    call = journal.Call(
+        job.id, job.id, job.lease_token, job.project_id, "answer", 1, "openai", "gpt-4o-mini"
+    )
     for _ in range(2):
         with services.database.transaction() as tx:
-            journal.open_calls(tx, [call])
+            assert journal.open_calls(tx, [call]) == {call.id}
     assert len(ask(services, "SELECT FROM llm_calls")) == 1
+
+
+def test_without_the_lease_no_intent_is_written(services: Services) -> None:
+    job = claim_one(services, given_job(services))
+    finish(services, end(job, State.QUEUED, error=BROKE))
+    claim_one(services, job.id)
+    call = journal.Call(
+        job.id, job.id, job.lease_token, job.project_id, "answer", 1, "openai", "gpt-4o-mini"
+    )
+    with services.database.transaction() as tx:
+        assert journal.open_calls(tx, [call]) == set()
+    assert ask(services, "SELECT FROM llm_calls") == []
 
 
 def test_a_call_without_an_end_is_abandoned_when_its_attempt_is_over(services: Services) -> None:

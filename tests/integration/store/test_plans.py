@@ -65,7 +65,8 @@ def _some_ids(services: Services, state: State) -> list[str]:
 
 
 def _claim(services: Services) -> tuple[str, dict[str, Any]]:
-    return moves.CLAIM, {"ids": _some_ids(services, State.QUEUED), "worker_id": str(new_id())}
+    params = {"ids": _some_ids(services, State.QUEUED), "worker_id": str(new_id())}
+    return moves.CLAIM, {**params, "alone": False, "quarantine_deaths": 2}
 
 
 def _finish(services: Services) -> tuple[str, dict[str, Any]]:
@@ -79,11 +80,12 @@ def _settle(services: Services) -> tuple[str, dict[str, Any]]:
     return journal.SETTLE, {"ids": _some_ids(services, State.SUCCEEDED)}
 
 
+WINDOW = {"lane": "openai.normal", "window": 50, "quarantine_deaths": 2}
 QUERIES = {
     "claim": _claim,
     "finish": _finish,
     "settle": _settle,
-    "publish": lambda _: (hints.PUBLISH, {"lane": "openai.normal", "window": 50}),
+    "publish": lambda _: (hints.PUBLISH, WINDOW),
     "in flight": lambda _: (hints.IN_FLIGHT, {}),
     "due lanes": lambda _: (hints.DUE_LANES, {}),
     "unpublish": lambda s: (hints.UNPUBLISH, {"ids": _some_ids(s, State.QUEUED)}),
@@ -115,7 +117,7 @@ def test_a_round_of_publishing_reads_about_as_many_jobs_as_it_publishes(
     history: Services,
 ) -> None:
     """Two projects offer a window each; the backlog of 20,000 stays unread."""
-    plan = _plan(history, hints.PUBLISH, {"lane": "openai.normal", "window": 50}, "ANALYZE, ")
+    plan = _plan(history, hints.PUBLISH, WINDOW, "ANALYZE, ")
     read = sum(
         node["Actual Rows"] * node["Actual Loops"]
         for node in _nodes(plan)
