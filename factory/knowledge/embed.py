@@ -7,6 +7,7 @@ https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from importlib.metadata import distribution
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,8 @@ class LocalEmbedder:
     @classmethod
     def load(cls, threads: int = 1) -> LocalEmbedder:
         """Reads the model; `threads` work on one text together."""
+        # When it is imported it would write a device id to the home directory and report to Microsoft.
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         # Only a process that embeds shall pay for these: half a second and 40 MB.
         import onnxruntime  # noqa: PLC0415
         from tokenizers import Tokenizer  # noqa: PLC0415

