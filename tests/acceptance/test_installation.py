@@ -1,0 +1,118 @@
+"""`factory up` and `factory demo` as processes: alone, twice, killed, as an ordinary user."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.stack import (
+    FACTORY,
+    Stack,
+    environment,
+    eventually,
+    processes_of,
+    run_factory,
+    running_stack,
+)
+
+NOBODY = 65534
+AS_NOBODY = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
+DEMO_S = 110
+
+
+def test_a_second_up_shows_the_running_one_and_leaves_it_alone(platform: Stack) -> None:
+    before = {process.pid for process in processes_of(platform.home)}
+    assert platform.cli_json("up")["api_url"] == platform.url
+    assert {process.pid for process in processes_of(platform.home)} == before
+
+
+def test_a_killed_installation_leaves_no_process_and_loses_no_job(tmp_path: Path) -> None:
+    with running_stack(tmp_path, "--no-flower") as killed:
+        job = killed.run()
+        os.killpg(killed.process.pid, signal.SIGKILL)
+        eventually(lambda: not processes_of(killed.home), within_s=5)
+    assert run_factory(killed.home, "jobs", "list").returncode == 5
+    with running_stack(tmp_path, "--no-flower") as again:
+        assert again.key == killed.key
+        assert again.job(job["id"]) == job
+        assert again.run()["state"] == "succeeded"
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A `factory demo` that has ended, in a directory of its own."""
+
+    directory: Path
+    output: str
+    exit_code: int
+
+    def check(self) -> None:
+        assert (self.exit_code, self.output.splitlines()[-1]) == (0, "demo: ok 207 jobs")
+        assert list(self.directory.iterdir()) == []
+        assert processes_of(self.directory) == []
+
+
+def may_run_as_nobody() -> bool:
+    """Whether this is root, and nobody can read the interpreter and the project."""
+    if os.geteuid() != 0 or shutil.which("setpriv") is None:
+        return False
+    # By way of a shell: what setpriv itself executes, it still finds with root's capabilities.
+    script = f"exec '{sys.executable}' -c 'import factory.cli.main'"
+    command = [*AS_NOBODY, "/bin/sh", "-c", script]
+    return subprocess.run(command, cwd="/", capture_output=True, check=False).returncode == 0
+
+
+@pytest.fixture(scope="module")
+def demos(tmp_path_factory: pytest.TempPathFactory) -> list[Demo]:
+    """Two at once: the caller's own, and an ordinary user's where there is one to become."""
+    accounts = ((), AS_NOBODY if may_run_as_nobody() else ())
+    directories = [tmp_path_factory.mktemp("demo") for _ in accounts]
+    processes = [_start(*pair) for pair in zip(accounts, directories, strict=True)]
+    try:
+        outputs = [process.communicate(timeout=DEMO_S)[0] for process in processes]
+    finally:
+        for process in processes:
+            process.terminate()
+            process.wait()
+    return [
+        Demo(directory, output, process.returncode)
+        for directory, output, process in zip(directories, outputs, processes, strict=True)
+    ]
+
+
+def _start(account: tuple[str, ...], directory: Path) -> subprocess.Popen[str]:
+    if account:
+        _give_to_nobody(directory)
+    return subprocess.Popen(
+        [*account, FACTORY, "demo"],
+        cwd=directory,
+        env=environment(directory / "home", TMPDIR=str(directory), HOME=str(directory)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def _give_to_nobody(directory: Path) -> None:
+    os.chown(directory, NOBODY, NOBODY)
+    for parent in list(directory.parents)[:2]:  # pytest's own, which are closed to others
+        parent.chmod(0o711)
+
+
+def test_two_demos_at_once_are_both_well(demos: list[Demo]) -> None:
+    for demo in demos:
+        demo.check()
+
+
+@pytest.mark.skipif(
+    not may_run_as_nobody(), reason="nobody cannot read the interpreter, or this is not root"
+)
+def test_an_ordinary_user_can_run_the_demo(demos: list[Demo]) -> None:
+    demos[1].check()

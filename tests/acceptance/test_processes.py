@@ -1,0 +1,118 @@
+"""Processes die or are told to go while jobs run; jobs end all the same, and calls are not repeated in vain."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from factory.domain.lanes import all_lanes
+from factory.embedded.home import Home
+from tests.acceptance.stack import Stack, eventually, running_stack
+
+RECOVERS_S = 30.0
+"""A lease of 15 s, and what the second attempt takes."""
+CREW = 2
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Two of each kind, to kill one."""
+    options = ("--workers", str(CREW), "--dispatchers", "2", "--no-flower")
+    with running_stack(tmp_path_factory.mktemp("processes"), *options) as stack:
+        yield stack
+
+
+@pytest.fixture
+def crew(stack: Stack) -> list[dict[str, Any]]:
+    """The workers, all of them there again."""
+    return eventually(lambda: found if len(found := stack.workers()) == CREW else [])
+
+
+def holder_of_the_call(stack: Stack, job_id: str) -> int:
+    """The process that waits for the job's provider; there is no other job."""
+    eventually(lambda: stack.calls(job_id))
+    (pid,) = [worker["pid"] for worker in stack.workers() if worker["running"]]
+    return int(pid)
+
+
+@pytest.mark.usefixtures("crew")
+def test_a_killed_workers_job_is_done_by_another(stack: Stack) -> None:
+    job_id = stack.submit("{{simulate latency_ms=2000}} Why?")["id"]
+    os.kill(holder_of_the_call(stack, job_id), signal.SIGKILL)
+    job = stack.ended(job_id, RECOVERS_S)
+    assert (job["state"], job["attempt"]) == ("succeeded", 2)
+    assert stack.calls(job_id) == 2
+    assert (job["unknown_cost_calls"], job["cost_usd"]) == (1, None)
+
+
+def test_a_worker_that_is_told_to_go_finishes_its_call(
+    stack: Stack, crew: list[dict[str, Any]]
+) -> None:
+    job_id = stack.submit("{{simulate latency_ms=3000}} Why?")["id"]
+    leaver = holder_of_the_call(stack, job_id)
+    os.kill(leaver, signal.SIGTERM)
+    job = stack.ended(job_id)
+    assert (job["state"], job["attempt"], job["unknown_cost_calls"]) == ("succeeded", 1, 0)
+    assert stack.calls(job_id) == 1
+    stayers = {worker["pid"] for worker in crew} - {leaver}
+
+    def replaced() -> bool:
+        pids = {worker["pid"] for worker in stack.workers()}
+        return len(pids) == CREW and stayers < pids and leaver not in pids
+
+    eventually(replaced)
+
+
+@pytest.mark.usefixtures("crew")
+def test_all_jobs_end_though_a_worker_dies_among_them(stack: Stack) -> None:
+    body = {"model": "openai/gpt-4o-mini", "input": "{{simulate latency_ms=1000..3000}} Why?"}
+    job_ids = stack.submit_lines([body] * 100)["ids"]
+
+    def busy() -> list[int]:
+        found = [worker["pid"] for worker in stack.workers() if worker["running"]]
+        return found if len(found) == CREW else []
+
+    os.kill(eventually(busy)[0], signal.SIGKILL)
+    jobs = stack.all_ended(job_ids, RECOVERS_S)
+    assert {job["state"] for job in jobs} == {"succeeded"}
+    assert max(job["attempt"] for job in jobs) == 2
+    calls = stack.calls_by_job()
+    assert all(1 <= calls[job["id"]] <= job["attempt"] for job in jobs)
+
+
+def test_one_dispatcher_is_enough(stack: Stack) -> None:
+    eventually(lambda: len(stack.programs("workers.dispatcher")) == 2)
+    stack.programs("workers.dispatcher")[0].kill()
+    assert stack.ended(stack.submit()["id"], within_s=5)["state"] == "succeeded"
+
+
+def test_a_dispatcher_that_dies_is_replaced(stack: Stack) -> None:
+    before = eventually(lambda: stack.programs("workers.dispatcher"))
+    for process in before:
+        process.kill()
+    assert stack.run()["state"] == "succeeded"
+
+
+def test_jobs_go_on_when_the_broker_has_lost_everything(
+    stack: Stack, crew: list[dict[str, Any]]
+) -> None:
+    state = Home(stack.home).running_state()
+    assert state is not None
+    pids = [worker["pid"] for worker in crew]
+    with Redis.from_url(state.redis_url) as redis:
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            job_ids = stack.submit_lines([{"model": "openai/gpt-4o-mini", "input": "Why?"}] * 20)
+            eventually(lambda: sum(redis.llen(lane) for lane in all_lanes()))
+            redis.flushall()
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+    jobs = stack.all_ended(job_ids["ids"])
+    assert {(job["state"], job["attempt"]) for job in jobs} == {("succeeded", 1)}
