@@ -9,6 +9,7 @@ from flask import Flask, current_app
 from api.keyring import Keyring
 from api.meter import Meter
 from api.waiting import Patience
+from factory.limits.backlog import Gate
 from factory.llm.catalog import Catalog
 from factory.pipeline.poke import Poker
 from factory.pipeline.submit import Intake
@@ -37,7 +38,7 @@ def open_gateway(services: Services, catalog: Catalog) -> Gateway:
     """A gateway whose threads start with the first request, so after any fork."""
     return Gateway(
         services,
-        Intake(services, catalog, Poker(services.redis)),
+        Intake(services, catalog, Poker(services.redis), Gate(services)),
         Keyring(services),
         Patience(Waiter(services)),
         Meter(services.database),

@@ -21,6 +21,7 @@ from factory.errors import (
     IdempotencyInFlight,
     InvalidInput,
     NotFound,
+    TooManyQueued,
     Unauthorized,
     Unavailable,
 )
@@ -36,6 +37,7 @@ STATUS: dict[type[FactoryError], HTTPStatus] = {
     Forbidden: HTTPStatus.FORBIDDEN,
     NotFound: HTTPStatus.NOT_FOUND,
     Conflict: HTTPStatus.CONFLICT,
+    TooManyQueued: HTTPStatus.TOO_MANY_REQUESTS,
     Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     SearchFailed: HTTPStatus.BAD_GATEWAY,
     FactoryError: HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -93,7 +95,7 @@ def _headers(error: FactoryError) -> dict[str, str]:
         case Unauthorized():
             told = f', error="{error.code}"' if error.code else ""
             return {"WWW-Authenticate": CHALLENGE + told}
-        case Unavailable():
+        case Unavailable() | TooManyQueued():
             return {"Retry-After": str(error.retry_after_s)}
         case IdempotencyInFlight():
             return {"Retry-After": "1"}

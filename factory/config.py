@@ -44,9 +44,13 @@ class Settings(BaseSettings):
 
     worker_slots: int = Field(default=500, ge=1)
     lease_s: float = Field(default=15.0, gt=0)
-    heartbeat_s: float = Field(default=3.0, gt=0)
     tick_s: float = Field(default=0.5, gt=0)
     """How often the dispatcher looks without being poked."""
+    idle_restart_s: float = Field(default=30.0, gt=0)
+    """How long a worker may be idle while its lanes hold messages before it restarts itself."""
+    max_queued_per_project: int = Field(default=1_000_000, ge=1)
+    max_queued: int = Field(default=5_000_000, ge=1)
+    """Above these, a POST is answered 429 and 503 with the time that the excess needs."""
     call_timeout_s: float = Field(default=300.0, gt=0)
     metrics_port: int = 9090
 

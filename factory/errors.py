@@ -79,6 +79,17 @@ class Unavailable(FactoryError):
         self.retry_after_s = retry_after_s
 
 
+class TooManyQueued(FactoryError):
+    """The project has as many jobs queued as it may have."""
+
+    type = "rate_limit_error"
+    retryable = True
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
+        super().__init__(message, code="too_many_queued")
+        self.retry_after_s = retry_after_s
+
+
 class JobFailure(FactoryError):
     """Why an attempt of a job did not succeed."""
 

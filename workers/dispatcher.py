@@ -15,7 +15,7 @@ from factory.errors import Unavailable
 from factory.log import configure_logging
 from factory.pipeline.dispatch import dispatch
 from factory.pipeline.poke import CHANNEL
-from factory.pipeline.rescue import Rescue
+from factory.pipeline.rescue import TICK_S, BrokerWatch, Rescue
 from factory.services import Services, connect
 from workers.app import create_app
 from workers.messages import Publisher
@@ -66,7 +66,9 @@ class Dispatcher:
         self._services = services
         self._stopping = threading.Event()
         self._publisher = Publisher(create_app(services.settings.redis_url))
+        self._broker = BrokerWatch(services)
         self._rescue = Rescue(services)
+        self._rescuer = threading.Thread(target=self._rescue_loop, name="rescue", daemon=True)
         self._pokes = Pokes(services, self._stopping)
 
     def stop(self, _signal: int = 0, _frame: FrameType | None = None) -> None:
@@ -75,12 +77,21 @@ class Dispatcher:
 
     def run(self) -> None:
         """The loop. Nothing that is away ends it."""
+        self._rescuer.start()
         while not self._stopping.is_set():
             self._pokes.wait(PAUSE_S if self._round() else self._services.settings.tick_s)
 
+    def _rescue_loop(self) -> None:
+        """On a thread of its own, since a reaper that waits for Redis takes itself for absent."""
+        while not self._stopping.wait(TICK_S):
+            try:
+                self._rescue.tick()
+            except Unavailable as error:
+                log.warning("nothing was rescued: %s", error)
+
     def _round(self) -> int:
         try:
-            self._rescue.tick()
+            self._broker.tick()
             return dispatch(self._services, self._publisher.send)
         except Unavailable as error:
             log.warning("nothing was dispatched: %s", error)

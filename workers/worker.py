@@ -24,6 +24,7 @@ from workers.alone import Quarantine
 from workers.app import WorkerApp, create_app, worker_argv
 from workers.events import JobEvents
 from workers.heartbeat import Heartbeat
+from workers.watchdog import ConsumptionWatch
 
 log = logging.getLogger(__name__)
 
@@ -73,10 +74,13 @@ class WorkerProcess:
         self._quarantine = Quarantine(worker)
         self._heartbeat = Heartbeat(self.services, worker, self.lanes, self.slots)
         self._heartbeat.start()
+        watch = ConsumptionWatch(self.services, worker, self.lanes)
+        watch.start()
         log.info("worker %s serves %d lanes with %d slots", self.id, len(self.lanes), self.slots)
         try:
             yield
         finally:
+            watch.stop()
             await worker.close()
             self._heartbeat.stop()
 

@@ -10,16 +10,17 @@ from redis.exceptions import RedisError
 
 from factory.domain.job import JobError, Outcome
 from factory.domain.state import State
-from factory.errors import DeadlineExceeded, WorkerLost
+from factory.errors import DeadlineExceeded, Unavailable, WorkerLost
 from factory.pipeline.finish import finish_jobs
 from factory.services import Services
-from factory.store import counters, hints, idempotency, leases, moves
+from factory.store import backlog, counters, hints, idempotency, leases, moves
 from factory.store.leases import Expired
 
 TICK_S = 1.0
 LONGEST_SILENCE_S = 3.0
 """A reaper that has not ticked for so long cannot tell dead workers from its own absence."""
 SWEEP_S = 60.0
+MEASURE_SHARE = 20
 EPOCH_KEY = "factory:epoch"
 
 log = logging.getLogger(__name__)
@@ -102,26 +103,68 @@ def notice_new_broker(services: Services) -> bool:
     return True
 
 
+class BrokerWatch:
+    """Looks once a second whether the broker lost the hints. Apart from the rest: Redis may hang."""
+
+    def __init__(self, services: Services, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._services = services
+        self._monotonic = monotonic
+        self._next_look = 0.0
+
+    def tick(self) -> None:
+        """Looks if it is time to. Raises Unavailable when Postgres or the broker does not answer."""
+        now = self._monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + TICK_S
+        try:
+            notice_new_broker(self._services)
+        except RedisError as error:
+            raise Unavailable(f"the broker does not answer: {error}") from error
+
+
+class BacklogMeter:
+    """Measures what waits, at a pace that costs at most a twentieth of a connection."""
+
+    def __init__(self, services: Services, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._services = services
+        self._monotonic = monotonic
+        self._next_look = 0.0
+        self._last: tuple[float, float] | None = None
+
+    def tick(self) -> None:
+        """Measures if it is time to. Raises Unavailable."""
+        began = self._monotonic()
+        if began < self._next_look:
+            return
+        with self._services.database.transaction() as tx:
+            backlog.measure(tx, self._drained_per_s(began, backlog.finished(tx)))
+        took_s = self._monotonic() - began
+        self._next_look = began + max(TICK_S, MEASURE_SHARE * took_s)
+
+    def _drained_per_s(self, now: float, finished: float) -> float:
+        last, self._last = self._last, (now, finished)
+        return max(0.0, (finished - last[1]) / (now - last[0])) if last else 0.0
+
+
 class Rescue:
-    """All of it, each part at its own pace."""
+    """All that needs Postgres alone, each part at its own pace."""
 
     def __init__(self, services: Services, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._services = services
         self._reaper = Reaper(services, monotonic)
+        self._meter = BacklogMeter(services, monotonic)
         self._monotonic = monotonic
         self._next_tick = self._next_sweep = 0.0
 
     def tick(self) -> None:
-        """Does what is due. Raises Unavailable when Postgres is away; Redis may be."""
+        """Does what is due. Raises Unavailable."""
         now = self._monotonic()
         if now < self._next_tick:
             return
         self._next_tick = now + TICK_S
-        try:
-            notice_new_broker(self._services)
-        except RedisError as error:
-            log.warning("the broker does not answer: %s", error)
         self._reaper.tick()
+        self._meter.tick()
         fail_overdue(self._services)
         republish_lost(self._services)
         if now >= self._next_sweep:

@@ -11,6 +11,7 @@ from uuid import UUID
 from factory.domain.agent import AgentSpec, parse_spec
 from factory.domain.job import NewJob, public_id
 from factory.errors import IdempotencyMismatch, InvalidInput, NotFound
+from factory.limits.backlog import Gate
 from factory.llm.catalog import Catalog
 from factory.pipeline.poke import Poker
 from factory.pipeline.request import JobRequest, prepare
@@ -27,6 +28,7 @@ class Intake:
     services: Services
     catalog: Catalog
     poker: Poker
+    gate: Gate
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +65,9 @@ def submit(
 ) -> dict[str, Any]:
     """The accepted job as JSON; for a repeated key, the first answer.
 
-    Raises InvalidInput, IdempotencyMismatch, IdempotencyInFlight or Unavailable.
+    Raises InvalidInput, IdempotencyMismatch, IdempotencyInFlight, TooManyQueued or Unavailable.
     """
+    intake.gate.admit(project_id, 1)
     try:
         with intake.services.database.transaction() as tx:
             agent = _agent(tx, request.agent)
@@ -153,8 +156,9 @@ def submit_bulk(
     """Accepts all good lines in one transaction: `{accepted, rejected: [{line, error}], ids}`.
 
     Without one good line nothing is written, and the key stays free. Raises IdempotencyMismatch,
-    IdempotencyInFlight or Unavailable.
+    IdempotencyInFlight, TooManyQueued or Unavailable.
     """
+    intake.gate.admit(project_id, len(lines))
     try:
         with intake.services.database.transaction() as tx:
             accepted, rejected = _sort(intake, tx, project_id, lines)

@@ -265,6 +265,15 @@ webhook_deliveries = Table(
     _when("created_at", required=True),
 )
 
+backlog = Table(
+    "backlog",
+    metadata,
+    Column("project_id", UUID, primary_key=True),
+    Column("queued", BigInteger, nullable=False),
+    Column("drained_per_s", Double, nullable=False),
+    _when("measured_at", required=True),
+)
+
 counters = Table(
     "counters",
     metadata,

@@ -43,6 +43,19 @@ def upgrade() -> None:
         sa.UniqueConstraint("name", name=op.f("uq_agents_name")),
     )
     op.create_table(
+        "backlog",
+        sa.Column("project_id", sa.UUID(), nullable=False),
+        sa.Column("queued", sa.BigInteger(), nullable=False),
+        sa.Column("drained_per_s", sa.Double(), nullable=False),
+        sa.Column(
+            "measured_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.PrimaryKeyConstraint("project_id", name=op.f("pk_backlog")),
+    )
+    op.create_table(
         "chunks",
         sa.Column("id", sa.UUID(), nullable=False),
         sa.Column("project_id", sa.UUID(), nullable=False),
@@ -417,5 +430,6 @@ def downgrade() -> None:
     op.drop_table("embeddings")
     op.drop_table("counters")
     op.drop_table("chunks")
+    op.drop_table("backlog")
     op.drop_table("agents")
     op.execute("DROP SEQUENCE lease_tokens")

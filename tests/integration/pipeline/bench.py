@@ -10,6 +10,7 @@ from uuid import UUID
 
 from factory.domain.job import new_id, parse_id, public_id
 from factory.domain.lanes import all_lanes
+from factory.limits.backlog import Gate
 from factory.llm.catalog import Catalog
 from factory.pipeline.execute import execute
 from factory.pipeline.poke import Poker
@@ -70,7 +71,7 @@ class Bench:
 
     @property
     def intake(self) -> Intake:
-        return Intake(self.services, self.catalog, self.poker)
+        return Intake(self.services, self.catalog, self.poker, Gate(self.services))
 
     def submit(self, key: IdempotencyKey | None = None, **request: Any) -> UUID:
         """An accepted job of the default model, unless the request names another."""

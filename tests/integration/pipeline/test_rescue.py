@@ -22,6 +22,7 @@ from factory.pipeline.rescue import (
 )
 from factory.services import Services, connect
 from factory.store import moves
+from tests.integration.pipeline.clock import Clock
 from tests.integration.store.samples import (
     HOOK,
     PROJECT,
@@ -39,16 +40,6 @@ from tests.integration.store.samples import (
     view,
     webhooks_of,
 )
-
-
-class Clock:
-    """A monotonic clock that a test turns."""
-
-    def __init__(self) -> None:
-        self.now_s = 1000.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 class Ward:

@@ -11,7 +11,7 @@ import pytest
 from factory.domain.job import JobError, Outcome, new_id
 from factory.domain.state import State
 from factory.services import Services
-from factory.store import hints, jobs, journal, leases, moves
+from factory.store import backlog, hints, jobs, journal, leases, moves
 from factory.store.database import rows
 from tests.integration.store.samples import OTHER_PROJECT, PROJECT, ask, given_worker, tell
 
@@ -97,6 +97,7 @@ QUERIES = {
     "ended": lambda s: (jobs.ENDED, {"ids": _some_ids(s, State.QUEUED)}),
     "depths": lambda _: (jobs.DEPTHS, {"project_id": None}),
     "today's cost": lambda _: (journal.TODAY, {}),
+    "backlog": lambda _: (backlog.MEASURE, {"drained_per_s": 0.0}),
     "abandoned calls": lambda _: (journal.ABANDONED, {}),
 }
 LARGE = {"jobs", "job_payloads", "job_results", "llm_calls"}

@@ -1,0 +1,85 @@
+"""Restarts a worker that is idle while its lanes hold messages: it lives, but does not consume.
+
+Such a worker answers every ping and beats its heart. So liveness is judged by what it is there for.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from redis.exceptions import RedisError
+
+from factory.pipeline.worker import Worker
+from factory.services import Services
+
+LOOK_S = 2.0
+EXIT_CODE = 70
+"""EX_SOFTWARE: the supervisor starts the worker again. It holds no job, so nothing is lost."""
+
+log = logging.getLogger(__name__)
+
+
+def exit_process() -> None:
+    """Ends the process without asking its stuck parts."""
+    os._exit(EXIT_CODE)
+
+
+class ConsumptionWatch:
+    """A thread that looks at the lanes while the worker is idle."""
+
+    def __init__(
+        self,
+        services: Services,
+        worker: Worker,
+        lanes: Sequence[str],
+        give_up: Callable[[], None] = exit_process,
+    ) -> None:
+        self._services = services
+        self._worker = worker
+        self._lanes = lanes
+        self._give_up = give_up
+        self._starving_since: float | None = None
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="consumption", daemon=True)
+
+    def start(self) -> None:
+        """Starts looking."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the thread."""
+        self._stopped.set()
+        self._thread.join(5.0)
+
+    def _run(self) -> None:
+        look_s = min(LOOK_S, self._services.settings.idle_restart_s / 3)
+        while not self._stopped.wait(look_s):
+            try:
+                self._look()
+            except RedisError as error:
+                log.warning("the lanes cannot be seen: %s", error)
+                self._starving_since = None
+
+    def _look(self) -> None:
+        if self._worker.running or self._worker.draining or not self._waiting():
+            self._starving_since = None
+            return
+        now = time.monotonic()
+        self._starving_since = self._starving_since or now
+        if now - self._starving_since >= self._services.settings.idle_restart_s:
+            log.critical(
+                "idle for %.0f s while the lanes hold messages: restarting",
+                now - self._starving_since,
+            )
+            self._give_up()
+
+    def _waiting(self) -> int:
+        """Messages on this worker's lanes."""
+        with self._services.redis.pipeline(transaction=False) as pipeline:
+            for lane in self._lanes:
+                pipeline.llen(lane)
+            return sum(pipeline.execute())
