@@ -41,13 +41,19 @@ def holder_of_the_call(stack: Stack, job_id: str) -> int:
 
 
 @pytest.mark.usefixtures("crew")
-def test_a_killed_workers_job_is_done_by_another(stack: Stack) -> None:
-    job_id = stack.submit("{{simulate latency_ms=2000}} Why?")["id"]
-    os.kill(holder_of_the_call(stack, job_id), signal.SIGKILL)
-    job = stack.ended(job_id, RECOVERS_S)
-    assert (job["state"], job["attempt"]) == ("succeeded", 2)
-    assert stack.calls(job_id) == 2
-    assert (job["unknown_cost_calls"], job["cost_usd"]) == (1, None)
+def test_a_killed_workers_jobs_are_done_by_another(stack: Stack) -> None:
+    body = {"model": "openai/gpt-4o-mini", "input": "{{simulate latency_ms=4000..5000}} Why?"}
+    job_ids = stack.submit_lines([body] * 100)["ids"]
+    eventually(lambda: stack.calls_by_job().keys() >= set(job_ids))
+    os.kill(stack.workers()[0]["pid"], signal.SIGKILL)
+    jobs = stack.all_ended(job_ids, RECOVERS_S)
+    assert {job["state"] for job in jobs} == {"succeeded"}
+    assert {job["attempt"] for job in jobs} == {1, 2}
+    calls = stack.calls_by_job()
+    for job in jobs:
+        # The provider answered each call but those that died with their worker.
+        assert (calls[job["id"]], job["unknown_cost_calls"]) == (job["attempt"], job["attempt"] - 1)
+        assert (job["cost_usd"] is None) == (job["attempt"] == 2)
 
 
 def test_a_worker_that_is_told_to_go_finishes_its_call(
@@ -66,23 +72,6 @@ def test_a_worker_that_is_told_to_go_finishes_its_call(
         return len(pids) == CREW and stayers < pids and leaver not in pids
 
     eventually(replaced)
-
-
-@pytest.mark.usefixtures("crew")
-def test_all_jobs_end_though_a_worker_dies_among_them(stack: Stack) -> None:
-    body = {"model": "openai/gpt-4o-mini", "input": "{{simulate latency_ms=1000..3000}} Why?"}
-    job_ids = stack.submit_lines([body] * 100)["ids"]
-
-    def busy() -> list[int]:
-        found = [worker["pid"] for worker in stack.workers() if worker["running"]]
-        return found if len(found) == CREW else []
-
-    os.kill(eventually(busy)[0], signal.SIGKILL)
-    jobs = stack.all_ended(job_ids, RECOVERS_S)
-    assert {job["state"] for job in jobs} == {"succeeded"}
-    assert max(job["attempt"] for job in jobs) == 2
-    calls = stack.calls_by_job()
-    assert all(1 <= calls[job["id"]] <= job["attempt"] for job in jobs)
 
 
 def test_one_dispatcher_is_enough(stack: Stack) -> None:
