@@ -26,16 +26,16 @@ up: setup ## start everything and stay
 	@$(RUN)/factory up
 
 test: setup-dev ## all tests
-	@$(RUN)/python -m pytest -q
+	@$(RUN)/python -m pytest -q -n 3 --dist loadfile
 
 unit: setup-dev ## tests without any server, seconds
 	@$(RUN)/python -m pytest -q tests/unit
 
 integration: setup-dev ## tests on real Postgres and Valkey
-	@$(RUN)/python -m pytest -q tests/integration
+	@$(RUN)/python -m pytest -q -n 3 --dist loadfile tests/integration
 
 acceptance: setup-dev ## the whole stack, as users run it
-	@$(RUN)/python -m pytest -q tests/acceptance
+	@$(RUN)/python -m pytest -q -n 2 --dist loadfile tests/acceptance
 
 lint: setup-dev ## format, style, types, layers
 	@$(RUN)/ruff format --check .

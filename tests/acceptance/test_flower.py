@@ -42,7 +42,7 @@ def test_flower_wants_a_password(platform: Stack) -> None:
 
 
 def test_flower_lists_the_worker(platform: Stack) -> None:
-    assert "worker-" in ask(platform, "/workers").text
+    eventually(lambda: "worker-" in ask(platform, "/workers").text)
 
 
 @pytest.mark.parametrize("priority", ["normal", "bulk"])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import signal
 import socket
 
@@ -10,7 +11,7 @@ from tests.integration.embedded.processes import processes_in, until
 def test_after_a_kill_the_next_up_has_the_same_key_and_jobs(command_line: CommandLine) -> None:
     first = command_line.up()
     assert first.stdout is not None
-    key = first.stdout.readline()
+    key = json.loads(first.stdout.readline())["api_key"]
     job_id = command_line.run("submit", "x", "-m", "openai/gpt-4o-mini").stdout.strip()
     first.send_signal(signal.SIGKILL)
     first.communicate()
@@ -18,7 +19,7 @@ def test_after_a_kill_the_next_up_has_the_same_key_and_jobs(command_line: Comman
     second = command_line.up()
     try:
         assert second.stdout is not None
-        assert second.stdout.readline() == key
+        assert json.loads(second.stdout.readline())["api_key"] == key
         assert command_line.json("jobs", "show", job_id)["id"] == job_id
     finally:
         assert stop(second) == 0
