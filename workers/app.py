@@ -79,7 +79,8 @@ def worker_argv(
     """Arguments for `WorkerApp.worker_main`. `events` feeds Flower and costs 40 % of the no-op rate."""
     # Gossip, mingle and heartbeats are O(n²) chatter among workers that never need each other.
     quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
-    argv = ["worker", "--queues", ",".join(lanes), "--concurrency", str(slots), *quiet]
+    # Celery's banner is one line per lane.
+    argv = ["--quiet", "worker", "--queues", ",".join(lanes), "--concurrency", str(slots), *quiet]
     if events:
         argv.append("--task-events")
     if hostname:
