@@ -25,6 +25,7 @@ ENDS = {
     State.FAILED: "task-failed",
     State.CANCELLED: "task-revoked",
     State.QUEUED: "task-retried",
+    State.WAITING: "task-retried",
 }
 """The event of each state that an attempt can end in."""
 

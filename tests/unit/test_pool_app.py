@@ -58,7 +58,8 @@ def test_urgent_lanes_come_first_and_providers_take_turns() -> None:
 
 def test_a_worker_does_not_chatter_and_sends_events_only_when_told() -> None:
     argv = worker_argv(["openai.high", "webhook.high"], 500, hostname="w1@h")
-    assert argv[:5] == ["worker", "--queues", "openai.high,webhook.high", "--concurrency", "500"]
+    assert argv[:4] == ["--quiet", "worker", "--queues", "openai.high,webhook.high"]
+    assert argv[4:6] == ["--concurrency", "500"]
     assert {"--without-gossip", "--without-mingle", "--without-heartbeat"} <= set(argv)
     assert "--task-events" not in argv
     assert "--task-events" in worker_argv(["openai.high"], 1, events=True)
