@@ -14,6 +14,7 @@ from factory.cli.keys import DEFAULT_PROJECT
 from factory.config import Settings, load_settings
 from factory.domain.access import Scope
 from factory.embedded.home import Home
+from factory.embedded.keeper import ServerKeeper
 from factory.embedded.postgres import EmbeddedPostgres
 from factory.embedded.valkey import EmbeddedValkey
 from factory.llm.catalog import load_catalog
@@ -63,17 +64,23 @@ def running_installation(home: Home, environ: Mapping[str, str]) -> Iterator[Ins
 
 def _missing(home: Home, environ: Mapping[str, str], stack: ExitStack) -> dict[str, str]:
     """What the environment leaves open, from the home."""
-    missing = {}
+    missing: dict[str, str] = {}
+    servers: list[EmbeddedPostgres | EmbeddedValkey] = []
     if not environ.get("DATABASE_URL"):
         postgres = EmbeddedPostgres(home.postgres_directory)
         missing["DATABASE_URL"] = postgres.start()
         stack.callback(postgres.stop)
+        servers.append(postgres)
     if not environ.get("REDIS_URL"):
         valkey = EmbeddedValkey(home.valkey_directory)
         missing["REDIS_URL"] = valkey.start()
         stack.callback(valkey.stop)
+        servers.append(valkey)
     if not environ.get("SECRET_KEY"):
         missing["SECRET_KEY"] = home.secret_key()
+    keeper = ServerKeeper(servers)
+    keeper.start()
+    stack.callback(keeper.stop)
     return missing
 
 
