@@ -1,0 +1,263 @@
+"""A TCP proxy on loopback whose connections a test breaks, in each way that a network can."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+from tests.integration.reliability.ports import free_port
+
+CHUNK = 65_536
+ANSWER_S = 10.0
+RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+"""SO_LINGER with no time: the close sends RST instead of FIN."""
+
+Address = tuple[str, int] | Path
+"""Host and port, or a unix socket."""
+
+
+class Direction(StrEnum):
+    """Which way bytes go."""
+
+    UP = "up"
+    """From the client to the server."""
+    DOWN = "down"
+
+
+BOTH = frozenset(Direction)
+
+
+@dataclass(slots=True)
+class _Side:
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    def reset(self) -> None:
+        with suppress(OSError):
+            sock = self.writer.get_extra_info("socket")
+            if sock.family is not socket.AF_UNIX:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+        self.writer.transport.abort()
+
+
+@dataclass(slots=True, eq=False)
+class _Link:
+    client: _Side
+    server: _Side
+    doomed: bool = False
+    """The answer that comes next is not delivered."""
+
+    def reset(self) -> None:
+        self.client.reset()
+        self.server.reset()
+
+
+@dataclass(slots=True)
+class _Cut:
+    """Breaks the connection whose client sends `pattern`: before it, or after the server has answered it."""
+
+    pattern: bytes
+    delivered: bool
+
+
+class _Core:
+    """All that happens on the loop."""
+
+    def __init__(self, upstream: Address, port: int) -> None:
+        self._upstream = upstream
+        self._port = port
+        self._server: asyncio.Server | None = None
+        self._links: set[_Link] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._gates = {direction: asyncio.Event() for direction in Direction}
+        self._delay_s = 0.0
+        self._rejecting = False
+        self._cut: _Cut | None = None
+        self.cuts = 0
+
+    async def heal(self) -> None:
+        self._delay_s, self._rejecting, self._cut = 0.0, False, None
+        for gate in self._gates.values():
+            gate.set()
+        if self._server is None:
+            self._server = await asyncio.start_server(self._accept, "127.0.0.1", self._port)
+
+    async def refuse(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        await self.reset()
+
+    async def reset(self) -> None:
+        for link in tuple(self._links):
+            link.reset()
+
+    async def reject(self) -> None:
+        self._rejecting = True
+        await self.reset()
+
+    async def swallow(self, directions: frozenset[Direction]) -> None:
+        for direction in directions:
+            self._gates[direction].clear()
+
+    async def delay(self, seconds: float) -> None:
+        self._delay_s = seconds
+
+    async def half_close(self) -> None:
+        for link in self._links:
+            with suppress(OSError):
+                link.client.writer.write_eof()
+
+    async def cut(self, pattern: bytes, delivered: bool) -> None:
+        self._cut = _Cut(pattern, delivered)
+
+    async def close(self) -> None:
+        await self.refuse()
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        client = _Side(reader, writer)
+        try:
+            await self._serve(client)
+        except (OSError, asyncio.CancelledError):
+            pass  # one of the two has gone, or the proxy closes
+        finally:
+            client.reset()
+            self._tasks.discard(task)
+
+    async def _serve(self, client: _Side) -> None:
+        if self._rejecting:
+            return
+        await self._gates[Direction.UP].wait()
+        link = _Link(client, _Side(*await self._connect()))
+        self._links.add(link)
+        try:
+            async with asyncio.TaskGroup() as pumps:
+                pumps.create_task(self._pump(link, Direction.UP))
+                pumps.create_task(self._pump(link, Direction.DOWN))
+        except* OSError:
+            pass
+        finally:
+            self._links.discard(link)
+            link.reset()
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if isinstance(self._upstream, Path):
+            return await asyncio.open_unix_connection(self._upstream)
+        return await asyncio.open_connection(*self._upstream)
+
+    async def _pump(self, link: _Link, direction: Direction) -> None:
+        up = direction is Direction.UP
+        source, target = (link.client, link.server) if up else (link.server, link.client)
+        seen = b""
+        while data := await source.reader.read(CHUNK):
+            await self._hold(direction)
+            if link.doomed and not up:
+                link.reset()
+                return
+            seen = seen[-100:] + data
+            if up and self._cut and self._cut.pattern in seen and self._cuts_before(link):
+                return
+            target.writer.write(data)
+            await target.writer.drain()
+        await self._hold(direction)
+        with suppress(OSError):
+            target.writer.write_eof()
+
+    async def _hold(self, direction: Direction) -> None:
+        if self._delay_s:
+            await asyncio.sleep(self._delay_s)
+        await self._gates[direction].wait()
+
+    def _cuts_before(self, link: _Link) -> bool:
+        """Uses the cut up; True when what was read must not go on."""
+        cut, self._cut = self._cut, None
+        self.cuts += 1
+        if cut and cut.delivered:
+            link.doomed = True
+            return False
+        link.reset()
+        return True
+
+
+class Proxy:
+    """A running proxy. Each method returns when the fault is in force; `heal` takes all of them back."""
+
+    def __init__(self, core: _Core, loop: asyncio.AbstractEventLoop, port: int) -> None:
+        self.port = port
+        self._core = core
+        self._loop = loop
+
+    @property
+    def cuts(self) -> int:
+        """How many connections `cut_at` has cut."""
+        return self._core.cuts
+
+    def heal(self) -> None:
+        """All bytes pass, also those that were held back."""
+        self._do(self._core.heal())
+
+    def refuse(self) -> None:
+        """Nobody listens; connections that stand are reset."""
+        self._do(self._core.refuse())
+
+    def reset(self) -> None:
+        """Connections that stand are reset, new ones are served."""
+        self._do(self._core.reset())
+
+    def reject(self) -> None:
+        """Connections that stand are reset, and each new one as soon as it is accepted."""
+        self._do(self._core.reject())
+
+    def swallow(self, directions: frozenset[Direction] = BOTH) -> None:
+        """A black hole, in one direction or in both: no byte passes, and nobody is told of an end."""
+        self._do(self._core.swallow(directions))
+
+    def delay(self, seconds: float) -> None:
+        """Every piece of data takes so much longer."""
+        self._do(self._core.delay(seconds))
+
+    def half_close(self) -> None:
+        """Clients see the end of what the server says, and may still talk to it."""
+        self._do(self._core.half_close())
+
+    def cut_at(self, pattern: bytes, *, delivered: bool) -> None:
+        """Resets the first connection whose client sends the pattern: before it reaches the server, or
+        when the server has answered it and before the client hears that.
+        """
+        self._do(self._core.cut(pattern, delivered))
+
+    def _do(self, act: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(act, self._loop).result(ANSWER_S)
+
+
+@contextmanager
+def running_proxy(upstream: Address) -> Iterator[Proxy]:
+    """A healthy proxy to `upstream`; nothing of it is left after the block."""
+    loop = asyncio.new_event_loop()
+    thread = Thread(target=loop.run_forever, name="proxy", daemon=True)
+    thread.start()
+    port = free_port()
+    core = _Core(upstream, port)
+    proxy = Proxy(core, loop, port)
+    try:
+        proxy.heal()
+        yield proxy
+    finally:
+        asyncio.run_coroutine_threadsafe(core.close(), loop).result(ANSWER_S)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
