@@ -20,6 +20,7 @@ from workers.bridge import CoroutineTask
 from workers.loop import LoopContext
 
 SENTINEL_MASTER = "mymaster"
+FLOWER_HEARTBEAT_S = "5"
 URGENCIES = {priority.value: place for place, priority in enumerate(Priority)}
 
 
@@ -77,8 +78,10 @@ def worker_argv(
     lanes: Sequence[str], slots: int, *, events: bool = False, hostname: str | None = None
 ) -> list[str]:
     """Arguments for `WorkerApp.worker_main`. `events` feeds Flower and costs 40 % of the no-op rate."""
-    # Gossip, mingle and heartbeats are O(n²) chatter among workers that never need each other.
-    quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+    # Gossip, mingle and heartbeats are O(n²) chatter among workers that never need each other. Flower
+    # alone needs heartbeats: one that starts after a worker would never hear of it.
+    quiet = ["--without-gossip", "--without-mingle"]
+    quiet += ["--heartbeat-interval", FLOWER_HEARTBEAT_S] if events else ["--without-heartbeat"]
     # Celery's banner is one line per lane.
     argv = ["--quiet", "worker", "--queues", ",".join(lanes), "--concurrency", str(slots), *quiet]
     if events:
@@ -152,9 +155,12 @@ def _transport(broker_url: str) -> tuple[str, dict[str, Any]]:
 
 
 def _queue(lane: str) -> Queue:
-    """Publishers name the queue alone: with an exchange and a key they drop all after a FLUSHALL."""
+    """Publishers name the queue alone: with an exchange and a key they drop all after a FLUSHALL.
+
+    Consumed without acknowledgements, see `workers.request`.
+    """
     exchange = Exchange(lane, type="direct")  # type: ignore[no-untyped-call]
-    return Queue(lane, exchange, routing_key=lane)  # type: ignore[no-untyped-call]
+    return Queue(lane, exchange, routing_key=lane, no_ack=True)  # type: ignore[no-untyped-call]
 
 
 def _urgency(queue: str) -> int:

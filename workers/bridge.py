@@ -81,6 +81,7 @@ class CoroutineTask(Task):  # type: ignore[misc]
     """Base of every task of the app: `@app.task async def run_jobs(...)` just works."""
 
     abstract = True
+    Request = "workers.request:HintRequest"
 
     @staticmethod
     def weigh(*_args: Any, **_kwargs: Any) -> int:

@@ -1,0 +1,18 @@
+"""Messages without acknowledgements.
+
+A message is a hint, and a lost one goes out again. Kombu's Redis transport keeps each message in a
+second key until it is acknowledged, which costs two round trips more than the one that fetches it. So
+lanes are consumed with `no_ack`, and a request has nothing to tell the broker.
+"""
+
+from __future__ import annotations
+
+from celery.worker.request import Request
+
+
+class HintRequest(Request):  # type: ignore[misc]
+    """A message that was forgotten by the broker when it was handed over."""
+
+    def acknowledge(self) -> None:
+        """Nothing to say; Celery asks whether it was said."""
+        self.acknowledged = True
