@@ -10,7 +10,7 @@ from uuid import UUID
 
 from factory.domain.agent import AgentSpec, parse_spec
 from factory.domain.job import NewJob, public_id
-from factory.errors import IdempotencyMismatch, InvalidInput, NotFound
+from factory.errors import IdempotencyMismatch, InvalidInput
 from factory.limits.backlog import Gate
 from factory.llm.catalog import Catalog
 from factory.pipeline.poke import Poker
@@ -72,7 +72,7 @@ def submit(
         with intake.services.database.transaction() as tx:
             agent = _agent(tx, request.agent)
             job = _prepare(intake, project_id, request, agent, traceparent)
-            answer = _write(tx, job)
+            answer = job_json(jobs.insert_one(tx, job))
             if key:
                 _bind(tx, project_id, key, answer, job.id)
     except _Repeated as repeated:
@@ -96,14 +96,6 @@ def _prepare(
         allow_loopback=intake.services.settings.webhook_allow_loopback,
         traceparent=traceparent,
     )
-
-
-def _write(tx: Tx, job: NewJob) -> dict[str, Any]:
-    jobs.insert(tx, [job])
-    written = jobs.get(tx, job.project_id, job.id)
-    if written is None:
-        raise NotFound("the job just written is not there")
-    return job_json(written)
 
 
 def _bind(

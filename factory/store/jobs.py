@@ -43,6 +43,43 @@ def insert(tx: Tx, jobs: Sequence[NewJob]) -> None:
         tx.exec_driver_sql(INSERT, {"jobs": as_json([_as_row(job) for job in jobs])})
 
 
+def insert_one(tx: Tx, job: NewJob) -> JobView:
+    """Writes a job, and gives what reading it back would give: the hot path saves that read."""
+    statement = INSERT + " RETURNING created_at, run_at"
+    [times] = rows(tx, statement, {"jobs": as_json([_as_row(job)])})
+    return JobView(
+        id=job.id,
+        project_id=job.project_id,
+        kind=job.kind,
+        state=State.QUEUED,
+        lane=job.lane,
+        provider=job.provider,
+        model=job.model,
+        agent=job.agent,
+        agent_version=job.agent_version,
+        priority=job.priority,
+        attempt=0,
+        max_attempts=job.max_attempts,
+        deferrals=0,
+        cancel_requested=False,
+        metadata=dict(job.metadata),
+        traceparent=job.traceparent,
+        parent_id=job.parent_id,
+        task_id=job.task_id,
+        created_at=times.created_at,
+        run_at=times.run_at,
+        started_at=None,
+        finished_at=None,
+        output=None,
+        error=None,
+        input_tokens=0,
+        output_tokens=0,
+        cached_tokens=0,
+        cost_micros=None,
+        unknown_calls=0,
+    )
+
+
 def _as_row(job: NewJob) -> dict[str, Any]:
     return {
         "id": job.id,
