@@ -51,16 +51,29 @@ class Settings(BaseSettings):
     max_queued_per_project: int = Field(default=1_000_000, ge=1)
     max_queued: int = Field(default=5_000_000, ge=1)
     """Above these, a POST is answered 429 and 503 with the time that the excess needs."""
+    archive_after_s: float = Field(default=3600.0, ge=60, le=86_400)
+    """How long an ended job stays among the live ones before it moves to the archive."""
+    payload_ttl_days: int = Field(default=30, ge=4)
+    """When the input and output of an ended job are removed. A webhook may be on its way for over 3 days."""
+    retention_months: int = Field(default=13, ge=1)
+    """Whole months that ended jobs, their usage and calls are kept beside the current one."""
     call_timeout_s: float = Field(default=300.0, gt=0)
     metrics_port: int = 9090
 
     @cached_property
-    def sqlalchemy_url(self) -> str:
-        """DATABASE_URL with the driver that the store uses."""
-        scheme, _, rest = self.database_url.partition("://")
-        if scheme not in ("postgresql", "postgres", "postgresql+psycopg2"):
-            raise Misconfigured("DATABASE_URL must start with postgresql://", param="DATABASE_URL")
-        return f"postgresql+psycopg2://{rest}"
+    def libpq_url(self) -> str:
+        """DATABASE_URL as libpq reads it. Raises Misconfigured."""
+        return libpq_url(self.database_url)
+
+
+def libpq_url(database_url: str) -> str:
+    """The URL without the name of a driver. It may name several hosts, of which libpq finds the primary:
+    `postgresql://user@a:5432,b:5432/name?target_session_attrs=read-write`. Raises Misconfigured.
+    """
+    scheme, _, rest = database_url.partition("://")
+    if scheme not in ("postgresql", "postgres", "postgresql+psycopg2"):
+        raise Misconfigured("DATABASE_URL must start with postgresql://", param="DATABASE_URL")
+    return f"postgresql://{rest}"
 
 
 def load_settings(variables: Mapping[str, str] | None = None) -> Settings:

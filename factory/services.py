@@ -30,7 +30,7 @@ def connect(settings: Settings, process: str) -> Services:
     """Services that connect on first use; `process` names this program to Postgres."""
     return Services(
         settings,
-        Database(settings.sqlalchemy_url, pool_size=settings.database_pool_size, process=process),
+        Database(settings.libpq_url, pool_size=settings.database_pool_size, process=process),
         Redis.from_url(
             settings.redis_url,
             socket_timeout=REDIS_TIMEOUT_S,

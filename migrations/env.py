@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from alembic import context
 from sqlalchemy import Connection, create_engine, pool, text
 
+from factory.config import libpq_url
 from factory.embedded.home import Home, home_directory
 from factory.embedded.postgres import EmbeddedPostgres
-from factory.store.tables import metadata
+from factory.store.archive_tables import jobs_archive
+from factory.store.database import DIALECT, connector
 
 ADVISORY_LOCK = 7_246_172
 """Two deploys that migrate at once take turns."""
+TURN_S = 0.1
 
 
 @contextmanager
@@ -37,20 +41,28 @@ def _url() -> Iterator[str]:
             home.release()
 
 
-def _include(obj: object, name: str | None, kind: str, reflected: bool, other: object) -> bool:
-    # Partitions are made by migrations and by the dispatcher; the model knows their parent only.
-    return not (
-        reflected and name is not None and name.startswith(("embeddings_", "ix_embeddings_"))
-    )
+def _wait_for_turn(connection: Connection) -> None:
+    """Asks again and again: who waits inside a statement holds up what is built CONCURRENTLY."""
+    while not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": ADVISORY_LOCK}):
+        connection.commit()
+        time.sleep(TURN_S)
+    connection.commit()
+
+
+def _partitions(connection: Connection) -> frozenset[str]:
+    """Made by migrations and by the dispatcher; the model knows their parents only."""
+    found = connection.scalars(text("SELECT relname FROM pg_class WHERE relispartition"))
+    return frozenset(str(name) for name in found)
 
 
 def _migrate(connection: Connection) -> None:
-    connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": ADVISORY_LOCK})
+    _wait_for_turn(connection)
+    partitions = _partitions(connection)
     connection.commit()
     context.configure(
         connection=connection,
-        target_metadata=metadata,
-        include_object=_include,
+        target_metadata=jobs_archive.metadata,
+        include_name=lambda name, kind, parents: kind != "table" or name not in partitions,
         transaction_per_migration=True,
     )
     with context.begin_transaction():
@@ -60,9 +72,7 @@ def _migrate(connection: Connection) -> None:
 def run() -> None:
     """Upgrade, downgrade or check, as alembic was asked."""
     with _url() as url:
-        engine = create_engine(
-            "postgresql+psycopg2://" + url.partition("://")[2], poolclass=pool.NullPool
-        )
+        engine = create_engine(DIALECT, creator=connector(libpq_url(url)), poolclass=pool.NullPool)
         with engine.connect() as connection:
             _migrate(connection)
 

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 from uuid import UUID
 
 import orjson
+import psycopg2
 from sqlalchemy import Connection, Engine, Row, create_engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from factory.errors import Unavailable
+from factory.store.answers import AnswerWatch
 
 Tx = Connection
+DIALECT = "postgresql+psycopg2://"
 STATEMENT_TIMEOUT_S = 30
+ANSWER_S = 35.0
+"""Longest transaction. A server that lives ends a statement before: this is for one that does not."""
 CONNECT_TIMEOUT_S = 5
 POOL_WAIT_S = 5
 PASSING = ("08", "25006", "25P03", "40", "53", "55P03", "57", "58")
@@ -24,36 +29,37 @@ disks, locks, shutdowns and timeouts, I/O. https://www.postgresql.org/docs/curre
 """
 
 
+def connector(
+    libpq_url: str, options: Mapping[str, Any] | None = None
+) -> Callable[[], psycopg2.extensions.connection]:
+    """What an engine calls to connect. libpq reads the URL: SQLAlchemy cannot parse several hosts."""
+    return lambda: psycopg2.connect(libpq_url, **(options or {}))
+
+
 class Database:
     """A pool of connections to one Postgres."""
 
-    def __init__(self, sqlalchemy_url: str, *, pool_size: int, process: str) -> None:
+    def __init__(self, libpq_url: str, *, pool_size: int, process: str) -> None:
+        self._answers = AnswerWatch()
         self.engine: Engine = create_engine(
-            sqlalchemy_url,
+            DIALECT,
+            creator=connector(libpq_url, _connection_options(process)),
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=POOL_WAIT_S,
             pool_pre_ping=False,
             json_deserializer=orjson.loads,
             hide_parameters=True,  # they are customers' texts, and errors are logged
-            connect_args={
-                "application_name": f"factory-{process}",
-                "connect_timeout": CONNECT_TIMEOUT_S,
-                # A half-open connection is noticed in about 20 s instead of two hours.
-                "keepalives_idle": 5,
-                "keepalives_interval": 5,
-                "keepalives_count": 3,
-                "tcp_user_timeout": 20_000,
-                "options": f"-c statement_timeout={STATEMENT_TIMEOUT_S}s -c timezone=UTC"
-                f" -c idle_in_transaction_session_timeout={STATEMENT_TIMEOUT_S}s",
-            },
         )
 
     @contextmanager
-    def transaction(self) -> Iterator[Tx]:
-        """Commits at the end, rolls back on an error. Raises Unavailable when Postgres does not answer."""
+    def transaction(self, answer_s: float = ANSWER_S) -> Iterator[Tx]:
+        """Commits at the end, rolls back on an error.
+
+        Raises Unavailable when Postgres does not answer, and when all of it takes longer than `answer_s`.
+        """
         try:
-            with self.engine.begin() as tx:
+            with self.engine.connect() as tx, self._bounded(tx, answer_s), tx.begin():
                 yield tx
         except PoolTimeout as error:
             raise Unavailable(f"no connection is free: {_first_line(error)}") from error
@@ -62,9 +68,28 @@ class Database:
                 raise Unavailable(f"the database does not answer: {_first_line(error)}") from error
             raise
 
+    def _bounded(self, tx: Tx, answer_s: float) -> AbstractContextManager[None]:
+        connection: Any = tx.connection.dbapi_connection
+        return self._answers.limit(connection.fileno(), answer_s)
+
     def close(self) -> None:
         """Closes every idle connection."""
         self.engine.dispose()
+        self._answers.stop()
+
+
+def _connection_options(process: str) -> Mapping[str, Any]:
+    return {
+        "application_name": f"factory-{process}",
+        "connect_timeout": CONNECT_TIMEOUT_S,
+        # A half-open connection is noticed in about 20 s instead of two hours.
+        "keepalives_idle": 5,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 20_000,
+        "options": f"-c statement_timeout={STATEMENT_TIMEOUT_S}s -c timezone=UTC"
+        f" -c idle_in_transaction_session_timeout={STATEMENT_TIMEOUT_S}s",
+    }
 
 
 def _passes(error: DBAPIError) -> bool:

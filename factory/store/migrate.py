@@ -11,7 +11,9 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, pool
 
+from factory.config import libpq_url
 from factory.errors import Misconfigured
+from factory.store.database import DIALECT, connector
 
 
 def _config(database_url: str) -> Config:
@@ -33,6 +35,7 @@ def upgrade(database_url: str) -> None:
 def revisions(database_url: str) -> tuple[str | None, str | None]:
     """The database's revision and the newest one; equal when nothing is to be done."""
     head = ScriptDirectory.from_config(_config(database_url)).get_current_head()
-    url = "postgresql+psycopg2://" + database_url.partition("://")[2]
-    with create_engine(url, poolclass=pool.NullPool).connect() as connection:
+    connect = connector(libpq_url(database_url))
+    engine = create_engine(DIALECT, creator=connect, poolclass=pool.NullPool)
+    with engine.connect() as connection:
         return MigrationContext.configure(connection).get_current_revision(), head

@@ -19,7 +19,7 @@ from tests.integration.store.samples import PROJECT, claim_one, given_job, given
 
 
 def _limited(services: Services, **limits: int) -> Services:
-    given: dict[str, Any] = services.settings.model_dump(exclude={"sqlalchemy_url"}) | limits
+    given: dict[str, Any] = services.settings.model_dump(exclude={"libpq_url"}) | limits
     return connect(Settings(**given), "test")
 
 

@@ -20,7 +20,7 @@ LANE = "openai.normal"
 
 @pytest.fixture
 def impatient(services: Services) -> Iterator[Services]:
-    given = services.settings.model_dump(exclude={"sqlalchemy_url"})
+    given = services.settings.model_dump(exclude={"libpq_url"})
     connected = connect(Settings(**{**given, "idle_restart_s": 0.1}), "test")
     connected.redis.delete(LANE)
     yield connected

@@ -15,7 +15,7 @@ LONG = "INSERT INTO projects (id, name) SELECT gen_random_uuid(), string_agg(md5
 
 
 def test_a_server_that_is_not_there_is_unavailable(services: Services) -> None:
-    nowhere = Database("postgresql+psycopg2://x@/x?host=/nowhere", pool_size=1, process="test")
+    nowhere = Database("postgresql://x@/x?host=/nowhere", pool_size=1, process="test")
     with pytest.raises(Unavailable), nowhere.transaction():
         pass
 
@@ -37,7 +37,7 @@ def test_a_pool_without_a_free_connection_is_unavailable(
 ) -> None:
     settings: Settings = services.settings
     monkeypatch.setattr("factory.store.database.POOL_WAIT_S", 0.05)
-    small = Database(settings.sqlalchemy_url, pool_size=1, process="test")
+    small = Database(settings.libpq_url, pool_size=1, process="test")
     with small.transaction(), pytest.raises(Unavailable), small.transaction():
         pass
     small.close()

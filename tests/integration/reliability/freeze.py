@@ -1,0 +1,35 @@
+"""Servers that are there and do not answer: their kernel accepts and acknowledges, they themselves are stopped."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from factory.embedded.postgres import EmbeddedPostgres
+
+
+def postmaster_of(server: EmbeddedPostgres) -> int:
+    """The pid that leads a running Postgres."""
+    return int((server.directory / "data" / "postmaster.pid").read_text().split("\n", 1)[0])
+
+
+@contextmanager
+def frozen(pid: int) -> Iterator[None]:
+    """The process and its children do nothing during the block."""
+    stopped = [pid, *_children(pid)]
+    for one in stopped:
+        os.kill(one, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for one in stopped:
+            with suppress(ProcessLookupError):
+                os.kill(one, signal.SIGCONT)
+
+
+def _children(pid: int) -> list[int]:
+    tasks = Path("/proc", str(pid), "task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text().split()]
