@@ -13,19 +13,21 @@ from api.answers import job_answer, list_answer
 from api.auth import require
 from api.gateway import gateway
 from api.headers import ReadHeaders, SubmitHeaders
+from api.problems import of_factory_error
 from api.schemas import AcceptedHeaders, Job, JobList
 from api.waiting import wait_asked_s
 from factory.domain.access import Scope
 from factory.domain.job import parse_id
 from factory.domain.lanes import all_lanes
 from factory.domain.state import State
-from factory.errors import NotFound
+from factory.errors import Gone, NotFound
 from factory.pipeline import control
 from factory.pipeline.request import JobRequest
 from factory.pipeline.submit import IdempotencyKey, idempotency_key, submit
 from factory.pipeline.view import job_json
-from factory.store import jobs
-from factory.store.jobs import Filter, JobView
+from factory.store import jobs, listing
+from factory.store.jobs import JobView
+from factory.store.listing import Filter
 
 blueprint = APIBlueprint("jobs", __name__, tag="Jobs", url_prefix="/api/jobs")
 blueprint.before_request(require(Scope.JOBS))
@@ -152,13 +154,25 @@ def _find(job_id: UUID) -> JobView:
     return job
 
 
+def _gone() -> Gone:
+    return Gone("the job's input and result have been removed", param="id", code="content_expired")
+
+
 @blueprint.get("/<job_id>")
 @blueprint.input(ReadHeaders, location="headers")
 @blueprint.output(Job)
-@blueprint.doc(operation_id="get_job", responses={304: "The job is still as its ETag says"})
+@blueprint.doc(
+    operation_id="get_job",
+    responses={
+        304: "The job is still as its ETag says",
+        410: "The job's input and result have been removed; `job` holds what is kept",
+    },
+)
 def get_job(job_id: str, headers_data: ReadHeaders) -> Response:
     """Read a job."""
     job = _find(parse_id(job_id))
+    if job.expired:
+        return of_factory_error(_gone(), {"job": job_json(job)})
     wait_s = 0 if job.state.terminal else wait_asked_s(headers_data.prefer)
     if not gateway().patience.hold(job.id, wait_s):
         return job_answer(job_json(job))
@@ -170,7 +184,7 @@ def get_job(job_id: str, headers_data: ReadHeaders) -> Response:
 @blueprint.output(JobList)
 @blueprint.doc(operation_id="list_jobs")
 def list_jobs(query_data: ListQuery) -> Response:
-    """List jobs, newest first."""
+    """List jobs, newest first. `result` and `error` of old ones have been removed and are null."""
     chosen = Filter(
         state=query_data.state,
         lane=query_data.lane,
@@ -180,7 +194,7 @@ def list_jobs(query_data: ListQuery) -> Response:
     )
     after = parse_id(query_data.after) if query_data.after else None
     with gateway().services.database.transaction() as tx:
-        found = jobs.find(tx, g.project_id, chosen, limit=query_data.limit + 1, after=after)
+        found = listing.find(tx, g.project_id, chosen, limit=query_data.limit + 1, after=after)
     page = [job_json(job) for job in found[: query_data.limit]]
     return list_answer(page, has_more=len(found) > query_data.limit)
 
@@ -205,7 +219,10 @@ def cancel_job(job_id: str) -> Response:
 
 @blueprint.post("/<job_id>/retry")
 @blueprint.output(Job, 202, description="The job is queued again.", headers=AcceptedHeaders)
-@blueprint.doc(operation_id="retry_job", responses={409: "The job has not failed"})
+@blueprint.doc(
+    operation_id="retry_job",
+    responses={409: "The job has not failed", 410: "The job's input has been removed"},
+)
 def retry_job(job_id: str) -> Response:
     """Retry a failed job.
 

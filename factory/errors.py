@@ -52,6 +52,12 @@ class NotFound(FactoryError):
     type = "not_found_error"
 
 
+class Gone(FactoryError):
+    """There was such a thing, and what is asked of it has been removed."""
+
+    type = "gone_error"
+
+
 class Conflict(FactoryError):
     """The thing is in a state that does not allow the call."""
 

@@ -6,10 +6,10 @@ from uuid import UUID
 
 from factory.domain.job import Outcome
 from factory.domain.state import State
-from factory.errors import Conflict, NotFound
+from factory.errors import Conflict, Gone, NotFound
 from factory.pipeline.finish import finish_jobs
 from factory.services import Services
-from factory.store import jobs, moves
+from factory.store import archive, jobs, moves
 from factory.store.database import Tx
 from factory.store.jobs import JobView
 
@@ -30,10 +30,17 @@ def cancel(services: Services, project_id: UUID, job_id: UUID) -> JobView:
 
 
 def retry(services: Services, project_id: UUID, job_id: UUID) -> JobView:
-    """Queues a failed job again with fresh attempts. Raises NotFound, or Conflict unless it failed."""
+    """Queues a failed job again with fresh attempts, an archived one too.
+
+    Raises NotFound; Conflict unless it failed; Gone when its input has been removed.
+    """
     with services.database.transaction() as tx:
-        moved = moves.retry(tx, project_id, job_id)
+        moved = moves.retry(tx, project_id, job_id) or (
+            archive.restore(tx, project_id, job_id) and moves.retry(tx, project_id, job_id)
+        )
         job = _existing(tx, project_id, job_id)
+    if job.expired:
+        raise Gone("the job's input has been removed; submit it anew", param="id")
     if not moved:
         raise Conflict(f"the job is {job.state}; only a failed job can be retried")
     return job

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from uuid import UUID
 
 from factory.store.database import Tx, as_json, run
@@ -38,3 +39,17 @@ ON CONFLICT (id) DO NOTHING
 def log(tx: Tx, attempts: Sequence[Attempt]) -> None:
     """Records what became of the attempts."""
     run(tx, LOG, {"attempts": as_json([asdict(attempt) for attempt in attempts])})
+
+
+# The ids tell the time (UUIDv7), and the table's key is the only index that the oldest are found by.
+FORGET = """
+DELETE FROM webhook_deliveries WHERE id IN (
+    SELECT id FROM (SELECT id, created_at FROM webhook_deliveries
+                     ORDER BY id LIMIT %(limit)s FOR UPDATE SKIP LOCKED) oldest
+     WHERE created_at < %(before)s)
+"""
+
+
+def forget_old(tx: Tx, before: datetime, limit: int) -> int:
+    """Deletes the log of deliveries before that time, the oldest first; gives how many, at most `limit`."""
+    return run(tx, FORGET, {"before": before, "limit": limit})

@@ -59,6 +59,13 @@ def take(
     return Taken(**rows(tx, READ, params)[0]._asdict())
 
 
-def forget_old(tx: Tx) -> int:
-    """Deletes keys of more than two days; the contract keeps them one."""
-    return run(tx, "DELETE FROM idempotency_keys WHERE created_at < now() - interval '2 days'")
+FORGET = """
+DELETE FROM idempotency_keys WHERE (project_id, key) IN (
+    SELECT project_id, key FROM idempotency_keys WHERE created_at < now() - interval '2 days'
+     ORDER BY created_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+"""
+
+
+def forget_old(tx: Tx, limit: int) -> int:
+    """Deletes keys of more than two days, at most `limit`; the contract keeps them one."""
+    return run(tx, FORGET, {"limit": limit})

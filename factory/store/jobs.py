@@ -141,82 +141,50 @@ class JobView:
     """None: not finished, or a price or a call's outcome is unknown."""
     unknown_calls: int
     """Calls whose cost nobody knows: no price, or no answer was recorded."""
+    expired: bool = False
+    """Whether input, output and error have been removed; usage and cost are there."""
 
 
-VIEW = """
+SHOWN = """
 SELECT j.id, j.project_id, j.kind, j.state, j.lane, j.provider, j.model, j.agent, j.agent_version,
        j.priority, j.attempt, j.max_attempts, j.deferrals,
-       j.cancel_requested_at IS NOT NULL AS cancel_requested, p.metadata, p.traceparent,
-       j.parent_id, j.task_id, j.created_at, j.run_at, j.started_at, j.finished_at,
-       r.output, r.error, coalesce(r.input_tokens, 0) AS input_tokens,
-       coalesce(r.output_tokens, 0) AS output_tokens,
-       coalesce(r.cached_tokens, 0) AS cached_tokens, r.cost_micros,
-       coalesce(r.unknown_calls, 0) AS unknown_calls
+       j.cancel_requested_at IS NOT NULL AS cancel_requested, j.parent_id, j.task_id, j.created_at,
+       j.run_at, j.started_at, j.finished_at,
+"""
+LIVE_VIEW = f"""
+{SHOWN} p.metadata, p.traceparent, r.output, r.error, coalesce(r.input_tokens, 0) AS input_tokens,
+       coalesce(r.output_tokens, 0) AS output_tokens, coalesce(r.cached_tokens, 0) AS cached_tokens,
+       r.cost_micros, coalesce(r.unknown_calls, 0) AS unknown_calls, false AS expired
   FROM jobs j
   JOIN job_payloads p ON p.job_id = j.id
   LEFT JOIN job_results r ON r.job_id = j.id
 """
-GET = VIEW + " WHERE j.id = %(id)s AND j.project_id = %(project_id)s"
+ARCHIVE_VIEW = f"""
+{SHOWN} j.metadata, j.traceparent, c.output, c.error, j.input_tokens, j.output_tokens, j.cached_tokens,
+       j.cost_micros, j.unknown_calls, c.job_id IS NULL AS expired
+  FROM jobs_archive j
+  LEFT JOIN job_contents c ON c.job_id = j.id AND c.finished_at = j.finished_at
+"""
+ONE = " WHERE j.id = %(id)s AND j.project_id = %(project_id)s"
+GET = LIVE_VIEW + ONE
+GET_ARCHIVED = ARCHIVE_VIEW + ONE
 
 
 def get(tx: Tx, project_id: UUID, job_id: UUID) -> JobView | None:
-    """One job of a project, or None."""
-    found = rows(tx, GET, {"id": str(job_id), "project_id": str(project_id)})
-    return _view(found[0]) if found else None
+    """One job of a project, live or archived, or None."""
+    params = {"id": str(job_id), "project_id": str(project_id)}
+    # Once more at the end: a retry may have brought it back between the first two looks.
+    for statement in (GET, GET_ARCHIVED, GET):
+        if found := rows(tx, statement, params):
+            return view_of(found[0])
+    return None
 
 
-def _view(row: Any) -> JobView:
+def view_of(row: Any) -> JobView:
+    """The view that a row of `LIVE_VIEW` or `ARCHIVE_VIEW` holds."""
     values = row._asdict()
     values["state"] = State(values["state"])
     return JobView(**values)
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Which jobs of a project to list; None means any."""
-
-    state: str | None = None
-    lane: str | None = None
-    agent: str | None = None
-    model: str | None = None
-    metadata: dict[str, str] | None = None
-    webhooks: bool = False
-    """Whether to list the platform's own delivery jobs too."""
-
-
-def find(
-    tx: Tx, project_id: UUID, chosen: Filter, *, limit: int, after: UUID | None
-) -> list[JobView]:
-    """Newest first, at most `limit`, older than the job `after`."""
-    wanted = {
-        "j.state = %(state)s": chosen.state,
-        "j.lane = %(lane)s": chosen.lane,
-        "j.agent = %(agent)s": chosen.agent,
-        "j.model = %(model)s": chosen.model,
-        "p.metadata @> CAST(%(metadata)s AS jsonb) AND p.metadata <> '{}'": chosen.metadata,
-        "j.id < %(after)s": after,
-    }
-    where = [clause for clause, value in wanted.items() if value is not None]
-    if not chosen.webhooks:
-        where.append("j.kind <> 'webhook'")
-    clauses = "".join(f" AND {clause}" for clause in where)
-    statement = (
-        VIEW
-        + " WHERE j.project_id = %(project_id)s"
-        + clauses
-        + " ORDER BY j.id DESC LIMIT %(limit)s"
-    )
-    params = {
-        "project_id": str(project_id),
-        "limit": limit,
-        "state": chosen.state,
-        "lane": chosen.lane,
-        "agent": chosen.agent,
-        "model": chosen.model,
-        "metadata": as_json(chosen.metadata),
-        "after": str(after),
-    }
-    return [_view(row) for row in rows(tx, statement, params)]
 
 
 ENDED = """

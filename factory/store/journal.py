@@ -153,7 +153,10 @@ def close_calls(tx: Tx, ends: Sequence[CallEnd]) -> set[UUID]:
 
 
 TODAY = """
-SELECT coalesce(sum(cost_micros), 0)::bigint AS cost_micros FROM llm_calls
+SELECT coalesce(sum(cost_micros), 0)::bigint AS cost_micros
+  FROM (SELECT cost_micros, started_at FROM llm_calls
+        UNION ALL
+        SELECT cost_micros, started_at FROM llm_calls_archive) calls
  WHERE started_at >= date_trunc('day', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'
 """
 
@@ -164,9 +167,11 @@ def cost_micros_today(tx: Tx) -> int:
 
 
 ABANDONED = """
-SELECT count(*) AS calls FROM llm_calls c
- WHERE c.status = 'open' AND NOT EXISTS (
-       SELECT 1 FROM jobs j WHERE j.id = c.job_id AND j.state = 'running' AND j.attempt = c.attempt)
+SELECT (SELECT count(*) FROM llm_calls c
+         WHERE c.status = 'open' AND NOT EXISTS (
+               SELECT 1 FROM jobs j
+                WHERE j.id = c.job_id AND j.state = 'running' AND j.attempt = c.attempt))
+     + (SELECT count(*) FROM llm_calls_archive WHERE status = 'open') AS calls
 """
 
 

@@ -1,7 +1,7 @@
 """The schema. Alembic compares the migrations with this; hot statements are written out beside their use.
 
 `jobs` is hot and narrow; payloads and results live apart. The job_* tables carry no foreign key to
-`jobs`: a job and its rows are written and dropped together, and finished jobs will move to partitions.
+`jobs`: a job and its rows are written and moved together, in the end to `store.archive_tables`.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ metadata = MetaData(
 
 NOW = text("now()")
 LIVE_HINT = "state = 'queued' AND published_at IS NOT NULL"
+ENDED = "state IN ('succeeded', 'failed', 'cancelled')"
 
 
 def _when(name: str, *, required: bool = False) -> Column[object]:
@@ -149,6 +150,7 @@ jobs = Table(
         "deadline_at",
         postgresql_where=text("state = 'queued' AND deadline_at IS NOT NULL"),
     ),
+    Index("ix_jobs_finished", "finished_at", postgresql_where=text(ENDED)),
     Index("ix_jobs_project", "project_id", text("id DESC")),
     Index(
         "ix_jobs_parent",
@@ -233,6 +235,7 @@ idempotency_keys = Table(
     Column("job_id", UUID),
     Column("answer", JSONB),
     _when("created_at", required=True),
+    Index("ix_idempotency_keys_created_at", "created_at"),
 )
 
 workers = Table(

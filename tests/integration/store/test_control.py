@@ -6,8 +6,8 @@ import pytest
 
 from factory.domain.state import State
 from factory.services import Services
-from factory.store import jobs, moves
-from factory.store.jobs import Filter
+from factory.store import jobs, listing, moves
+from factory.store.listing import Filter
 from tests.integration.store.samples import (
     OTHER_PROJECT,
     PROJECT,
@@ -45,7 +45,7 @@ def test_another_project_sees_and_moves_nothing(services: Services) -> None:
         assert moves.request_cancel(tx, OTHER_PROJECT, queued) is None
         assert not moves.retry(tx, OTHER_PROJECT, failed)
         assert jobs.get(tx, OTHER_PROJECT, queued) is None
-        assert jobs.find(tx, OTHER_PROJECT, Filter(), limit=10, after=None) == []
+        assert listing.find(tx, OTHER_PROJECT, Filter(), limit=10, after=None) == []
         assert jobs.depths(tx, OTHER_PROJECT) == []
     assert (state_of(services, queued), state_of(services, failed)) == (
         State.QUEUED,
@@ -56,8 +56,8 @@ def test_another_project_sees_and_moves_nothing(services: Services) -> None:
 def test_a_list_is_read_page_by_page_newest_first(services: Services) -> None:
     job_ids = sorted(given_jobs(services, 5), reverse=True)
     with services.database.transaction() as tx:
-        first = jobs.find(tx, PROJECT, Filter(), limit=3, after=None)
-        rest = jobs.find(tx, PROJECT, Filter(), limit=3, after=first[-1].id)
+        first = listing.find(tx, PROJECT, Filter(), limit=3, after=None)
+        rest = listing.find(tx, PROJECT, Filter(), limit=3, after=first[-1].id)
     assert [job.id for job in (*first, *rest)] == job_ids
 
 
@@ -72,16 +72,18 @@ def test_a_list_is_filtered_by_every_field(services: Services) -> None:
     ]
     with services.database.transaction() as tx:
         for chosen in filters:
-            found = jobs.find(tx, PROJECT, chosen, limit=10, after=None)
+            found = listing.find(tx, PROJECT, chosen, limit=10, after=None)
             assert [job.id for job in found] == [wanted]
-        assert jobs.find(tx, PROJECT, Filter(state="failed"), limit=10, after=None) == []
+        assert listing.find(tx, PROJECT, Filter(state="failed"), limit=10, after=None) == []
 
 
 def test_deliveries_are_listed_only_when_asked_for(services: Services) -> None:
     job_id, _ = given_state(services, State.SUCCEEDED, webhook_url="http://127.0.0.1:9/")
     with services.database.transaction() as tx:
-        assert [job.id for job in jobs.find(tx, PROJECT, Filter(), limit=9, after=None)] == [job_id]
-        assert len(jobs.find(tx, PROJECT, Filter(webhooks=True), limit=9, after=None)) == 2
+        assert [job.id for job in listing.find(tx, PROJECT, Filter(), limit=9, after=None)] == [
+            job_id
+        ]
+        assert len(listing.find(tx, PROJECT, Filter(webhooks=True), limit=9, after=None)) == 2
 
 
 def test_depths_count_the_live_jobs_and_the_age_of_what_is_due(services: Services) -> None:

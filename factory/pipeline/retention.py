@@ -1,0 +1,157 @@
+"""What happens to jobs that have ended: archived within hours, without content after weeks, gone in the end.
+
+All of it is done in small steps by every dispatcher; a step that is done twice or half changes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+
+from factory.domain.period import Period
+from factory.errors import Unavailable
+from factory.services import Services
+from factory.store import archive, deliveries, idempotency, partitions
+from factory.store.database import Tx
+from factory.store.partitions import CALLS, CONTENTS, JOBS, Family
+
+PAUSE_S = 10.0
+BUDGET_S = 0.1
+"""How long a tick goes on beginning steps: the reaper, on the same thread, ticks every second."""
+MONTHS_AHEAD = 3
+DAYS_AHEAD = 7
+LARGEST_BATCH = 1000
+"""Rows of a step. Jobs with much content go in smaller batches."""
+QUICK_S, SLOW_S = 0.04, 0.1
+"""A batch of jobs that takes less is followed by a larger one, after one that takes more comes a smaller."""
+BATCHES = 100
+"""Batches of jobs in a round: what comes after must not wait for a whole backlog."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Rows from before `kept` go, content from before `content`."""
+
+    now: datetime
+    kept: datetime
+    content: datetime
+
+    def of(self, family: Family) -> datetime:
+        """From when on the family's rows are kept."""
+        return self.content if family is CONTENTS else self.kept
+
+
+def limits(now: datetime, months: int, days: int) -> Limits:
+    """So many whole months are kept beside the current one; content so many days, and no longer than jobs."""
+    kept = Period.MONTH.shift(Period.MONTH.start(now), -months)
+    return Limits(now, kept, max(kept, now - timedelta(days=days)))
+
+
+class Retention:
+    """Goes round and round: partitions made, ended jobs moved, leftovers deleted, partitions dropped.
+
+    Nothing is moved before its partitions are there, and what cannot be dropped now holds up nothing.
+    """
+
+    def __init__(self, services: Services, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._services = services
+        self._monotonic = monotonic
+        self._round: Iterator[None] | None = None
+        self._next_round = 0.0
+        self._batch = LARGEST_BATCH // 10
+
+    def tick(self) -> None:
+        """Does some steps; between two rounds, none. Raises Unavailable; then the round begins anew."""
+        began = self._monotonic()
+        if began < self._next_round:
+            return
+        steps, self._round = self._round or self._steps(), None
+        for _ in steps:
+            if self._monotonic() - began >= BUDGET_S:
+                self._round = steps
+                return
+        self._next_round = began + PAUSE_S
+
+    def _steps(self) -> Iterator[None]:
+        settings = self._services.settings
+        with self._step() as tx:
+            now, oldest = partitions.database_now(tx), archive.oldest(tx)
+        bounds = limits(now, settings.retention_months, settings.payload_ttl_days)
+        yield from self._make(bounds, oldest or now)
+        yield from self._move()
+        yield from self._trim(bounds)
+        yield from self._drop(bounds)
+
+    @contextmanager
+    def _step(self) -> Iterator[Tx]:
+        with self._services.database.transaction() as tx:
+            archive.be_brief(tx)
+            yield tx
+
+    def _make(self, bounds: Limits, oldest: datetime) -> Iterator[None]:
+        month = Period.MONTH.shift(Period.MONTH.start(bounds.now), MONTHS_AHEAD)
+        ends = {JOBS: month, CALLS: month, CONTENTS: bounds.now + timedelta(days=DAYS_AHEAD)}
+        for family, last in ends.items():
+            with self._step() as tx:
+                missing = partitions.missing(tx, family, max(bounds.of(family), oldest), last)
+            for span in missing:
+                with self._step() as tx:
+                    partitions.make(tx, family, span)
+                yield
+
+    def _move(self) -> Iterator[None]:
+        for _ in range(BATCHES):
+            limit = self._batch
+            moved = self._move_batch(limit)
+            yield
+            if moved < limit:
+                return
+
+    def _move_batch(self, limit: int) -> int:
+        began = self._monotonic()
+        try:
+            with self._step() as tx:
+                moved = archive.move(tx, self._services.settings.archive_after_s, limit)
+        except Unavailable:
+            self._batch = max(1, limit // 2)
+            raise
+        took_s = self._monotonic() - began
+        if took_s > SLOW_S:
+            self._batch = max(1, limit // 2)
+        elif took_s < QUICK_S:
+            self._batch = min(LARGEST_BATCH, limit * 2)
+        return moved
+
+    def _trim(self, bounds: Limits) -> Iterator[None]:
+        forgetting: list[Callable[..., int]] = [
+            idempotency.forget_old,
+            partial(deliveries.forget_old, before=bounds.content),
+        ]
+        for family in (JOBS, CALLS, CONTENTS):
+            cutoff = bounds.of(family)
+            forgetting.append(partial(partitions.trim_default, family=family, cutoff=cutoff))
+        for forget in forgetting:
+            while self._forget(forget) == LARGEST_BATCH:
+                yield
+            yield
+
+    def _forget(self, forget: Callable[..., int]) -> int:
+        with self._step() as tx:
+            return forget(tx, limit=LARGEST_BATCH)
+
+    def _drop(self, bounds: Limits) -> Iterator[None]:
+        for family in (JOBS, CALLS, CONTENTS):
+            with self._step() as tx:
+                over = partitions.over(tx, family, bounds.of(family))
+            for name in over:
+                with self._step() as tx:
+                    partitions.drop(tx, name)
+                log.info("partition %s is dropped: its time is over", name)
+                yield

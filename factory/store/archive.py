@@ -1,0 +1,129 @@
+"""The archive: ended jobs moved out of the way of live ones, read there, and moved back for a retry."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from factory.store.database import Tx, rows, run
+
+UNENDED_CALL_DAYS = 1
+"""A job with a call that has no end stays so long where a late end still finds it."""
+
+# The thread that moves jobs also reaps leases, and a reaper holds after a silence of 3 s.
+BRIEF = "SET LOCAL statement_timeout = '2s'; SET LOCAL lock_timeout = '200ms'"
+
+
+def be_brief(tx: Tx) -> None:
+    """From here on the transaction rather fails than waits: it raises Unavailable."""
+    run(tx, BRIEF)
+
+
+JOB = """
+    id, project_id, kind, state, lane, provider, model, agent, agent_version, priority, attempt,
+    max_attempts, deferrals, deaths, run_at, deadline_at, cancel_requested_at, max_cost_micros,
+    parent_id, task_id, created_at, started_at, finished_at"""
+CALL = """
+    id, job_id, project_id, step_key, attempt, provider, model, started_at, finished_at, status,
+    error_type, http_status, input_tokens, output_tokens, cached_tokens, cost_micros, latency_ms"""
+
+# One statement: a job is in one place before and in one after, whatever dies in between, and two movers
+# take different jobs. Finished steps are kept for a retry, so only a failed job has use for its own.
+MOVE = f"""
+WITH old AS MATERIALIZED (
+    SELECT id FROM jobs j
+     WHERE state IN ('succeeded', 'failed', 'cancelled')
+       AND finished_at < now() - make_interval(secs => %(after_s)s)
+       AND (finished_at < now() - make_interval(days => {UNENDED_CALL_DAYS})
+            OR NOT EXISTS (SELECT FROM llm_calls c WHERE c.job_id = j.id AND c.status = 'open'))
+     ORDER BY finished_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+), ended AS (
+    DELETE FROM jobs j USING old o WHERE j.id = o.id RETURNING j.*
+), payloads AS (
+    DELETE FROM job_payloads p USING old o WHERE p.job_id = o.id RETURNING p.*
+), results AS (
+    DELETE FROM job_results r USING old o WHERE r.job_id = o.id RETURNING r.*
+), steps AS (
+    DELETE FROM job_steps s USING old o WHERE s.job_id = o.id RETURNING s.*
+), calls AS (
+    DELETE FROM llm_calls c USING old o WHERE c.job_id = o.id RETURNING c.*
+), kept_calls AS (
+    INSERT INTO llm_calls_archive ({CALL}) SELECT {CALL} FROM calls
+), kept_contents AS (
+    INSERT INTO job_contents (job_id, finished_at, input, params, fallbacks, webhook_url, output,
+                              error, steps)
+    SELECT e.id, e.finished_at, p.input, p.params, p.fallbacks, p.webhook_url, r.output, r.error,
+           CASE WHEN e.state = 'failed' THEN s.outputs END
+      FROM ended e
+      JOIN payloads p ON p.job_id = e.id
+      LEFT JOIN results r ON r.job_id = e.id
+      LEFT JOIN (SELECT job_id, jsonb_object_agg(step_key, output) AS outputs
+                   FROM steps GROUP BY job_id) s ON s.job_id = e.id
+)
+INSERT INTO jobs_archive ({JOB}, metadata, traceparent, input_tokens, output_tokens, cached_tokens,
+                          cost_micros, unknown_calls)
+SELECT {JOB}, coalesce(p.metadata, '{{}}'), p.traceparent, coalesce(r.input_tokens, 0),
+       coalesce(r.output_tokens, 0), coalesce(r.cached_tokens, 0), r.cost_micros,
+       coalesce(r.unknown_calls, 0)
+  FROM ended e
+  LEFT JOIN payloads p ON p.job_id = e.id
+  LEFT JOIN results r ON r.job_id = e.id
+"""
+
+
+def move(tx: Tx, after_s: float, limit: int) -> int:
+    """Moves jobs that ended at least `after_s` ago, the oldest first; gives how many, at most `limit`."""
+    return run(tx, MOVE, {"after_s": after_s, "limit": limit})
+
+
+# Just as it was: what a retry does to a failed job is written once, in `store.moves`. Without its content
+# the job cannot run again, so it stays.
+RESTORE = f"""
+WITH wanted AS MATERIALIZED (
+    SELECT a.id, a.finished_at
+      FROM jobs_archive a
+      JOIN job_contents c ON c.job_id = a.id AND c.finished_at = a.finished_at
+     WHERE a.id = %(id)s AND a.project_id = %(project_id)s AND a.state = 'failed'
+), ended AS (
+    DELETE FROM jobs_archive a USING wanted w
+     WHERE a.id = w.id AND a.finished_at = w.finished_at RETURNING a.*
+), contents AS (
+    DELETE FROM job_contents c USING wanted w
+     WHERE c.job_id = w.id AND c.finished_at = w.finished_at RETURNING c.*
+), calls AS (
+    DELETE FROM llm_calls_archive l USING wanted w WHERE l.job_id = w.id RETURNING l.*
+), payloads AS (
+    INSERT INTO job_payloads (job_id, input, params, fallbacks, metadata, webhook_url, traceparent)
+    SELECT e.id, c.input, c.params, c.fallbacks, e.metadata, c.webhook_url, e.traceparent
+      FROM ended e JOIN contents c ON c.job_id = e.id
+), results AS (
+    INSERT INTO job_results (job_id, output, error, input_tokens, output_tokens, cached_tokens,
+                             cost_micros, unknown_calls)
+    SELECT e.id, c.output, c.error, e.input_tokens, e.output_tokens, e.cached_tokens, e.cost_micros,
+           e.unknown_calls
+      FROM ended e JOIN contents c ON c.job_id = e.id
+), steps AS (
+    INSERT INTO job_steps (job_id, step_key, output)
+    SELECT c.job_id, s.key, s.value FROM contents c CROSS JOIN LATERAL jsonb_each(c.steps) s
+    ON CONFLICT (job_id, step_key) DO NOTHING
+), restored_calls AS (
+    INSERT INTO llm_calls ({CALL}) SELECT {CALL} FROM calls
+)
+INSERT INTO jobs ({JOB}) SELECT {JOB} FROM ended
+"""
+
+
+def restore(tx: Tx, project_id: UUID, job_id: UUID) -> bool:
+    """Brings an archived failed job back as it was; False when it is no such job or its content is gone."""
+    return run(tx, RESTORE, {"id": str(job_id), "project_id": str(project_id)}) == 1
+
+
+OLDEST = """
+SELECT min(finished_at) AS at FROM jobs WHERE state IN ('succeeded', 'failed', 'cancelled')
+"""
+
+
+def oldest(tx: Tx) -> datetime | None:
+    """When the first of the ended jobs that are still to be moved has ended."""
+    found: datetime | None = rows(tx, OLDEST)[0].at
+    return found

@@ -1,0 +1,88 @@
+"""Where jobs go once they have ended: three tables in partitions by time, each with a default partition.
+
+`store.archive` moves rows here, `store.partitions` makes the partitions and drops them. Nothing on the
+way of a live job reads or writes these.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Index,
+    Integer,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
+
+from factory.store.tables import jobs, llm_calls, metadata
+
+LEASING = {"published_at", "publishes", "worker_id", "lease_token"}
+"""What only a live job has."""
+
+
+def _like(table: Table, moment: str, *, without: set[str] | None = None) -> list[Column[object]]:
+    """The table's columns, of which `moment` says to which partition a row belongs."""
+    return [
+        Column(one.name, one.type, nullable=one.nullable and one.name != moment)
+        for one in table.columns
+        if one.name not in (without or set())
+    ]
+
+
+jobs_archive = Table(
+    "jobs_archive",
+    metadata,
+    *_like(jobs, "finished_at", without=LEASING),
+    Column("metadata", JSONB, nullable=False),
+    Column("traceparent", Text),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("cached_tokens", BigInteger, nullable=False),
+    Column("cost_micros", BigInteger),
+    Column("unknown_calls", Integer, nullable=False),
+    PrimaryKeyConstraint("id", "finished_at"),
+    Index("ix_jobs_archive_project", "project_id", text("id DESC")),
+    Index(
+        "ix_jobs_archive_metadata",
+        "metadata",
+        postgresql_using="gin",
+        postgresql_ops={"metadata": "jsonb_path_ops"},
+        postgresql_where=text("metadata <> '{}'"),
+    ),
+    postgresql_partition_by="RANGE (finished_at)",
+)
+"""An ended job and what it used, for as long as reports may ask: one partition a month."""
+
+job_contents = Table(
+    "job_contents",
+    metadata,
+    Column("job_id", UUID, nullable=False),
+    Column("finished_at", DateTime(timezone=True), nullable=False),
+    Column("input", JSONB, nullable=False),
+    Column("params", JSONB, nullable=False),
+    Column("fallbacks", ARRAY(Text), nullable=False),
+    Column("webhook_url", Text),
+    Column("output", JSONB),
+    Column("error", JSONB),
+    Column("steps", JSONB),
+    PrimaryKeyConstraint("job_id", "finished_at"),
+    postgresql_partition_by="RANGE (finished_at)",
+)
+"""What was asked and answered: large, other people's, and soon to go. One partition a day."""
+
+llm_calls_archive = Table(
+    "llm_calls_archive",
+    metadata,
+    *_like(llm_calls, "started_at"),
+    PrimaryKeyConstraint("id", "started_at"),
+    Index("ix_llm_calls_archive_job_id", "job_id"),
+    Index("ix_llm_calls_archive_started_at", "started_at"),
+    Index("ix_llm_calls_archive_open", "job_id", postgresql_where=text("status = 'open'")),
+    postgresql_partition_by="RANGE (started_at)",
+)
+"""The calls of archived jobs, by when they began: one partition a month."""

@@ -1,0 +1,66 @@
+"""A project's jobs as a list, newest first, live and archived ones together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from factory.store.database import Tx, as_json, rows
+from factory.store.jobs import ARCHIVE_VIEW, LIVE_VIEW, JobView, view_of
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which jobs of a project to list; None means any."""
+
+    state: str | None = None
+    lane: str | None = None
+    agent: str | None = None
+    model: str | None = None
+    metadata: dict[str, str] | None = None
+    webhooks: bool = False
+    """Whether to list the platform's own delivery jobs too."""
+
+
+def find(
+    tx: Tx, project_id: UUID, chosen: Filter, *, limit: int, after: UUID | None
+) -> list[JobView]:
+    """Newest first, at most `limit`, older than the job `after`."""
+    params = {
+        "project_id": str(project_id),
+        "limit": limit,
+        "state": chosen.state,
+        "lane": chosen.lane,
+        "agent": chosen.agent,
+        "model": chosen.model,
+        "metadata": as_json(chosen.metadata),
+        "after": str(after),
+    }
+    return [view_of(row) for row in rows(tx, statement(chosen, after), params)]
+
+
+def statement(chosen: Filter, after: UUID | None) -> str:
+    """One statement, so one snapshot: a job that is moved meanwhile is listed once."""
+    live = _page(LIVE_VIEW, _clauses(chosen, after, metadata="p.metadata"))
+    archived = _page(ARCHIVE_VIEW, _clauses(chosen, after, metadata="j.metadata"))
+    return f"({live}) UNION ALL ({archived}) ORDER BY id DESC LIMIT %(limit)s"
+
+
+def _page(view: str, clauses: str) -> str:
+    return f"{view} WHERE {clauses} ORDER BY j.id DESC LIMIT %(limit)s"
+
+
+def _clauses(chosen: Filter, after: UUID | None, *, metadata: str) -> str:
+    wanted = {
+        "j.state = %(state)s": chosen.state,
+        "j.lane = %(lane)s": chosen.lane,
+        "j.agent = %(agent)s": chosen.agent,
+        "j.model = %(model)s": chosen.model,
+        f"{metadata} @> CAST(%(metadata)s AS jsonb) AND {metadata} <> '{{}}'": chosen.metadata,
+        "j.id < %(after)s": after,
+    }
+    where = ["j.project_id = %(project_id)s"]
+    where += [clause for clause, value in wanted.items() if value is not None]
+    if not chosen.webhooks:
+        where.append("j.kind <> 'webhook'")
+    return " AND ".join(where)
