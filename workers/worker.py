@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import resource
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -25,6 +26,9 @@ from workers.app import WorkerApp, create_app, worker_argv
 from workers.events import JobEvents
 from workers.heartbeat import Heartbeat
 from workers.watchdog import ConsumptionWatch
+
+SPARE_FILES = 200
+"""For connections to Postgres and Redis, logs and libraries."""
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +89,14 @@ class WorkerProcess:
             self._heartbeat.stop()
 
 
+def raise_file_limit(slots: int) -> None:
+    """A call in flight is an open file, and 1,024 is a usual soft limit; the hard one is ours to take."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if hard != resource.RLIM_INFINITY and hard < slots + SPARE_FILES:
+        log.warning("only %d open files are allowed: too few for %d slots", hard, slots)
+
+
 def main() -> None:
     """Runs until SIGTERM; then finishes what it holds."""
     parser = argparse.ArgumentParser(prog="workers.worker", description=__doc__)
@@ -101,6 +113,7 @@ def main() -> None:
     process = WorkerProcess(
         connect(settings, "worker"), lanes, options.slots or settings.worker_slots
     )
+    raise_file_limit(process.slots)
     hostname = f"worker-{os.getpid()}@{socket.gethostname()}"
     argv = worker_argv(lanes, process.slots, events=options.events, hostname=hostname)
     process.create_app().worker_main(argv)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -277,6 +278,16 @@ def test_cancelling_a_call_closes_its_connection(
     assert b"hello" not in runner.run(cancel_one())
 
 
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    """Both ends of a thousand connections are in this process."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.usefixtures("many_files")
 def test_a_thousand_calls_are_in_flight_at_once(
     runner: asyncio.Runner, simulator: HostedSimulator, make_client: MakeClient, catalog: Catalog
 ) -> None:
