@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from redis.sentinel import Sentinel
 
 from factory.config import Settings
+from factory.errors import Misconfigured
 from factory.store.database import Database
 
 REDIS_TIMEOUT_S = 2.0
+REDIS_OPTIONS: Mapping[str, Any] = MappingProxyType(
+    {
+        "socket_timeout": REDIS_TIMEOUT_S,
+        "socket_connect_timeout": REDIS_TIMEOUT_S,
+        "health_check_interval": 30,
+    }
+)
+SENTINEL_MASTER = "mymaster"
+"""The group that Sentinels watch, unless the URL names another."""
+SENTINEL_PORT = 26379
+SENTINEL_OPTIONS: Mapping[str, Any] = MappingProxyType(
+    {
+        "socket_timeout": 0.5,
+        "socket_connect_timeout": 0.5,
+        # One that is away is not asked again: it often died with the master, and there are others.
+        "retry": Retry(NoBackoff(), 0),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +57,32 @@ def connect(settings: Settings, process: str) -> Services:
     return Services(
         settings,
         Database(settings.libpq_url, pool_size=settings.database_pool_size, process=process),
-        Redis.from_url(
-            settings.redis_url,
-            socket_timeout=REDIS_TIMEOUT_S,
-            socket_connect_timeout=REDIS_TIMEOUT_S,
-            health_check_interval=30,
-        ),
+        connect_redis(settings.redis_url),
     )
+
+
+def connect_redis(redis_url: str) -> Redis:
+    """A client that connects on first use and waits `REDIS_TIMEOUT_S` at most.
+
+    Besides redis-py's own URLs it takes several Sentinels, which know the address of the master:
+    `sentinel://[user:password@]a:26379;sentinel://b:26379/0?master_name=mymaster`. Raises Misconfigured.
+    """
+    if not redis_url.startswith("sentinel://"):
+        return Redis.from_url(redis_url, **REDIS_OPTIONS)
+    addresses, _, query = redis_url.partition("?")
+    nodes = [urlsplit(address) for address in addresses.split(";")]
+    if not all(node.hostname for node in nodes):
+        raise Misconfigured("REDIS_URL names a Sentinel without a host", param="REDIS_URL")
+    sentinel = Sentinel(  # type: ignore[no-untyped-call]
+        [(node.hostname, node.port or SENTINEL_PORT) for node in nodes],
+        sentinel_kwargs=SENTINEL_OPTIONS,
+    )
+    [name] = parse_qs(query).get("master_name", [SENTINEL_MASTER])
+    master: Redis = sentinel.master_for(  # type: ignore[no-untyped-call]
+        name,
+        username=nodes[0].username,
+        password=nodes[0].password,
+        db=int(nodes[-1].path.lstrip("/") or 0),
+        **REDIS_OPTIONS,
+    )
+    return master

@@ -16,10 +16,10 @@ from kombu.entity import Exchange, Queue
 from kombu.utils.scheduling import round_robin_cycle
 
 from factory.domain.lanes import Priority, all_lanes
+from factory.services import SENTINEL_MASTER, SENTINEL_OPTIONS
 from workers.bridge import CoroutineTask
 from workers.loop import LoopContext
 
-SENTINEL_MASTER = "mymaster"
 FLOWER_HEARTBEAT_S = "5"
 URGENCIES = {priority.value: place for place, priority in enumerate(Priority)}
 
@@ -147,7 +147,8 @@ def _transport(broker_url: str) -> tuple[str, dict[str, Any]]:
     address, _, query = broker_url.partition("?")
     options = parse_qs(query)
     if address.startswith("sentinel://"):
-        return address, {"master_name": options.get("master_name", [SENTINEL_MASTER])[0]}
+        name = options.get("master_name", [SENTINEL_MASTER])[0]
+        return address, {"master_name": name, "sentinel_kwargs": dict(SENTINEL_OPTIONS)}
     if address.startswith("unix://"):
         path = address.removeprefix("unix://")
         return f"redis+socket://{path}?virtual_host={options.get('db', ['0'])[0]}", {}
