@@ -251,3 +251,9 @@ class WebhookRefused(JobFailure):
     """The target may not be called (scheme, address), or answered 410 Gone: no retry."""
 
     type = "webhook_refused"
+
+    def __init__(
+        self, message: str, *, code: str | None = None, http_status: int | None = None
+    ) -> None:
+        super().__init__(message, code=code)
+        self.http_status = http_status

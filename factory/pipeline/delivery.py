@@ -37,8 +37,7 @@ async def deliver(worker: Worker, job: ClaimedJob) -> Any:
             job.webhook_url or "", f"msg_{job.id.hex}", body, [secret], datetime.now(UTC)
         )
     except (WebhookFailed, WebhookRefused) as error:
-        status = getattr(error, "http_status", None)
-        await _log(worker, job, started, status, error.message)
+        await _log(worker, job, started, error.http_status, error.message)
         raise
     await _log(worker, job, started, delivery.http_status, None)
     return {"http_status": delivery.http_status, "duration_ms": delivery.duration_ms}

@@ -67,6 +67,8 @@ def submit(
 
     Raises InvalidInput, IdempotencyMismatch, IdempotencyInFlight, TooManyQueued or Unavailable.
     """
+    if earlier := _earlier(intake, project_id, key):
+        return _first_answer(earlier, key)
     intake.gate.admit(project_id, 1)
     try:
         with intake.services.database.transaction() as tx:
@@ -79,6 +81,16 @@ def submit(
         return _first_answer(repeated.taken, key)
     intake.poker.poke()
     return answer
+
+
+def _earlier(
+    intake: Intake, project_id: UUID, key: IdempotencyKey | None
+) -> idempotency.Taken | None:
+    """Looked up first: what was accepted once is answered again, whatever has changed since."""
+    if key is None:
+        return None
+    with intake.services.database.transaction() as tx:
+        return idempotency.find(tx, project_id, key.key)
 
 
 def _prepare(
@@ -150,6 +162,8 @@ def submit_bulk(
     Without one good line nothing is written, and the key stays free. Raises IdempotencyMismatch,
     IdempotencyInFlight, TooManyQueued or Unavailable.
     """
+    if earlier := _earlier(intake, project_id, key):
+        return _first_answer(earlier, key)
     intake.gate.admit(project_id, len(lines))
     try:
         with intake.services.database.transaction() as tx:

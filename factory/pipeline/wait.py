@@ -50,9 +50,15 @@ class Waiter:
 
     def _poll(self) -> None:
         pause = threading.Event()
-        while wanted := self._wanted():
-            self._tell(wanted)
-            pause.wait(POLL_S if len(wanted) < MANY else POLL_MANY_S)
+        try:
+            while wanted := self._wanted():
+                self._tell(wanted)
+                pause.wait(POLL_S if len(wanted) < MANY else POLL_MANY_S)
+        except BaseException:
+            # Should a bug end this thread, the next waiter starts another.
+            with self._lock:
+                self._running = False
+            raise
 
     def _wanted(self) -> list[UUID]:
         with self._lock:

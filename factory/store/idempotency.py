@@ -34,6 +34,12 @@ SELECT request_hash, answer FROM idempotency_keys WHERE project_id = %(project_i
 """
 
 
+def find(tx: Tx, project_id: UUID, key: str) -> Taken | None:
+    """The earlier use of the key."""
+    found = rows(tx, READ, {"project_id": str(project_id), "key": key})
+    return Taken(**found[0]._asdict()) if found else None
+
+
 def take(
     tx: Tx, project_id: UUID, key: str, request_hash: str, *, job_id: UUID | None, answer: Any
 ) -> Taken | None:

@@ -132,7 +132,7 @@ def _judge(answer: aiohttp.ClientResponse) -> None:
     if 200 <= status < 300:
         return
     if status == 410:
-        raise WebhookRefused("the receiver answered 410 Gone", code="gone")
+        raise WebhookRefused("the receiver answered 410 Gone", code="gone", http_status=status)
     if 300 <= status < 400:
         message = f"the receiver redirects ({status}), which is not followed: use its final URL"
         raise WebhookFailed(message, http_status=status)

@@ -5,9 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 from apiflask import APIFlask
 
 from factory.services import Services
-from factory.store.database import rows
+from factory.store import agents
+from factory.store.database import rows, run
 
-from .conftest import JOB, Caller, assert_problem, end_job
+from .conftest import JOB, MODEL, Caller, assert_problem, end_job
 
 KEY = "order-4711"
 
@@ -69,3 +70,18 @@ def test_two_at_once_are_one_job(app: APIFlask, caller: Caller, services: Servic
 
     assert len(answered) == 1
     assert stored(services) == 1
+
+
+def test_what_was_accepted_is_answered_again_when_its_agent_has_gone(
+    caller: Caller, services: Services
+) -> None:
+    with services.database.transaction() as tx:
+        agents.register(tx, "poet", {"name": "poet", "model": MODEL}, "1")
+    job = {"agent": "poet", "input": "A haiku, please."}
+    first = caller.post("/api/jobs", job, Idempotency_Key="haiku")
+    with services.database.transaction() as tx:
+        run(tx, "DELETE FROM agent_versions")
+        run(tx, "DELETE FROM agents")
+    again = caller.post("/api/jobs", job, Idempotency_Key="haiku")
+    assert (first.status_code, again.status_code) == (202, 202)
+    assert again.json == first.json

@@ -87,6 +87,8 @@ def test_a_receiver_that_is_gone_is_not_asked_again(bench: Bench, receiver: Rece
     assert (event.state, event.attempt) == (State.FAILED, 1)
     assert event.error is not None
     assert (event.error["type"], event.error["code"]) == ("webhook_refused", "gone")
+    [logged] = ask(bench.services, "SELECT http_status FROM webhook_deliveries")
+    assert logged.http_status == 410
 
 
 @pytest.mark.parametrize("status", [301, 404])
