@@ -16,6 +16,7 @@ from factory.log import configure_logging
 from factory.pipeline.dispatch import dispatch
 from factory.pipeline.poke import CHANNEL
 from factory.pipeline.rescue import TICK_S, BrokerWatch, Rescue
+from factory.pipeline.retention import ROUND_S, Retention
 from factory.services import Services, connect
 from workers.app import create_app
 from workers.messages import Publisher
@@ -69,6 +70,8 @@ class Dispatcher:
         self._broker = BrokerWatch(services)
         self._rescue = Rescue(services)
         self._rescuer = threading.Thread(target=self._rescue_loop, name="rescue", daemon=True)
+        self._retention = Retention(services)
+        self._archivist = threading.Thread(target=self._retain_loop, name="retention", daemon=True)
         self._pokes = Pokes(services, self._stopping)
 
     def stop(self, _signal: int = 0, _frame: FrameType | None = None) -> None:
@@ -78,6 +81,7 @@ class Dispatcher:
     def run(self) -> None:
         """The loop. Nothing that is away ends it."""
         self._rescuer.start()
+        self._archivist.start()
         while not self._stopping.is_set():
             self._pokes.wait(PAUSE_S if self._round() else self._services.settings.tick_s)
 
@@ -88,6 +92,16 @@ class Dispatcher:
                 self._rescue.tick()
             except Unavailable as error:
                 log.warning("nothing was rescued: %s", error)
+
+    def _retain_loop(self) -> None:
+        """On a thread of its own: what has ended can wait, what is to be rescued cannot."""
+        pause_s = TICK_S
+        while not self._stopping.wait(pause_s):
+            try:
+                pause_s = self._retention.tick()
+            except Unavailable as error:
+                log.warning("retention goes on later: %s", error)
+                pause_s = ROUND_S
 
     def _round(self) -> int:
         try:

@@ -12,7 +12,6 @@ from factory.domain.job import JobError, Outcome
 from factory.domain.state import State
 from factory.errors import DeadlineExceeded, Unavailable, WorkerLost
 from factory.pipeline.finish import finish_jobs
-from factory.pipeline.retention import Retention
 from factory.services import Services
 from factory.store import backlog, counters, hints, leases, moves
 from factory.store.leases import Expired
@@ -155,7 +154,6 @@ class Rescue:
         self._services = services
         self._reaper = Reaper(services, monotonic)
         self._meter = BacklogMeter(services, monotonic)
-        self._retention = Retention(services, monotonic)
         self._monotonic = monotonic
         self._next_tick = self._next_sweep = 0.0
 
@@ -172,7 +170,6 @@ class Rescue:
         if now >= self._next_sweep:
             self._next_sweep = now + SWEEP_S
             self._sweep()
-        self._retention.tick()
 
     def _sweep(self) -> None:
         with self._services.database.transaction() as tx:

@@ -20,14 +20,15 @@ from factory.store import archive, deliveries, idempotency, partitions
 from factory.store.database import Tx
 from factory.store.partitions import CALLS, CONTENTS, JOBS, Family
 
-PAUSE_S = 10.0
-BUDGET_S = 0.1
-"""How long a tick goes on beginning steps: the reaper, on the same thread, ticks every second."""
+ROUND_S = 10.0
+"""Pause between two rounds."""
+WORK_S = REST_S = 0.1
+"""Within a round, work and rest take turns: Postgres is there for live jobs first."""
 MONTHS_AHEAD = 3
 DAYS_AHEAD = 7
 LARGEST_BATCH = 1000
 """Rows of a step. Jobs with much content go in smaller batches."""
-QUICK_S, SLOW_S = 0.04, 0.1
+QUICK_S, SLOW_S = 0.05, 0.1
 """A batch of jobs that takes less is followed by a larger one, after one that takes more comes a smaller."""
 BATCHES = 100
 """Batches of jobs in a round: what comes after must not wait for a whole backlog."""
@@ -64,20 +65,20 @@ class Retention:
         self._services = services
         self._monotonic = monotonic
         self._round: Iterator[None] | None = None
-        self._next_round = 0.0
         self._batch = LARGEST_BATCH // 10
 
-    def tick(self) -> None:
-        """Does some steps; between two rounds, none. Raises Unavailable; then the round begins anew."""
+    def tick(self) -> float:
+        """Does some steps; gives how many seconds to wait before the next ones.
+
+        Raises Unavailable; then the next round begins anew.
+        """
         began = self._monotonic()
-        if began < self._next_round:
-            return
         steps, self._round = self._round or self._steps(), None
         for _ in steps:
-            if self._monotonic() - began >= BUDGET_S:
+            if self._monotonic() - began >= WORK_S:
                 self._round = steps
-                return
-        self._next_round = began + PAUSE_S
+                return REST_S
+        return ROUND_S
 
     def _steps(self) -> Iterator[None]:
         settings = self._services.settings

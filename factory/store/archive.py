@@ -10,7 +10,7 @@ from factory.store.database import Tx, rows, run
 UNENDED_CALL_DAYS = 1
 """A job with a call that has no end stays so long where a late end still finds it."""
 
-# The thread that moves jobs also reaps leases, and a reaper holds after a silence of 3 s.
+# Whoever wants a row or a table that retention works on waits for it, so retention must not wait itself.
 BRIEF = "SET LOCAL statement_timeout = '2s'; SET LOCAL lock_timeout = '200ms'"
 
 

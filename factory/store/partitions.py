@@ -47,6 +47,7 @@ def missing(tx: Tx, family: Family, first: datetime, last: datetime) -> list[Spa
 # partition, which the default one took in, come along.
 MAKE = (
     "CREATE TABLE {name} (LIKE {table} INCLUDING ALL)",
+    "LOCK TABLE {table}_default IN SHARE ROW EXCLUSIVE MODE",
     "WITH early AS (DELETE FROM {table}_default WHERE {column} >= '{start}' AND {column} < '{end}'"
     " RETURNING *) INSERT INTO {name} SELECT * FROM early",
     "ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ('{start}') TO ('{end}')",
