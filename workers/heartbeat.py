@@ -17,6 +17,8 @@ from factory.store.database import Tx
 
 CANCEL_POLL_S = 1.0
 """A beat also learns what was cancelled, so it is more frequent than leases need."""
+ANSWER_S = 3.0
+"""A beat that is not answered in time is made anew, on another connection, before the lease is over."""
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +67,7 @@ class Heartbeat:
 
     def _beat(self) -> None:
         began = time.monotonic()
-        with self._services.database.transaction() as tx:
+        with self._services.database.transaction(ANSWER_S) as tx:
             beat = leases.heartbeat(tx, self._worker.id)
             if not beat.known:
                 # A machine that slept for days wakes up as a worker that was forgotten meanwhile.

@@ -54,6 +54,8 @@ class _Link:
     server: _Side
     doomed: bool = False
     """The answer that comes next is not delivered."""
+    stranded: bool = False
+    """No byte and no end passes any more."""
 
     def reset(self) -> None:
         self.client.reset()
@@ -107,6 +109,10 @@ class _Core:
     async def swallow(self, directions: frozenset[Direction]) -> None:
         for direction in directions:
             self._gates[direction].clear()
+
+    async def strand(self) -> None:
+        for link in self._links:
+            link.stranded = True
 
     async def delay(self, seconds: float) -> None:
         self._delay_s = seconds
@@ -164,7 +170,7 @@ class _Core:
         source, target = (link.client, link.server) if up else (link.server, link.client)
         seen = b""
         while data := await source.reader.read(CHUNK):
-            await self._hold(direction)
+            await self._hold(link, direction)
             if link.doomed and not up:
                 link.reset()
                 return
@@ -173,14 +179,16 @@ class _Core:
                 return
             target.writer.write(data)
             await target.writer.drain()
-        await self._hold(direction)
+        await self._hold(link, direction)
         with suppress(OSError):
             target.writer.write_eof()
 
-    async def _hold(self, direction: Direction) -> None:
+    async def _hold(self, link: _Link, direction: Direction) -> None:
         if self._delay_s:
             await asyncio.sleep(self._delay_s)
         await self._gates[direction].wait()
+        if link.stranded:
+            await asyncio.get_running_loop().create_future()
 
     def _cuts_before(self, link: _Link) -> bool:
         """Uses the cut up; True when what was read must not go on."""
@@ -194,7 +202,7 @@ class _Core:
 
 
 class Proxy:
-    """A running proxy. Each method returns when the fault is in force; `heal` takes all of them back."""
+    """A running proxy. Each method returns when the fault is in force; `heal` takes back what lasts."""
 
     def __init__(self, core: _Core, loop: asyncio.AbstractEventLoop, port: int) -> None:
         self.port = port
@@ -225,6 +233,10 @@ class Proxy:
     def swallow(self, directions: frozenset[Direction] = BOTH) -> None:
         """A black hole, in one direction or in both: no byte passes, and nobody is told of an end."""
         self._do(self._core.swallow(directions))
+
+    def strand(self) -> None:
+        """Connections that stand are half-open for good, also after `heal`; new ones are served."""
+        self._do(self._core.strand())
 
     def delay(self, seconds: float) -> None:
         """Every piece of data takes so much longer."""

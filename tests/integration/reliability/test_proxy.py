@@ -109,6 +109,18 @@ def test_a_black_hole_accepts_connections_and_answers_none(proxy: Proxy) -> None
             _says(client, b"hello")
 
 
+def test_a_stranded_connection_stays_so_and_new_ones_are_served(proxy: Proxy) -> None:
+    with _client(proxy) as client:
+        _says(client, b"hello")
+        proxy.strand()
+        proxy.heal()
+        client.settimeout(SHORT_S)
+        with pytest.raises(TimeoutError):
+            _says(client, b"lost")
+    with _client(proxy) as client:
+        assert _says(client, b"again") == b"again"
+
+
 def test_a_half_close_ends_what_the_server_says(proxy: Proxy) -> None:
     with _client(proxy) as client:
         _says(client, b"hello")
