@@ -1,0 +1,83 @@
+"""What each job must look like: the rules of a job's life in plain Python, with no SQL in sight."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from factory.domain.job import ClaimedJob
+from factory.domain.state import State
+
+
+@dataclass(eq=False)
+class Lease:
+    """What one worker believes to hold: a claimed job, and the call it makes for it."""
+
+    worker_id: UUID
+    job: ClaimedJob
+    alone: bool
+    call_id: UUID | None = None
+    """The open call of its step."""
+    answered: bool = False
+    """The step's output is recorded, by this attempt or by one before."""
+
+
+@dataclass(eq=False)
+class Expected:
+    """A job as it must be found."""
+
+    id: UUID
+    project_id: UUID
+    max_attempts: int
+    has_webhook: bool
+    state: State = State.QUEUED
+    attempt: int = 0
+    deferrals: int = 0
+    deaths: int = 0
+    unwanted: bool = False
+    lease: Lease | None = None
+    step_done: bool = False
+    endings: int = 0
+    calls: list[UUID] = field(default_factory=list)
+    """Every call that was allowed."""
+
+    @property
+    def events(self) -> int:
+        """Webhook jobs that are owed: one an ending."""
+        return self.endings if self.has_webhook else 0
+
+    def claimed(self, lease: Lease) -> None:
+        self.attempt += self.state is State.QUEUED
+        self.state, self.lease = State.RUNNING, lease
+
+    def holds(self, lease: Lease) -> bool:
+        """Whether that lease may still decide."""
+        return self.lease is lease
+
+    def ended(self, state: State) -> None:
+        self.state, self.lease = state, None
+        self.endings += 1
+
+    def put_back(self, *, spends_attempt: bool) -> None:
+        """An attempt that asks for another one. The owner's cancel beats it."""
+        if self.unwanted:
+            self.ended(State.CANCELLED)
+            return
+        self.state, self.lease = State.QUEUED, None
+        if not spends_attempt:
+            self.attempt -= 1
+            self.deferrals += 1
+
+    def worker_died(self) -> None:
+        self.deaths += 1
+        if self.attempt >= self.max_attempts:
+            self.ended(State.FAILED)
+        else:
+            self.put_back(spends_attempt=True)
+
+    def poisoned(self) -> None:
+        self.deaths += 1
+        self.ended(State.FAILED)
+
+    def retried(self) -> None:
+        self.state, self.attempt, self.deaths, self.unwanted = State.QUEUED, 0, 0, False

@@ -1,0 +1,101 @@
+"""The platform's own functions over a real Postgres, with a clock that can be turned and a lossy broker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+from uuid import UUID
+
+from factory.domain.job import new_id
+from factory.domain.lanes import all_lanes
+from factory.pipeline.dispatch import Message, dispatch
+from factory.pipeline.rescue import Reaper, republish_lost
+from factory.services import Services
+from factory.store import hints, leases
+from factory.store.database import Tx, rows, run
+from tests.integration.pipeline.clock import Clock
+
+SLOTS = 50
+TABLES = "jobs, job_payloads, job_results, job_steps, llm_calls, workers, counters, projects"
+
+# Postgres' clock cannot be turned, so all that it has written is moved into the past.
+PASS = """
+WITH a AS (UPDATE workers SET heartbeat_at = heartbeat_at - make_interval(secs => %(s)s)),
+     b AS (UPDATE jobs SET run_at = run_at - make_interval(secs => %(s)s),
+                           published_at = published_at - make_interval(secs => %(s)s)
+            WHERE state IN ('queued', 'running'))
+SELECT
+"""
+FOUND = """
+SELECT j.id, j.project_id, j.state, j.attempt, j.max_attempts, j.deferrals, j.deaths, j.worker_id,
+       j.lease_token, j.state = 'queued' AND j.run_at <= now() AS due,
+       j.published_at IS NOT NULL AS published,
+       (SELECT count(*) FROM job_results r WHERE r.job_id = j.id) AS results,
+       (SELECT count(*) FROM job_results r WHERE r.job_id = j.id AND r.output IS NOT NULL) AS outputs,
+       (SELECT count(*) FROM job_steps s WHERE s.job_id = j.id) AS steps,
+       (SELECT count(*) FROM jobs w WHERE w.parent_id = j.id AND w.kind = 'webhook') AS events,
+       (SELECT count(*) FROM llm_calls c WHERE c.job_id = j.id) AS calls,
+       extract(epoch FROM now() - w.heartbeat_at)::float8 AS silent_s
+  FROM jobs j LEFT JOIN workers w ON w.id = j.worker_id
+"""
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class World:
+    """Everything but the workers' minds, which the machine has."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+        self.clock = Clock()
+        self.reaper = Reaper(services, self.clock)
+        self.broker: list[Message] = []
+        self._tell(f"TRUNCATE {TABLES} CASCADE")
+
+    def write(self, statement: Callable[[Tx, list[Item]], Sequence[Result]], item: Item) -> Result:
+        """One statement of the writer, committed, for one item."""
+        with self.services.database.transaction() as tx:
+            return statement(tx, [item])[0]
+
+    def start_worker(self) -> UUID:
+        worker_id = new_id()
+        with self.services.database.transaction() as tx:
+            leases.register(tx, worker_id, hostname="here", pid=1, lanes=all_lanes(), slots=SLOTS)
+        return worker_id
+
+    def beat(self, worker_id: UUID) -> list[UUID]:
+        with self.services.database.transaction() as tx:
+            return leases.heartbeat(tx, worker_id).unwanted
+
+    def publish(self) -> None:
+        dispatch(self.services, lambda _lane, messages: self.broker.extend(messages))
+
+    def lose_all_hints(self) -> None:
+        """As after a flush that `notice_new_broker` has seen."""
+        self.broker.clear()
+        with self.services.database.transaction() as tx:
+            hints.forget_all(tx)
+
+    def republish(self) -> None:
+        republish_lost(self.services)
+
+    def sleep(self, seconds: int) -> None:
+        """Time passes and nobody looks."""
+        self.clock.now_s += seconds
+        self.reaper._database_time -= seconds
+        self._tell(PASS, s=seconds)
+
+    def tick(self) -> None:
+        """A second passes and the reaper looks."""
+        self.sleep(1)
+        self.reaper.tick()
+
+    def found(self) -> dict[UUID, Any]:
+        """Every job as it is stored, the platform's own deliveries too."""
+        with self.services.database.transaction() as tx:
+            return {row.id: row for row in rows(tx, FOUND)}
+
+    def _tell(self, statement: str, **params: Any) -> None:
+        with self.services.database.transaction() as tx:
+            run(tx, statement, params)
