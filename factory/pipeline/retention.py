@@ -18,7 +18,7 @@ from factory.errors import Unavailable
 from factory.services import Services
 from factory.store import archive, deliveries, idempotency, partitions
 from factory.store.database import Tx
-from factory.store.partitions import CALLS, CONTENTS, JOBS, Family
+from factory.store.partitions import CALLS, CONTENTS, FAMILIES, JOBS, Family
 
 ROUND_S = 10.0
 """Pause between two rounds."""
@@ -135,7 +135,7 @@ class Retention:
             idempotency.forget_old,
             partial(deliveries.forget_old, before=bounds.content),
         ]
-        for family in (JOBS, CALLS, CONTENTS):
+        for family in FAMILIES:
             cutoff = bounds.of(family)
             forgetting.append(partial(partitions.trim_default, family=family, cutoff=cutoff))
         for forget in forgetting:
@@ -148,7 +148,7 @@ class Retention:
             return forget(tx, limit=LARGEST_BATCH)
 
     def _drop(self, bounds: Limits) -> Iterator[None]:
-        for family in (JOBS, CALLS, CONTENTS):
+        for family in FAMILIES:
             with self._step() as tx:
                 over = partitions.over(tx, family, bounds.of(family))
             for name in over:

@@ -22,6 +22,7 @@ class Family:
 JOBS = Family("jobs_archive", "finished_at", Period.MONTH)
 CALLS = Family("llm_calls_archive", "started_at", Period.MONTH)
 CONTENTS = Family("job_contents", "finished_at", Period.DAY)
+FAMILIES = (JOBS, CALLS, CONTENTS)
 
 TURN = "SELECT pg_advisory_xact_lock(7246174)"
 """Two dispatchers make the same partitions: one after the other."""
