@@ -223,7 +223,7 @@ def test_the_move_finds_its_jobs_by_their_index(services: Services) -> None:
 MANY_LIVE = """
 WITH made AS (
     INSERT INTO jobs (id, project_id, kind, state, lane, provider, priority, max_attempts, finished_at)
-    SELECT uuidv7(), gen_random_uuid(), 'completion',
+    SELECT gen_random_uuid(), gen_random_uuid(), 'completion',
            CASE WHEN mod(n, 2) = 0 THEN 'queued' ELSE 'succeeded' END, 'openai.normal', 'openai',
            'normal', 5, CASE WHEN mod(n, 2) = 1 THEN now() - interval '2 hours' END
       FROM generate_series(1, 20000) n
@@ -234,7 +234,7 @@ WITH made AS (
     INSERT INTO job_steps (job_id, step_key, output) SELECT id, 'answer', '{}' FROM made
 ), calls AS (
     INSERT INTO llm_calls (id, job_id, project_id, step_key, attempt, provider, model, status)
-    SELECT uuidv7(), id, gen_random_uuid(), 'answer', 1, 'openai', 'gpt-4o-mini', 'succeeded' FROM made
+    SELECT gen_random_uuid(), id, gen_random_uuid(), 'answer', 1, 'openai', 'gpt-4o-mini', 'succeeded' FROM made
 )
 INSERT INTO job_results (job_id, input_tokens, output_tokens, cached_tokens, unknown_calls)
 SELECT id, 1, 1, 0, 0 FROM made

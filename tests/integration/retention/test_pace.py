@@ -16,7 +16,7 @@ JOBS = 50_000
 ENDED_JOBS = """
 WITH made AS (
     INSERT INTO jobs (id, project_id, kind, state, lane, provider, priority, max_attempts, finished_at)
-    SELECT uuidv7(), gen_random_uuid(), 'completion',
+    SELECT gen_random_uuid(), gen_random_uuid(), 'completion',
            CASE WHEN mod(n, 10) = 0 THEN 'failed' ELSE 'succeeded' END, 'openai.normal', 'openai',
            'normal', 5, now() - make_interval(secs => 7200 + n)
       FROM generate_series(1, %(jobs)s) n
@@ -29,7 +29,7 @@ WITH made AS (
     SELECT id, 'answer', jsonb_build_object('text', repeat(md5(id::text), 10)) FROM made
 ), calls AS (
     INSERT INTO llm_calls (id, job_id, project_id, step_key, attempt, provider, model, status)
-    SELECT uuidv7(), id, gen_random_uuid(), 'answer', 1, 'openai', 'gpt-4o-mini', 'succeeded' FROM made
+    SELECT gen_random_uuid(), id, gen_random_uuid(), 'answer', 1, 'openai', 'gpt-4o-mini', 'succeeded' FROM made
 )
 INSERT INTO job_results (job_id, output, input_tokens, output_tokens, cached_tokens, unknown_calls)
 SELECT id, jsonb_build_object('text', repeat(md5(id::text), 10)), 1, 1, 0, 0 FROM made
