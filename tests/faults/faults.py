@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 import httpx
+import psutil
 import psycopg2
 from redis import Redis
 from redis.exceptions import RedisError
@@ -24,6 +25,7 @@ from tests.faults.judge import Expectation
 
 LONG_S = 60.0
 ALL_SUCCEED = Expectation()
+NOBODY_DIES = Expectation(nobody_dies=True)
 
 
 @dataclass
@@ -139,11 +141,24 @@ def stop_and_wake_broker(scene: Scene, asleep_s: float = 8.0) -> None:
 
 def kill_postgres(scene: Scene) -> None:
     """All of Postgres dies at once, in the middle of commits."""
-    pid_file = scene.stack.home / "postgres" / "data" / "postmaster.pid"
-    postmaster = int(pid_file.read_text().split()[0])
+    postmaster = _postmaster_pid(scene)
     scene.struck()
     os.kill(postmaster, signal.SIGQUIT)
     eventually(lambda: _ask(scene, "SELECT 1") == 1, LONG_S)
+
+
+def stop_and_wake_postgres(scene: Scene, asleep_s: float = 20.0) -> None:
+    """For longer than a lease nobody can beat; when Postgres is back, every lease looks expired."""
+    scene.running_worker_pid()
+    postmaster = psutil.Process(_postmaster_pid(scene))
+    family = [postmaster, *postmaster.children(recursive=True)]
+    scene.struck()
+    for process in family:
+        process.suspend()
+    time.sleep(asleep_s)
+    for process in reversed(family):
+        with suppress(psutil.NoSuchProcess):
+            process.resume()
 
 
 def roll_workers(scene: Scene) -> None:
@@ -219,6 +234,11 @@ def _published(scene: Scene) -> int:
     return int(str(_ask(scene, statement) or 0))
 
 
+def _postmaster_pid(scene: Scene) -> int:
+    pid_file = scene.stack.home / "postgres" / "data" / "postmaster.pid"
+    return int(pid_file.read_text().split()[0])
+
+
 def _broker_pid(scene: Scene) -> int:
     server: Mapping[str, str] = scene.redis().info("server")  # type: ignore[assignment]
     return int(server["process_id"])
@@ -246,8 +266,11 @@ FAULTS: Mapping[str, Fault] = {
     "broker_flush": Fault(flush_broker),
     "broker_kill": Fault(kill_broker),
     "broker_stop": Fault(stop_and_wake_broker),
-    "postgres_kill": Fault(kill_postgres),
-    "rolling_deploy": Fault(roll_workers, latency_s=(0.5, 4.0)),
+    "postgres_kill": Fault(kill_postgres, expected=NOBODY_DIES),
+    "postgres_stop": Fault(
+        stop_and_wake_postgres, latency_s=(1.0, 25.0), share=0.5, expected=NOBODY_DIES
+    ),
+    "rolling_deploy": Fault(roll_workers, latency_s=(0.5, 4.0), expected=NOBODY_DIES),
     "provider_429_storm": Fault(storm),
     "cancel_race": Fault(cancel_some, expected=Expectation(frozenset({"succeeded", "cancelled"}))),
     "poison_job": Fault(poison, latency_s=(0.5, 3.0), share=0.5),

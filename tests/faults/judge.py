@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import psycopg2
 
@@ -18,11 +19,14 @@ from tests.faults.client import Accepted
 
 JOBS = """
 SELECT j.id, j.state, j.attempt, j.deaths, j.finished_at,
-       (SELECT count(*) FROM job_results r WHERE r.job_id = j.id) AS results,
-       (SELECT count(*) FROM llm_calls c WHERE c.job_id = j.id AND c.status = 'succeeded') AS paid,
-       (SELECT count(*) FROM llm_calls c WHERE c.job_id = j.id AND c.cost_micros IS NULL) AS unknown
+       (SELECT count(*) FROM job_results r WHERE r.job_id = j.id) AS results
   FROM jobs j WHERE j.id = ANY(%s::uuid[])
 """
+ENDINGS = """
+SELECT (SELECT coalesce(sum(amount), 0) FROM counters WHERE metric = 'jobs_finished_total')
+     - (SELECT count(*) FROM jobs WHERE finished_at IS NOT NULL)
+"""
+"""Each ending is counted in the transaction that makes it: what is over was ended twice."""
 BOUND_S = 30.0
 """Recovery of the slowest job in a hundred, as FAULTS.md promises it for a killed worker."""
 
@@ -39,13 +43,15 @@ class Verdict:
     lost: int
     """Accepted, and not ended as it should have in time."""
     double: int
-    """Jobs whose answer was recorded as paid twice, or that have not exactly one result."""
+    """Endings beyond one a job since the platform started, and ended jobs without exactly one result."""
     repeats: int
     """Answers that the provider gave beyond one a job."""
     bound: int
-    """Calls that were in flight when their worker died: at most so many may be repeated."""
+    """How often a worker died with one of the jobs: at most so many calls may be repeated."""
     recovery_p50_s: float
     recovery_p99_s: float
+    mistaken: int = 0
+    """Jobs taken from living workers, by a fault that kills none."""
     note: str = ""
 
     @property
@@ -54,6 +60,7 @@ class Verdict:
         return (
             self.lost == 0
             and self.double == 0
+            and self.mistaken == 0
             and self.repeats <= self.bound
             and self.recovery_p99_s < BOUND_S
         )
@@ -62,7 +69,7 @@ class Verdict:
         """As it is printed."""
         return (
             f"fault {self.name} jobs={self.jobs} faults={self.faults} lost={self.lost} "
-            f"double={self.double} repeats={self.repeats}/{self.bound} "
+            f"double={self.double} mistaken={self.mistaken} repeats={self.repeats}/{self.bound} "
             f"recovery_p50_s={self.recovery_p50_s:.1f} recovery_p99_s={self.recovery_p99_s:.1f} "
             f"{'PASS' if self.passed else 'FAIL'}{f' ({self.note})' if self.note else ''}"
         )
@@ -73,8 +80,8 @@ class Expectation:
     """How the jobs of a fault should end; all others are lost."""
 
     states: frozenset[str] = frozenset({"succeeded"})
-    failed: int = 0
-    """So many may fail besides, because the fault is about them."""
+    nobody_dies: bool = False
+    """The fault kills no worker, so no lease may be taken for expired."""
 
 
 def judge(
@@ -90,20 +97,20 @@ def judge(
     answers = _answers(stack)
     ended = [one for one in accepted if found.get(one.job_id) and found[one.job_id].finished_at]
     as_expected = [one for one in ended if found[one.job_id].state in expected.states]
-    failed = len(ended) - len(as_expected)
-    lost = len(accepted) - len(as_expected) - min(failed, expected.failed)
+    deaths = sum(row.deaths for row in found.values())
     repeats = sum(max(0, answers[one.job_id] - 1) for one in accepted)
     waits = sorted(_wait_s(found[one.job_id], one, faults) for one in ended)
     return Verdict(
         name,
         len(accepted),
         len(faults),
-        lost,
-        sum(row.paid > 1 or row.results != 1 for row in found.values() if row.finished_at),
+        len(accepted) - len(as_expected),
+        _endings_beyond_one(stack) + sum(found[one.job_id].results != 1 for one in ended),
         repeats,
-        sum(row.unknown for row in found.values()),
+        0 if expected.nobody_dies else deaths,
         _percentile(waits, 0.50),
         _percentile(waits, 0.99),
+        deaths if expected.nobody_dies else 0,
         note,
     )
 
@@ -115,18 +122,25 @@ class _Row:
     deaths: int
     finished_at: datetime | None
     results: int
-    paid: int
-    unknown: int
 
 
 def _rows(stack: Stack, accepted: Sequence[Accepted]) -> dict[str, _Row]:
+    found = _ask(stack, JOBS, [str(parse_id(one.job_id)) for one in accepted])
+    return {f"job_{row[0].replace('-', '')}": _Row(*row[1:]) for row in found}
+
+
+def _endings_beyond_one(stack: Stack) -> int:
+    return abs(int(_ask(stack, ENDINGS)[0][0]))
+
+
+def _ask(stack: Stack, statement: str, *params: object) -> list[tuple[Any, ...]]:
     state = Home(stack.home).running_state()
     assert state is not None
     connection = psycopg2.connect(state.database_url)
     try:
         cursor = connection.cursor()
-        cursor.execute(JOBS, ([str(parse_id(one.job_id)) for one in accepted],))
-        return {f"job_{row[0].replace('-', '')}": _Row(*row[1:]) for row in cursor.fetchall()}
+        cursor.execute(statement, params or None)
+        return cursor.fetchall()
     finally:
         connection.close()
 
