@@ -39,6 +39,11 @@ def new_id() -> UUID:
     return UUID(int=value & ~(0x3 << 62) | (0x2 << 62))
 
 
+def first_id(when: datetime) -> UUID:
+    """No id that was made at `when` or later sorts before this one."""
+    return UUID(int=int(when.timestamp() * 1000) << 80)
+
+
 def public_id(job_id: UUID) -> str:
     """`job_` and 32 hexadecimal digits."""
     return PREFIX + job_id.hex

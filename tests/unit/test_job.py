@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
 
-from factory.domain.job import JobError, Kind, NewJob, new_id, parse_id, public_id
+from factory.domain.job import JobError, Kind, NewJob, first_id, new_id, parse_id, public_id
 from factory.domain.lanes import Priority
 from factory.errors import NotFound, ProviderRefused, RateLimited
 
@@ -24,6 +25,11 @@ def test_ids_differ_and_sort_by_their_millisecond() -> None:
     assert len(set(ids)) == 10_000
     milliseconds = [one.int >> 80 for one in ids]
     assert milliseconds == sorted(milliseconds)
+
+
+def test_the_first_id_of_a_time_parts_earlier_ids_from_later_ones() -> None:
+    made, now = new_id(), datetime.now(UTC)
+    assert first_id(now - timedelta(seconds=1)) < made < first_id(now + timedelta(milliseconds=2))
 
 
 def test_a_public_id_leads_back() -> None:

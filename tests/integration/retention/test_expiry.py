@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from uuid import UUID
 
-from factory.domain.job import new_id
+from factory.domain.job import first_id, new_id
 from factory.pipeline.retention import LARGEST_BATCH, limits
 from factory.services import Services
 from factory.store import deliveries, listing
@@ -20,7 +20,7 @@ from tests.integration.retention.past import (
     given_ended,
     retain,
 )
-from tests.integration.store.samples import PROJECT, tell, view
+from tests.integration.store.samples import PROJECT, ask, tell, view
 
 TTL_DAYS = 30
 
@@ -79,24 +79,18 @@ def test_content_is_kept_no_longer_than_its_job() -> None:
 
 
 def test_the_log_of_webhooks_goes_with_the_content(services: Services) -> None:
+    now = datetime.now(UTC)
+    old, young = first_id(now - (TTL_DAYS + 1) * DAY), first_id(now - (TTL_DAYS - 1) * DAY)
     with services.database.transaction() as tx:
-        deliveries.log(tx, [_attempt(new_id()) for _ in range(3)])
-    _age_first_delivery(services)
+        deliveries.log(tx, [_attempt(attempt_id) for attempt_id in (old, young, new_id())])
     retain(services)
-    assert count(services, "webhook_deliveries") == 2
+    kept = [row.id for row in ask(services, "SELECT id FROM webhook_deliveries ORDER BY id")]
+    assert (kept[0], len(kept)) == (young, 2)
 
 
 def _attempt(attempt_id: UUID) -> Attempt:
     return Attempt(
         attempt_id, PROJECT, new_id(), 1, "http://127.0.0.1:9/", "job.failed", None, None, 1
-    )
-
-
-def _age_first_delivery(services: Services) -> None:
-    tell(
-        services,
-        "UPDATE webhook_deliveries SET created_at = now() - interval '31 days'"
-        " WHERE id = (SELECT min(id::text)::uuid FROM webhook_deliveries)",
     )
 
 
