@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from uuid import UUID
 
 from factory.domain.job import ClaimedJob
@@ -38,13 +38,23 @@ class Expected:
     lease: Lease | None = None
     step_done: bool = False
     endings: int = 0
-    calls: list[UUID] = field(default_factory=list)
-    """Every call that was allowed."""
+    calls: int = 0
+    """How many were allowed."""
 
     @property
     def events(self) -> int:
         """Webhook jobs that are owed: one an ending."""
         return self.endings if self.has_webhook else 0
+
+    @property
+    def may_be_cancelled(self) -> bool:
+        return not self.state.terminal or self.state is State.CANCELLED
+
+    def cancelled(self) -> None:
+        """By its owner: at once where nobody holds it, else as soon as its attempt ends."""
+        if self.state is State.QUEUED:
+            self.ended(State.CANCELLED)
+        self.unwanted = True
 
     def claimed(self, lease: Lease) -> None:
         self.attempt += self.state is State.QUEUED

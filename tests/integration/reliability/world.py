@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -29,14 +29,12 @@ SELECT
 FOUND = """
 SELECT j.id, j.project_id, j.state, j.attempt, j.max_attempts, j.deferrals, j.deaths, j.worker_id,
        j.lease_token, j.state = 'queued' AND j.run_at <= now() AS due,
-       j.published_at IS NOT NULL AS published,
        (SELECT count(*) FROM job_results r WHERE r.job_id = j.id) AS results,
        (SELECT count(*) FROM job_results r WHERE r.job_id = j.id AND r.output IS NOT NULL) AS outputs,
        (SELECT count(*) FROM job_steps s WHERE s.job_id = j.id) AS steps,
        (SELECT count(*) FROM jobs w WHERE w.parent_id = j.id AND w.kind = 'webhook') AS events,
-       (SELECT count(*) FROM llm_calls c WHERE c.job_id = j.id) AS calls,
-       extract(epoch FROM now() - w.heartbeat_at)::float8 AS silent_s
-  FROM jobs j LEFT JOIN workers w ON w.id = j.worker_id
+       (SELECT count(*) FROM llm_calls c WHERE c.job_id = j.id) AS calls
+  FROM jobs j
 """
 
 Item = TypeVar("Item")
@@ -71,6 +69,10 @@ class World:
     def publish(self) -> None:
         dispatch(self.services, lambda _lane, messages: self.broker.extend(messages))
 
+    def drop_hint(self, pick: int) -> None:
+        if self.broker:
+            del self.broker[pick % len(self.broker)]
+
     def lose_all_hints(self) -> None:
         """As after a flush that `notice_new_broker` has seen."""
         self.broker.clear()
@@ -86,10 +88,12 @@ class World:
         self.reaper._database_time -= seconds
         self._tell(PASS, s=seconds)
 
-    def tick(self) -> None:
-        """A second passes and the reaper looks."""
+    def tick(self, beating: Collection[UUID]) -> None:
+        """A second passes, the reaper looks and then these workers beat: after a pause, it is the first."""
         self.sleep(1)
         self.reaper.tick()
+        for worker_id in beating:
+            self.beat(worker_id)
 
     def found(self) -> dict[UUID, Any]:
         """Every job as it is stored, the platform's own deliveries too."""
