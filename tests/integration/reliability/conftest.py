@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from factory.embedded.postgres import EmbeddedPostgres
 from factory.embedded.valkey import EmbeddedValkey
+from factory.services import Services
 from factory.simulator import HostedSimulator, SimulatorConfig, running_simulator
 from factory.simulator.script import Latency
 from factory.store.migrate import upgrade
+
+LEASE_S = 4.0
+"""Longer than the silence after which a reaper holds."""
 
 
 @pytest.fixture
@@ -48,3 +53,10 @@ def simulator(tmp_path: Path) -> Iterator[HostedSimulator]:
     config = SimulatorConfig(log=tmp_path / "calls.log", latency=Latency(50, 400))
     with running_simulator(config) as simulator:
         yield simulator
+
+
+@pytest.fixture
+def hasty(services: Services) -> Services:
+    """Leases are short: the seconds that a reaper counts cost a test most of its time."""
+    settings = services.settings.model_copy(update={"lease_s": LEASE_S})
+    return replace(services, settings=settings)

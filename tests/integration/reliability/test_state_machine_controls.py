@@ -1,0 +1,61 @@
+"""The state machine misses each guard that is taken away; otherwise its lives would prove nothing."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import pytest
+from hypothesis.stateful import run_state_machine_as_test
+
+from factory.pipeline import rescue
+from factory.services import Services
+from factory.store import hints, journal, leases, moves
+from tests.integration.reliability.lives import UNTIL_ONE_FAILS
+from tests.integration.reliability.machine import JobsMachine
+
+GUARDS = {
+    "a stale lease may finish": (moves, "FINISH", " AND j.lease_token = g.lease_token)", ")"),
+    "a stale lease may call": (journal, "OPEN", " AND j.lease_token = g.lease_token", ""),
+    "jobs are claimed before their time": (moves, "CLAIM", " AND run_at <= now()", ""),
+    "a killer is claimed among others": (
+        moves,
+        "CLAIM",
+        "deaths < %(quarantine_deaths)s OR",
+        "true OR",
+    ),
+    "finished steps are forgotten": (
+        moves,
+        "CLAIM",
+        "AND c.again) AS steps",
+        "AND false) AS steps",
+    ),
+    "lost hints stay lost": (hints, "LOST", "WHERE state = 'queued'", "WHERE false"),
+    "a heartbeat does not count": (leases, "EXPIRED", "w.heartbeat_at <", "now() >"),
+    "a retry keeps its result": (moves, "RETRY", "WHERE r.job_id = m.id", "WHERE false"),
+}
+
+
+@pytest.mark.parametrize("guard", GUARDS)
+def test_a_guard_that_is_taken_away_is_missed(
+    hasty: Services, monkeypatch: pytest.MonkeyPatch, guard: str
+) -> None:
+    module, name, whole, weak = GUARDS[guard]
+    _weaken(monkeypatch, module, name, whole, weak)
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(lambda: JobsMachine(hasty), settings=UNTIL_ONE_FAILS)
+
+
+def test_a_reaper_that_does_not_hold_is_caught(
+    hasty: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rescue, "LONGEST_SILENCE_S", float("inf"))
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(lambda: JobsMachine(hasty), settings=UNTIL_ONE_FAILS)
+
+
+def _weaken(
+    monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str, whole: str, weak: str
+) -> None:
+    statement = getattr(module, name)
+    assert whole in statement
+    monkeypatch.setattr(module, name, statement.replace(whole, weak))
