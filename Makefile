@@ -4,7 +4,7 @@ VENV ?= .venv
 RUN := $(VENV)/bin
 export VENV
 
-.PHONY: help setup setup-dev demo demo-local up test unit integration acceptance lint fix requirements clean
+.PHONY: help setup setup-dev demo demo-local up test unit integration acceptance faults-quick faults faults-controls lint fix requirements clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -36,6 +36,15 @@ integration: setup-dev ## tests on real Postgres and Valkey
 
 acceptance: setup-dev ## the whole stack, as users run it
 	@$(RUN)/python -m pytest -q -n 2 --dist loadfile tests/acceptance
+
+faults-quick: setup-dev ## 500 jobs through every fault, some minutes
+	@$(RUN)/python -m tests.faults quick
+
+faults: setup-dev ## 10,000 jobs, more than 300 kills; takes an hour or more
+	@$(RUN)/python -m tests.faults full
+
+faults-controls: setup-dev ## the harness must notice each guard that is taken away
+	@$(RUN)/python -m tests.faults.controls
 
 lint: setup-dev ## format, style, types, layers
 	@$(RUN)/ruff format --check .

@@ -29,7 +29,14 @@ SUBMITTERS = 4
 ENDS_S = 120.0
 
 
-def run_fault(stack: Stack, name: str, fault: Fault, jobs: int, dice: random.Random) -> Verdict:
+def run_fault(
+    stack: Stack,
+    name: str,
+    fault: Fault,
+    jobs: int,
+    dice: random.Random,
+    ends_s: float = ENDS_S,
+) -> Verdict:
     """Submits the jobs, breaks things meanwhile, waits for every end, and judges."""
     eventually(lambda: len(stack.workers()) == 2, ENDS_S)
     scene = Scene(stack, dice)
@@ -44,7 +51,7 @@ def run_fault(stack: Stack, name: str, fault: Fault, jobs: int, dice: random.Ran
     fault.strike(scene)
     for thread in threads:
         thread.join()
-    _await_ends(stack, accepted)
+    _await_ends(stack, accepted, ends_s)
     note = f"{client.failed_requests} requests tried again" if client.failed_requests else ""
     return judge(stack, name, accepted, scene.faults, fault.expected, note)
 
@@ -70,9 +77,9 @@ def _submit(
         time.sleep(0.2)  # the pace of the arrivals
 
 
-def _await_ends(stack: Stack, accepted: Sequence[Accepted]) -> None:
+def _await_ends(stack: Stack, accepted: Sequence[Accepted], ends_s: float) -> None:
     """Until every job has ended or the time is over; the judge then sees which have not."""
-    deadline = time.monotonic() + ENDS_S
+    deadline = time.monotonic() + ends_s
     for one in accepted:
         while not stack.job(one.job_id)["finished_at"] and time.monotonic() < deadline:
             time.sleep(0.1)

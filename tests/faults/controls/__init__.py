@@ -1,0 +1,1 @@
+"""The harness against a platform that lacks one guard: each must be caught."""
