@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
+import httpx
+
 from factory.config import Settings
 from factory.domain.job import public_id
 from factory.embedded.child import Child, spawn
@@ -21,13 +23,17 @@ from factory.errors import Unavailable
 from factory.services import Services, connect
 from factory.simulator import HostedSimulator
 from factory.simulator.journal import Phase
+from factory.store import keys, projects
 from factory.store.database import ids, rows
+from tests.integration.reliability.ports import free_port
 from tests.integration.store.samples import given_jobs
 
 SECRET_KEY = "test-secret-key-of-32-characters!"
 STOP_STEPS = ((signal.SIGTERM, 20.0),)
 READY_S = 30.0
 ENDS_S = 60.0
+ANSWER_S = 40.0
+"""Longer than a gateway may need for any answer."""
 TERMINAL = ("succeeded", "failed", "cancelled")
 
 Answer = TypeVar("Answer")
@@ -40,6 +46,14 @@ def eventually(look: Callable[[], Answer], within_s: float = ENDS_S) -> Answer:
         assert time.monotonic() < deadline, f"still {answer!r} after {within_s:g} s"
         time.sleep(0.05)
     return answer
+
+
+def status_of(client: httpx.Client, path: str) -> int | None:
+    """The status of the answer, None without one."""
+    try:
+        return client.get(path).status_code
+    except httpx.TransportError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +93,23 @@ class Rig:
         crew = [self.start("workers.worker", "--slots", str(slots)) for _ in range(workers)]
         eventually(lambda: self.beating() >= workers, READY_S)
         return crew
+
+    @contextmanager
+    def gateway(self) -> Iterator[httpx.Client]:
+        """A client with a key to a gateway that answers."""
+        port = free_port()
+        bind = ("-c", "python:api.gunicorn", "-b", f"127.0.0.1:{port}")
+        self.start("gunicorn", *bind, WEB_CONCURRENCY="1")
+        with self.services.database.transaction() as tx:
+            project = projects.ensure(tx, "rig")
+            key = keys.create(tx, SECRET_KEY, project.id, "test", ["jobs"])
+        with httpx.Client(
+            base_url=f"http://127.0.0.1:{port}",
+            headers={"Authorization": f"Bearer {key}"},
+            timeout=ANSWER_S,
+        ) as client:
+            eventually(lambda: status_of(client, "/health") == 200, READY_S)
+            yield client
 
     def log(self, name: str) -> str:
         return (self.directory / f"{name}.log").read_text()
