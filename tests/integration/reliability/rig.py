@@ -153,6 +153,10 @@ class Rig:
         entries = self.simulator.calls()
         return Counter(entry.job for entry in entries if entry.phase is Phase.RECEIVED)
 
+    def calls_of(self, job_ids: Sequence[UUID]) -> set[str]:
+        """Those of the jobs, by public id, that the provider was asked for."""
+        return {public_id(job_id) for job_id in job_ids} & {job for job in self.calls() if job}
+
     def called_once(self, job_ids: Sequence[UUID]) -> bool:
         """Whether the provider was asked exactly once for each of the jobs."""
         calls = self.calls()
@@ -172,9 +176,13 @@ def running_rig(
     database_url: str,
     redis_url: str,
     simulator: HostedSimulator,
-    **settings: Any,
+    *,
+    own_database_url: str | None = None,
 ) -> Iterator[Rig]:
-    """A rig without programs yet; the ones that the test starts end with the block."""
+    """A rig without programs yet; the ones that the test starts end with the block.
+
+    `own_database_url` is the test's own way to Postgres, where the programs have another.
+    """
     url = simulator.url
     chosen = Settings(
         database_url=database_url,
@@ -182,9 +190,9 @@ def running_rig(
         secret_key=SECRET_KEY,
         openai_api_key="dummy",
         openai_base_url=f"{url}/openai/v1",
-        **settings,
     )
-    services = connect(chosen, "test")
+    own = chosen.model_copy(update={"database_url": own_database_url or database_url})
+    services = connect(own, "test")
     rig = Rig(directory, chosen, simulator, services)
     try:
         yield rig
