@@ -33,8 +33,10 @@ BOUND_S = 30.0
 
 @dataclass(frozen=True)
 class Verdict:
-    """One fault's line. Times are seconds from the (first) fault to the end of each job that it found
-    in flight or waiting, less what the provider itself takes for it.
+    """One fault's line.
+
+    Recovery is the time from the first strike to the end of each job that it found in flight or waiting,
+    less what the provider itself takes, in seconds; of a job whose workers died more than once, per death.
     """
 
     name: str
@@ -156,11 +158,12 @@ def _answers(stack: Stack) -> Counter[str]:
 
 
 def _wait_s(row: _Row, one: Accepted, faults: Sequence[datetime]) -> float:
-    """From the last fault before the end to the end; 0 for what ended before any."""
+    """From the first fault before the end to the end, per death; 0 for what ended before any."""
     before = [at for at in faults if row.finished_at and at < row.finished_at]
     if not before or row.finished_at is None:
         return 0.0
-    return max(0.0, (row.finished_at - before[0]).total_seconds() - one.latency_s)
+    waited_s = (row.finished_at - before[0]).total_seconds() - one.latency_s
+    return max(0.0, waited_s / max(1, row.deaths))
 
 
 def _percentile(values: Sequence[float], share: float) -> float:
