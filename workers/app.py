@@ -28,6 +28,7 @@ class WorkerApp(Celery):  # type: ignore[misc]
     """A Celery app whose tasks are coroutines."""
 
     task_cls = CoroutineTask
+    amqp_cls = "workers.connection:SteadyAMQP"
     loop_contexts: list[LoopContext]
     """Opened on the pool's loop before the first message, in order; closed after the last."""
 

@@ -7,8 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
@@ -19,8 +17,12 @@ from factory.simulator import SimulatorConfig, running_simulator
 from factory.store.migrate import upgrade
 from tests.integration.reliability.proxy import Direction, Proxy, running_proxy
 from tests.integration.reliability.rig import Rig, eventually, running_rig
+from tests.integration.reliability.urls import postgres_socket
 
 FAULT_S = 2.0
+LONG_FAULT_S = 13.0
+"""Long enough for pauses between attempts to grow."""
+RESUMES_S = 5.0
 RECOVERS_S = 10.0
 STRANDED_RECOVERS_S = 30.0
 """Nothing tells a half-open connection but the time that an answer may take."""
@@ -66,9 +68,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         postgres_url = postgres.start()
         valkey.start()
         upgrade(postgres_url)
-        sockets = Path(parse_qs(urlsplit(postgres_url).query)["host"][0])
         proxies = {
-            "postgres": stack.enter_context(running_proxy(sockets / ".s.PGSQL.5432")),
+            "postgres": stack.enter_context(running_proxy(postgres_socket(postgres_url))),
             "redis": stack.enter_context(running_proxy(valkey.directory / SOCKET_NAME)),
         }
         simulator = stack.enter_context(running_simulator(SimulatorConfig(log=place / "calls.log")))
@@ -105,6 +106,17 @@ def test_work_goes_on_after(site: Site, server: str, fault: str) -> None:
 
 def _pass_time(seconds: float) -> None:
     threading.Event().wait(seconds)
+
+
+def test_work_is_resumed_within_5_seconds_of_redis_return_however_long_it_was_away(
+    site: Site,
+) -> None:
+    proxy = site.proxies["redis"]
+    proxy.refuse()
+    job_ids = site.rig.submit(4)
+    _pass_time(LONG_FAULT_S)
+    proxy.heal()
+    site.rig.all_ended(job_ids, RESUMES_S)
 
 
 @pytest.mark.parametrize("fault", AWAY)
