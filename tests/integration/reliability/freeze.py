@@ -19,7 +19,7 @@ def postmaster_of(server: EmbeddedPostgres) -> int:
 @contextmanager
 def frozen(pid: int) -> Iterator[None]:
     """The process and its children do nothing during the block."""
-    stopped = [pid, *_children(pid)]
+    stopped = [pid, *children_of(pid)]
     for one in stopped:
         os.kill(one, signal.SIGSTOP)
     try:
@@ -30,6 +30,7 @@ def frozen(pid: int) -> Iterator[None]:
                 os.kill(one, signal.SIGCONT)
 
 
-def _children(pid: int) -> list[int]:
+def children_of(pid: int) -> list[int]:
+    """The processes that it has started and that run."""
     tasks = Path("/proc", str(pid), "task").glob("*/children")
     return [int(child) for task in tasks for child in task.read_text().split()]

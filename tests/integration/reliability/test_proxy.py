@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.reliability.proxy import Direction, Proxy, running_proxy
+from tests.integration.reliability.proxy import Direction, Loss, Proxy, running_proxy
 
 SHORT_S = 0.2
 
@@ -138,14 +138,25 @@ def test_a_delay_holds_each_piece(proxy: Proxy) -> None:
         assert client.recv(1000) == b"hello"
 
 
-@pytest.mark.parametrize("delivered", [True, False])
-def test_a_cut_loses_the_answer_or_the_question_once(proxy: Proxy, delivered: bool) -> None:
-    proxy.cut_at(b"COMMIT", delivered=delivered)
+@pytest.mark.parametrize("loss", [Loss.ANSWER, Loss.QUESTION])
+def test_a_cut_loses_the_answer_or_the_question_once(proxy: Proxy, loss: Loss) -> None:
+    proxy.cut_at(b"COMMIT", loss)
     with _client(proxy) as client:
         _says(client, b"BEGIN")
         with pytest.raises(ConnectionResetError):
             _says(client, b"COMMIT")
-    assert heard[1:] == ([b"COMMIT"] if delivered else [])
+    assert heard[1:] == ([b"COMMIT"] if loss is Loss.ANSWER else [])
     assert proxy.cuts == 1
     with _client(proxy) as client:
         assert _says(client, b"COMMIT") == b"COMMIT"
+
+
+def test_a_cut_waits_for_what_comes_before(proxy: Proxy) -> None:
+    proxy.cut_at(b"COMMIT", Loss.SILENCE, after=b"INSERT")
+    with _client(proxy) as client:
+        assert _says(client, b"COMMIT") == b"COMMIT"
+        _says(client, b"INSERT")
+        client.settimeout(SHORT_S)
+        with pytest.raises(TimeoutError):
+            _says(client, b"COMMIT")
+    assert heard == [b"COMMIT", b"INSERT", b"COMMIT"]
