@@ -18,31 +18,23 @@ from hypothesis.stateful import (
     rule,
 )
 
-from factory.domain.job import QUARANTINE_DEATHS, Outcome, new_id
-from factory.domain.money import Usage
+from factory.domain.job import QUARANTINE_DEATHS, new_id
 from factory.domain.state import State
-from factory.errors import Conflict, ProviderRefused, ProviderUnavailable, RateLimited
+from factory.errors import Conflict
 from factory.pipeline.calls import close_calls, open_calls
 from factory.pipeline.control import cancel, retry
 from factory.pipeline.dispatch import Message
 from factory.pipeline.execute import Claim, claim_jobs
-from factory.pipeline.finish import finish_jobs, outcome_of
+from factory.pipeline.finish import finish_jobs
 from factory.services import Services
 from factory.store import jobs as stored_jobs
-from factory.store.journal import Call, CallEnd
 from factory.store.listing import Filter, find
+from tests.integration.reliability.attempt import ERRORS, STEP, end_of, intent, outcome
 from tests.integration.reliability.model import Expected, Lease
 from tests.integration.reliability.world import World
 from tests.integration.store.samples import HOOK, OTHER_PROJECT, PROJECT, given_job
 from workers.alone import declare_poison
 
-STEP = "answer"
-OUTPUT = {"text": "hello"}
-ERRORS = {
-    "retry": ProviderUnavailable("away", provider="openai"),
-    "defer": RateLimited("wait", provider="openai"),
-    "fail": ProviderRefused("no", provider="openai"),
-}
 LONGEST_WAIT_S = 400
 """Longer than any patience with a hint and any pause between attempts."""
 ROUNDS = 12
@@ -152,6 +144,12 @@ class JobsMachine(RuleBasedStateMachine):
         self.crew.add(worker)
         return worker
 
+    @rule(worker=workers)
+    def beat(self, worker: UUID) -> None:
+        """A beat tells which of the worker's jobs their owners have cancelled."""
+        held = {job for job in self.jobs.values() if job.lease and job.lease.worker_id == worker}
+        assert set(self.world.beat(worker)) == {job.id for job in held if job.unwanted}
+
     @precondition(lambda self: self.world.broker)
     @rule(
         target=leases,
@@ -209,7 +207,7 @@ class JobsMachine(RuleBasedStateMachine):
             return
         job, call_id = self.jobs[lease.job.id], new_id()
         for _ in range(2):  # as after a commit whose answer was lost
-            assert self.world.write(open_calls, _intent(lease, call_id)) == job.holds(lease)
+            assert self.world.write(open_calls, intent(lease, call_id)) == job.holds(lease)
         if job.holds(lease):
             assert not job.step_done, "a finished step is called again"
             lease.call_id = call_id
@@ -222,7 +220,7 @@ class JobsMachine(RuleBasedStateMachine):
         if not lease.call_id:
             return
         for _ in range(2):
-            self.world.write(close_calls, _end(lease, error))
+            self.world.write(close_calls, end_of(lease, error))
         lease.call_id = None
         if error is None:
             lease.answered = self.jobs[lease.job.id].step_done = True
@@ -232,14 +230,14 @@ class JobsMachine(RuleBasedStateMachine):
         if lease.call_id or called or how == "succeed":
             self.close_call(lease, None)
         job = self.jobs[lease.job.id]
-        holds, outcome = job.holds(lease), _outcome(lease, how)
-        state = self.world.write(finish_jobs, outcome)
+        holds, wanted = job.holds(lease), outcome(lease, how)
+        state = self.world.write(finish_jobs, wanted)
         assert (state is not None) == holds
-        assert self.world.write(finish_jobs, outcome) is None
-        if holds and outcome.state is State.QUEUED:
-            job.put_back(spends_attempt=outcome.spends_attempt)
+        assert self.world.write(finish_jobs, wanted) is None
+        if holds and wanted.state is State.QUEUED:
+            job.put_back(spends_attempt=wanted.spends_attempt)
         elif holds:
-            job.ended(outcome.state)
+            job.ended(wanted.state)
         assert state in (None, job.state)
 
     @precondition(lambda self: any(job.lease and job.lease.alone for job in self.jobs.values()))
@@ -263,20 +261,7 @@ class JobsMachine(RuleBasedStateMachine):
     def every_job_is_as_expected(self) -> None:
         found = self.world.found()
         for job in self.jobs.values():
-            row = found[job.id]
-            assert State(row.state) is job.state
-            assert (row.attempt, row.deferrals, row.deaths) == (
-                job.attempt,
-                job.deferrals,
-                job.deaths,
-            )
-            assert row.attempt <= row.max_attempts
-            assert row.lease_token == (job.lease.job.lease_token if job.lease else None)
-            assert row.results == job.state.terminal
-            assert row.outputs == (job.state is State.SUCCEEDED)
-            assert row.events == job.events
-            assert row.steps == job.step_done
-            assert row.calls == job.calls
+            job.check(found[job.id])
 
     @invariant()
     def nobody_sees_anothers_jobs(self) -> None:
@@ -316,39 +301,3 @@ class JobsMachine(RuleBasedStateMachine):
 
     def _pick(self, pick: int) -> Expected:
         return list(self.jobs.values())[pick % len(self.jobs)]
-
-
-def _intent(lease: Lease, call_id: UUID) -> Call:
-    job = lease.job
-    return Call(
-        call_id,
-        job.id,
-        job.lease_token,
-        job.project_id,
-        STEP,
-        job.attempt,
-        provider="openai",
-        model="gpt-4o-mini",
-    )
-
-
-def _end(lease: Lease, error: str | None) -> CallEnd:
-    assert lease.call_id
-    return CallEnd(
-        lease.call_id,
-        lease.job.id,
-        STEP,
-        provider="openai",
-        model="gpt-4o-mini",
-        usage=Usage(1, 1, 0),
-        cost_micros=1,
-        latency_ms=5,
-        error_type=error,
-        output=None if error else OUTPUT,
-    )
-
-
-def _outcome(lease: Lease, how: str) -> Outcome:
-    if how == "succeed":
-        return Outcome(lease.job.id, lease.job.lease_token, State.SUCCEEDED, output=OUTPUT)
-    return outcome_of(lease.job, ERRORS[how])

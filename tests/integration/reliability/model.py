@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from factory.domain.job import ClaimedJob
@@ -91,3 +92,19 @@ class Expected:
 
     def retried(self) -> None:
         self.state, self.attempt, self.deaths, self.unwanted = State.QUEUED, 0, 0, False
+
+    def check(self, row: Any) -> None:
+        """Fails unless the stored job (a row of `world.FOUND`) is as it must be."""
+        assert State(row.state) is self.state
+        assert (row.attempt, row.deferrals, row.deaths) == (
+            self.attempt,
+            self.deferrals,
+            self.deaths,
+        )
+        assert row.attempt <= row.max_attempts
+        assert row.lease_token == (self.lease.job.lease_token if self.lease else None)
+        assert row.results == self.state.terminal
+        assert row.outputs == (self.state is State.SUCCEEDED)
+        assert row.events == self.events
+        assert row.steps == self.step_done
+        assert row.calls == self.calls

@@ -3,286 +3,69 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
 from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from enum import StrEnum
-from pathlib import Path
+from contextlib import contextmanager
 from threading import Thread
 from typing import Any
 
 from tests.integration.reliability.ports import free_port
+from tests.integration.reliability.relay import BOTH, Address, Cut, Direction, Loss, Relay
 
-CHUNK = 65_536
+__all__ = ["BOTH", "Address", "Direction", "Loss", "Proxy", "running_proxy"]
+
 ANSWER_S = 10.0
-TAIL = 100
-"""Longer than any pattern: one may come in two pieces."""
-RESET_ON_CLOSE = struct.pack("ii", 1, 0)
-"""SO_LINGER with no time: the close sends RST instead of FIN."""
-
-Address = tuple[str, int] | Path
-"""Host and port, or a unix socket."""
-
-
-class Direction(StrEnum):
-    """Which way bytes go."""
-
-    UP = "up"
-    """From the client to the server."""
-    DOWN = "down"
-
-
-BOTH = frozenset(Direction)
-
-
-@dataclass(slots=True)
-class _Side:
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-
-    def reset(self) -> None:
-        with suppress(OSError):
-            sock = self.writer.get_extra_info("socket")
-            if sock.family is not socket.AF_UNIX:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
-        self.writer.transport.abort()
-
-
-@dataclass(slots=True, eq=False)
-class _Link:
-    client: _Side
-    server: _Side
-    doomed: bool = False
-    """The answer that comes next is not delivered."""
-    stranded: bool = False
-    """No byte and no end passes any more."""
-    tail: bytes = b""
-    """The end of what its client has sent while a cut waits."""
-    primed: bool = False
-    """Its client has sent what a cut waits for."""
-
-    def reset(self) -> None:
-        self.client.reset()
-        self.server.reset()
-
-
-class Loss(StrEnum):
-    """What is lost of a question and its answer, and how the client learns of it."""
-
-    QUESTION = "question"
-    """The server never hears the question; the client's connection is reset."""
-    ANSWER = "answer"
-    """The server has answered; the client's connection is reset."""
-    SILENCE = "silence"
-    """The server has answered; the client waits."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Cut:
-    """Breaks the first connection whose client sends `pattern` after it has sent `after`."""
-
-    pattern: bytes
-    after: bytes
-    loss: Loss
-
-
-class _Core:
-    """All that happens on the loop."""
-
-    def __init__(self, upstream: Address, port: int) -> None:
-        self._upstream = upstream
-        self._port = port
-        self._server: asyncio.Server | None = None
-        self._links: set[_Link] = set()
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self._gates = {direction: asyncio.Event() for direction in Direction}
-        self._delay_s = 0.0
-        self._rejecting = False
-        self._cut: _Cut | None = None
-        self.cuts = 0
-
-    async def heal(self) -> None:
-        self._delay_s, self._rejecting, self._cut = 0.0, False, None
-        for gate in self._gates.values():
-            gate.set()
-        if self._server is None:
-            self._server = await asyncio.start_server(self._accept, "127.0.0.1", self._port)
-
-    async def refuse(self) -> None:
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-        await self.reset()
-
-    async def reset(self) -> None:
-        for link in tuple(self._links):
-            link.reset()
-
-    async def reject(self) -> None:
-        self._rejecting = True
-        await self.reset()
-
-    async def swallow(self, directions: frozenset[Direction]) -> None:
-        for direction in directions:
-            self._gates[direction].clear()
-
-    async def strand(self) -> None:
-        for link in self._links:
-            link.stranded = True
-
-    async def delay(self, seconds: float) -> None:
-        self._delay_s = seconds
-
-    async def half_close(self) -> None:
-        for link in self._links:
-            with suppress(OSError):
-                link.client.writer.write_eof()
-
-    async def cut(self, cut: _Cut) -> None:
-        for link in self._links:
-            link.tail, link.primed = b"", False
-        self._cut = cut
-
-    async def close(self) -> None:
-        await self.refuse()
-        for task in tuple(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        client = _Side(reader, writer)
-        try:
-            await self._serve(client)
-        except (OSError, asyncio.CancelledError):
-            pass  # one of the two has gone, or the proxy closes
-        finally:
-            client.reset()
-            self._tasks.discard(task)
-
-    async def _serve(self, client: _Side) -> None:
-        if self._rejecting:
-            return
-        await self._gates[Direction.UP].wait()
-        link = _Link(client, _Side(*await self._connect()))
-        self._links.add(link)
-        try:
-            async with asyncio.TaskGroup() as pumps:
-                pumps.create_task(self._pump(link, Direction.UP))
-                pumps.create_task(self._pump(link, Direction.DOWN))
-        except* OSError:
-            pass
-        finally:
-            self._links.discard(link)
-            link.reset()
-
-    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        if isinstance(self._upstream, Path):
-            return await asyncio.open_unix_connection(self._upstream)
-        return await asyncio.open_connection(*self._upstream)
-
-    async def _pump(self, link: _Link, direction: Direction) -> None:
-        up = direction is Direction.UP
-        source, target = (link.client, link.server) if up else (link.server, link.client)
-        while data := await source.reader.read(CHUNK):
-            await self._hold(link, direction)
-            if link.doomed and not up:
-                link.reset()
-                return
-            if up and self._is_time(link, data) and self._cuts_before(link):
-                return
-            target.writer.write(data)
-            await target.writer.drain()
-        await self._hold(link, direction)
-        with suppress(OSError):
-            target.writer.write_eof()
-
-    async def _hold(self, link: _Link, direction: Direction) -> None:
-        if self._delay_s:
-            await asyncio.sleep(self._delay_s)
-        await self._gates[direction].wait()
-        if link.stranded:
-            await asyncio.get_running_loop().create_future()
-
-    def _is_time(self, link: _Link, data: bytes) -> bool:
-        """Whether a cut waits for this, and the client has sent before what it waits for first."""
-        if self._cut is None:
-            return False
-        seen = link.tail + data
-        if not link.primed and self._cut.after:
-            if self._cut.after not in seen:
-                link.tail = seen[-TAIL:]
-                return False
-            link.primed, seen = True, seen.partition(self._cut.after)[2]
-        link.tail = seen[-TAIL:]
-        return self._cut.pattern in seen
-
-    def _cuts_before(self, link: _Link) -> bool:
-        """Uses the cut up; True when what was read must not go on."""
-        cut, self._cut = self._cut, None
-        self.cuts += 1
-        if cut and cut.loss is Loss.QUESTION:
-            link.reset()
-            return True
-        link.doomed = cut is not None and cut.loss is Loss.ANSWER
-        link.stranded = not link.doomed
-        return False
 
 
 class Proxy:
     """A running proxy. Each method returns when the fault is in force; `heal` takes back what lasts."""
 
-    def __init__(self, core: _Core, loop: asyncio.AbstractEventLoop, port: int) -> None:
+    def __init__(self, relay: Relay, loop: asyncio.AbstractEventLoop, port: int) -> None:
         self.port = port
-        self._core = core
+        self._relay = relay
         self._loop = loop
 
     @property
     def cuts(self) -> int:
         """How many connections `cut_at` has cut."""
-        return self._core.cuts
+        return self._relay.cuts
 
     def heal(self) -> None:
         """All bytes pass, also those that were held back."""
-        self._do(self._core.heal())
+        self._do(self._relay.heal())
 
     def refuse(self) -> None:
         """Nobody listens; connections that stand are reset."""
-        self._do(self._core.refuse())
+        self._do(self._relay.refuse())
 
     def reset(self) -> None:
         """Connections that stand are reset, new ones are served."""
-        self._do(self._core.reset())
+        self._do(self._relay.reset())
 
     def reject(self) -> None:
         """Connections that stand are reset, and each new one as soon as it is accepted."""
-        self._do(self._core.reject())
+        self._do(self._relay.reject())
 
     def swallow(self, directions: frozenset[Direction] = BOTH) -> None:
         """A black hole, in one direction or in both: no byte passes, and nobody is told of an end."""
-        self._do(self._core.swallow(directions))
+        self._do(self._relay.swallow(directions))
 
     def strand(self) -> None:
         """Connections that stand are half-open for good, also after `heal`; new ones are served."""
-        self._do(self._core.strand())
+        self._do(self._relay.strand())
 
     def delay(self, seconds: float) -> None:
         """Every piece of data takes so much longer."""
-        self._do(self._core.delay(seconds))
+        self._do(self._relay.delay(seconds))
 
     def half_close(self) -> None:
         """Clients see the end of what the server says, and may still talk to it."""
-        self._do(self._core.half_close())
+        self._do(self._relay.half_close())
 
     def cut_at(self, pattern: bytes, loss: Loss, *, after: bytes = b"") -> None:
         """Once: loses the question that holds `pattern`, or its answer, of the first client that sends
         it after it has sent `after`.
         """
-        self._do(self._core.cut(_Cut(pattern, after, loss)))
+        self._do(self._relay.cut(Cut(pattern, after, loss)))
 
     def _do(self, act: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(act, self._loop).result(ANSWER_S)
@@ -295,13 +78,13 @@ def running_proxy(upstream: Address) -> Iterator[Proxy]:
     thread = Thread(target=loop.run_forever, name="proxy", daemon=True)
     thread.start()
     port = free_port()
-    core = _Core(upstream, port)
-    proxy = Proxy(core, loop, port)
+    relay = Relay(upstream, port)
+    proxy = Proxy(relay, loop, port)
     try:
         proxy.heal()
         yield proxy
     finally:
-        asyncio.run_coroutine_threadsafe(core.close(), loop).result(ANSWER_S)
+        asyncio.run_coroutine_threadsafe(relay.close(), loop).result(ANSWER_S)
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
