@@ -4,7 +4,7 @@ VENV ?= .venv
 RUN := $(VENV)/bin
 export VENV
 
-.PHONY: help setup setup-dev demo demo-local up test unit integration acceptance faults-quick faults faults-controls lint fix requirements clean
+.PHONY: help setup setup-dev demo demo-local up test test-local-llm unit integration acceptance faults-quick faults faults-controls lint fix requirements clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -26,7 +26,11 @@ up: setup ## start everything and stay
 	@$(RUN)/factory up
 
 test: setup-dev ## all tests
-	@$(RUN)/python -m pytest -q -n 3 --dist loadfile
+	@$(RUN)/python -m pytest -q -n 3 --dist loadfile -m "not local_llm"
+
+test-local-llm: ## the tests on the small real language model
+	@$(PYTHON) deploy/install.py dev local-llm
+	@$(RUN)/python -m pytest -q -m local_llm
 
 unit: setup-dev ## tests without any server, seconds
 	@$(RUN)/python -m pytest -q tests/unit
