@@ -22,7 +22,7 @@ from factory.pipeline.execute import execute
 from factory.pipeline.finish import finish_jobs
 from factory.pipeline.worker import Worker
 from factory.services import connect
-from factory.store import leases
+from factory.store import hints, leases
 from factory.store.database import Tx
 from workers.heartbeat import Heartbeat
 
@@ -37,8 +37,15 @@ class Quarantine:
         self._one = asyncio.Lock()
 
     async def run(self, job_id: str) -> None:
-        """Returns when the job's process has ended, however it did."""
+        """Returns when the job's process has ended, however it did.
+
+        A process costs seconds, so a hint that has become stale in the line starts none; nor does a
+        worker that drains. Its hint is lost, and goes out again.
+        """
         async with self._one:
+            due = await self._worker.writer.write(still_due, parse_id(job_id))
+            if not due or self._worker.draining:
+                return
             process_id = new_id()
             log.warning("job %s runs alone: its workers died", job_id)
             code = await _run_process(job_id, process_id)
@@ -61,6 +68,12 @@ async def _run_process(job_id: str, worker_id: UUID) -> int:
     except asyncio.CancelledError:
         process.kill()
         raise
+
+
+def still_due(tx: Tx, job_ids: list[UUID]) -> Sequence[bool]:
+    """Statement for the writer: whether each job still waits to be run."""
+    found = hints.due(tx, job_ids)
+    return [job_id in found for job_id in job_ids]
 
 
 def declare_poison(tx: Tx, worker_ids: list[UUID]) -> Sequence[None]:

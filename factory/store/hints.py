@@ -122,6 +122,17 @@ def unpublish(tx: Tx, job_ids: Sequence[UUID]) -> int:
     return run(tx, UNPUBLISH, {"ids": ids(job_ids)})
 
 
+DUE = """
+SELECT id FROM jobs
+ WHERE id = ANY(CAST(%(ids)s AS uuid[])) AND state = 'queued' AND run_at <= now()
+"""
+
+
+def due(tx: Tx, job_ids: Sequence[UUID]) -> set[UUID]:
+    """Those of the jobs that a claim could take now: the hints of the others are stale."""
+    return {row.id for row in rows(tx, DUE, {"ids": ids(job_ids)})}
+
+
 LOST = """
 UPDATE jobs SET published_at = NULL
  WHERE id IN (

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from factory.domain.job import QUARANTINE_DEATHS, ClaimedJob, new_id
+import pytest
+
+from factory.domain.job import QUARANTINE_DEATHS, ClaimedJob, new_id, public_id
 from factory.domain.state import State
 from factory.pipeline.dispatch import Message, dispatch
 from factory.services import Services
 from factory.store import moves
 from factory.store.database import rows, run
 from tests.integration.store.samples import claim_one, end, finish, given_job, given_worker
-from workers.alone import declare_poison
+from tests.integration.pipeline.bench import Bench
+from workers.alone import Quarantine, declare_poison
 
 
 def _kill_workers_of(services: Services, job_id: UUID, times: int) -> None:
@@ -77,3 +80,41 @@ def test_a_retry_by_the_owner_leaves_quarantine(services: Services) -> None:
         assert moves.retry(tx, owner[0].project_id, job_id)
         run(tx, "UPDATE jobs SET run_at = now() - interval '1 second'")
     assert claim_one(services, job_id).id == job_id
+
+
+@pytest.fixture
+def child_environment(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process in quarantine finds the servers of the test."""
+    for name in ("database_url", "redis_url", "secret_key", "openai_api_key", "openai_base_url"):
+        monkeypatch.setenv(name.upper(), str(getattr(services.settings, name)))
+
+
+def _processes(services: Services) -> int:
+    """How many workers and processes in quarantine there have been."""
+    with services.database.transaction() as tx:
+        return int(rows(tx, "SELECT count(*) AS n FROM workers")[0].n)
+
+
+@pytest.mark.usefixtures("child_environment")
+def test_a_job_is_run_alone_once_however_many_hints_come(bench: Bench) -> None:
+    services, worker = bench.services, bench.worker()
+    job_id = bench.submit()
+    _kill_workers_of(services, job_id, QUARANTINE_DEATHS)
+    bench.make_due(job_id)
+    before, quarantine = _processes(services), Quarantine(worker)
+    for _ in range(3):
+        bench.run(quarantine.run(public_id(job_id)))
+    assert bench.view(job_id).state is State.SUCCEEDED
+    assert _processes(services) == before + 1
+
+
+@pytest.mark.usefixtures("child_environment")
+def test_a_worker_that_drains_starts_no_process(bench: Bench) -> None:
+    services, worker = bench.services, bench.worker()
+    job_id = bench.submit()
+    _kill_workers_of(services, job_id, QUARANTINE_DEATHS)
+    bench.make_due(job_id)
+    before, worker.draining = _processes(services), True
+    bench.run(Quarantine(worker).run(public_id(job_id)))
+    assert bench.view(job_id).state is State.QUEUED
+    assert _processes(services) == before
