@@ -90,15 +90,22 @@ class JobsMachine(RuleBasedStateMachine):
                 wish(self.services, job.project_id, job.id)
             return
         wish(self.services, job.project_id, job.id)
-        if wish is cancel:
-            job.cancelled()
-        else:
+        if wish is retry:
             job.retried()
+            self.world.publish()
+            return
+        job.cancelled()
+        if job.lease:
+            assert job.id in self.world.beat(job.lease.worker_id), "its worker is not told"
 
     # --- the dispatcher, the broker and time -------------------------------------------------
 
-    @rule(event=st.sampled_from(["publish", "republish", "drop", "empty"]), pick=st.integers(0, 99))
-    def hints(self, event: str, pick: int) -> None:
+    @rule(
+        event=st.sampled_from(["publish", "republish", "drop", "empty", 1, 60, 300]),
+        pick=st.integers(0, 99),
+    )
+    def meanwhile(self, event: str | int, pick: int) -> None:
+        """Something happens to the hints, or so many seconds pass and nobody looks."""
         match event:
             case "publish":
                 self.world.publish()
@@ -108,16 +115,14 @@ class JobsMachine(RuleBasedStateMachine):
                 self.world.drop_hint(pick)
             case "empty":
                 self.world.lose_all_hints()
-
-    @rule(seconds=st.sampled_from([1, 2, 60, 300]))
-    def nobody_looks(self, seconds: int) -> None:
-        self.world.sleep(seconds)
-        self.world.publish()
+            case int(seconds):
+                self.world.sleep(seconds)
+                self.world.publish()
 
     @rule(worker=workers)
     def lose_worker(self, worker: UUID) -> None:
         """One that holds jobs falls silent for a lease, the others go on."""
-        if any(job.lease and job.lease.worker_id == worker for job in self.jobs.values()):
+        if self._held_by(worker):
             self._look(self.crew - {worker})
 
     def _look(self, beating: set[UUID]) -> None:
@@ -135,6 +140,7 @@ class JobsMachine(RuleBasedStateMachine):
 
     # --- workers, live and late --------------------------------------------------------------
 
+    @precondition(lambda self: len(self.crew) < FEW)
     @rule(target=workers)
     def another_worker(self) -> UUID:
         return self.start_worker()
@@ -143,12 +149,6 @@ class JobsMachine(RuleBasedStateMachine):
         worker = self.world.start_worker()
         self.crew.add(worker)
         return worker
-
-    @rule(worker=workers)
-    def beat(self, worker: UUID) -> None:
-        """A beat tells which of the worker's jobs their owners have cancelled."""
-        held = {job for job in self.jobs.values() if job.lease and job.lease.worker_id == worker}
-        assert set(self.world.beat(worker)) == {job.id for job in held if job.unwanted}
 
     @precondition(lambda self: self.world.broker)
     @rule(
@@ -160,6 +160,7 @@ class JobsMachine(RuleBasedStateMachine):
     )
     def claim(self, worker: UUID, pick: int, doubled: bool, unheard: bool) -> Any:
         """`doubled`: the hint stays in the broker. `unheard`: the first commit's answer was lost."""
+        self.world.beat(worker)  # one that was silent is awake again
         message = self._hint(pick)
         if not doubled:
             self.world.broker.remove(message)
@@ -201,8 +202,26 @@ class JobsMachine(RuleBasedStateMachine):
         assert claimed.attempt == job.attempt
         return lease
 
-    @rule(lease=leases)
-    def open_call(self, lease: Lease) -> None:
+    @rule(
+        lease=leases,
+        act=st.sampled_from(["open", "answer", "error", "succeed", "die", *ERRORS]),
+        called=st.booleans(),
+    )
+    def work(self, lease: Lease, act: str, called: bool) -> None:
+        """Any worker goes on with what it believes to hold, however late. `called`: it calls before."""
+        if called and act in ERRORS:
+            self._close_call(lease, None)
+        match act:
+            case "open":
+                self._open_call(lease)
+            case "answer" | "error":
+                self._close_call(lease, None if act == "answer" else "provider_unavailable")
+            case "die":
+                self._die_alone(lease)
+            case _:
+                self._finish(lease, act)
+
+    def _open_call(self, lease: Lease) -> None:
         if lease.answered or lease.call_id:
             return
         job, call_id = self.jobs[lease.job.id], new_id()
@@ -213,10 +232,9 @@ class JobsMachine(RuleBasedStateMachine):
             lease.call_id = call_id
             job.calls += 1
 
-    @rule(lease=leases, error=st.sampled_from([None, None, "provider_unavailable"]))
-    def close_call(self, lease: Lease, error: str | None) -> None:
+    def _close_call(self, lease: Lease, error: str | None) -> None:
         """Also by a worker that lost its lease long ago: it paid."""
-        self.open_call(lease)
+        self._open_call(lease)
         if not lease.call_id:
             return
         for _ in range(2):
@@ -225,10 +243,9 @@ class JobsMachine(RuleBasedStateMachine):
         if error is None:
             lease.answered = self.jobs[lease.job.id].step_done = True
 
-    @rule(lease=leases, how=st.sampled_from(["succeed", *ERRORS]), called=st.booleans())
-    def finish(self, lease: Lease, how: str, called: bool) -> None:
-        if lease.call_id or called or how == "succeed":
-            self.close_call(lease, None)
+    def _finish(self, lease: Lease, how: str) -> None:
+        if lease.call_id or how == "succeed":
+            self._close_call(lease, None)
         job = self.jobs[lease.job.id]
         holds, wanted = job.holds(lease), outcome(lease, how)
         state = self.world.write(finish_jobs, wanted)
@@ -240,20 +257,16 @@ class JobsMachine(RuleBasedStateMachine):
             job.ended(wanted.state)
         assert state in (None, job.state)
 
-    @precondition(lambda self: any(job.lease and job.lease.alone for job in self.jobs.values()))
-    @rule(lease=leases)
-    def die_alone(self, lease: Lease) -> None:
+    def _die_alone(self, lease: Lease) -> None:
         """The process of a job in quarantine ends, and its parent says so."""
-        if not lease.alone:
-            return
-        held = [
-            one
-            for one in self.jobs.values()
-            if one.lease and one.lease.worker_id == lease.worker_id
-        ]
-        self.world.write(declare_poison, lease.worker_id)
-        for job in held:
-            job.poisoned()
+        if lease.alone:
+            held = self._held_by(lease.worker_id)
+            self.world.write(declare_poison, lease.worker_id)
+            for job in held:
+                job.poisoned()
+
+    def _held_by(self, worker: UUID) -> list[Expected]:
+        return [job for job in self.jobs.values() if job.lease and job.lease.worker_id == worker]
 
     # --- what must hold ----------------------------------------------------------------------
 
@@ -297,7 +310,7 @@ class JobsMachine(RuleBasedStateMachine):
             for job in [self.jobs[one] for one in message.job_ids if one in self.jobs]:
                 lease = self._claim(worker, job, message, unheard=False)
                 if lease:
-                    self.finish(lease, "succeed", called=True)
+                    self._finish(lease, "succeed")
 
     def _pick(self, pick: int) -> Expected:
         return list(self.jobs.values())[pick % len(self.jobs)]

@@ -10,7 +10,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from factory.pipeline import rescue
 from factory.services import Services
 from factory.store import hints, journal, leases, moves
-from tests.integration.reliability.lives import UNTIL_ONE_FAILS
+from tests.integration.reliability.lives import MORE_LIVES
 from tests.integration.reliability.machine import JobsMachine
 
 GUARDS = {
@@ -42,7 +42,7 @@ def test_a_guard_that_is_taken_away_is_missed(
     module, name, whole, weak = GUARDS[guard]
     _weaken(monkeypatch, module, name, whole, weak)
     with pytest.raises(AssertionError):
-        run_state_machine_as_test(lambda: JobsMachine(hasty), settings=UNTIL_ONE_FAILS)
+        run_state_machine_as_test(lambda: JobsMachine(hasty), settings=MORE_LIVES)
 
 
 def test_a_reaper_that_does_not_hold_is_caught(
@@ -50,7 +50,7 @@ def test_a_reaper_that_does_not_hold_is_caught(
 ) -> None:
     monkeypatch.setattr(rescue, "LONGEST_SILENCE_S", float("inf"))
     with pytest.raises(AssertionError):
-        run_state_machine_as_test(lambda: JobsMachine(hasty), settings=UNTIL_ONE_FAILS)
+        run_state_machine_as_test(lambda: JobsMachine(hasty), settings=MORE_LIVES)
 
 
 def _weaken(
