@@ -74,7 +74,6 @@ def test_a_read_waits_for_the_end(caller: Caller, services: Services, in_backgro
     end_job(services, job_id)
 
     assert answer().get_json()["state"] == "succeeded"
-    assert answer().headers["Preference-Applied"] == "wait=20"
 
 
 def test_a_read_of_an_ended_job_does_not_wait(caller: Caller, services: Services) -> None:
