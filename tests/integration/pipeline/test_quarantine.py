@@ -13,8 +13,8 @@ from factory.pipeline.dispatch import Message, dispatch
 from factory.services import Services
 from factory.store import moves
 from factory.store.database import rows, run
-from tests.integration.store.samples import claim_one, end, finish, given_job, given_worker
 from tests.integration.pipeline.bench import Bench
+from tests.integration.store.samples import claim_one, end, finish, given_job, given_worker
 from workers.alone import Quarantine, declare_poison
 
 

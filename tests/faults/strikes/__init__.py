@@ -1,1 +1,0 @@
-"""How things are broken, by what is broken."""
