@@ -51,6 +51,8 @@ class _Link:
     server: _Side
     doomed: bool = False
     """The answer that comes next is not delivered."""
+    deaf: bool = False
+    """Its client has heard the end: what the server still says goes nowhere."""
     stranded: bool = False
     """No byte and no end passes any more."""
     tail: bytes = b""
@@ -132,6 +134,7 @@ class Relay:
 
     async def half_close(self) -> None:
         for link in self._links:
+            link.deaf = True
             with suppress(OSError):
                 link.client.writer.write_eof()
 
@@ -190,6 +193,8 @@ class Relay:
                 return
             if up and self._is_time(link, data) and self._cuts_before(link):
                 return
+            if link.deaf and not up:
+                continue
             target.writer.write(data)
             await target.writer.drain()
         await self._hold(link, direction)

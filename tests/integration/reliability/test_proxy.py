@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.reliability.proxy import Direction, Loss, Proxy, running_proxy
+from tests.integration.reliability.rig import eventually
 
 SHORT_S = 0.2
 
@@ -126,6 +127,15 @@ def test_a_half_close_ends_what_the_server_says(proxy: Proxy) -> None:
         _says(client, b"hello")
         proxy.half_close()
         assert client.recv(1) == b""
+
+
+def test_a_half_closed_client_may_still_talk_whatever_the_server_answers(proxy: Proxy) -> None:
+    with _client(proxy) as client:
+        _says(client, b"hello")
+        proxy.half_close()
+        for word in (b"are", b"you", b"there"):
+            client.sendall(word)
+            eventually(lambda said=word: said in heard, SHORT_S * 10)
 
 
 def test_a_delay_holds_each_piece(proxy: Proxy) -> None:
