@@ -43,7 +43,7 @@ integration: setup-dev ## tests on real Postgres and Valkey
 acceptance: setup-dev ## the whole stack, as users run it
 	@$(RUN)/python -m pytest -q -n 2 --dist loadfile tests/acceptance
 
-faults-quick: setup-dev ## 500 jobs through every fault, some minutes
+faults-quick: setup-dev ## every fault under more than 500 jobs, 3 minutes
 	@$(RUN)/python -m tests.faults quick
 
 faults: setup-dev ## 10,000 jobs, more than 300 kills; takes an hour or more

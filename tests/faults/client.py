@@ -7,64 +7,85 @@ import os
 import threading
 import time
 import uuid
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 
-from tests.acceptance.stack import Stack
-
 RETRY_S = 0.2
 PATIENCE_S = 90.0
+ANSWER_S = 60.0
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """A job that was answered with a 2xx, and how long its provider takes to answer."""
+    """A job that was answered with a 2xx, when, and how long its provider takes to answer."""
 
     job_id: str
+    at: datetime
     latency_s: float
+    model: str
 
 
 class CarefulClient:
     """Submits over HTTP. What was answered with 2xx is in its own log, on disk, before it counts."""
 
-    def __init__(self, stack: Stack, log: Path) -> None:
-        self._stack = stack
+    def __init__(self, url: str, key: str, log: Path) -> None:
         self._log = log.open("a")
         self._lock = threading.Lock()
-        self.failed_requests = 0
-        """Answers and connections that failed and were tried again."""
+        # No connection is used twice: one that a gateway closed meanwhile would look like a failure.
+        self._http = httpx.Client(
+            base_url=url,
+            headers={"Authorization": f"Bearer {key}"},
+            timeout=ANSWER_S,
+            limits=httpx.Limits(max_keepalive_connections=0),
+        )
+        self.retried: Counter[str] = Counter()
+        """Requests that were made again, by what became of them: refused, broken, or a status."""
 
-    def submit(self, text: str, latency_s: float, **body: Any) -> Accepted:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+        self._log.close()
+
+    def submit(self, job: Mapping[str, Any], latency_s: float) -> Accepted:
         """Returns with the 2xx. Raises TimeoutError when none comes within 90 s."""
         headers = {"Idempotency-Key": uuid.uuid4().hex}
-        job = {"model": "openai/gpt-4o-mini", "input": text, **body}
         deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
             answer = self._post(job, headers)
-            if answer is not None and answer.status_code == 202:
-                return self._accepted(answer.json()["id"], latency_s)
+            if answer is not None:
+                return self._accepted(answer.json()["id"], latency_s, job["model"])
             time.sleep(RETRY_S)
         raise TimeoutError(f"no 2xx in {PATIENCE_S:g} s")
 
-    def _post(self, job: dict[str, Any], headers: dict[str, str]) -> httpx.Response | None:
+    def _post(self, job: Mapping[str, Any], headers: Mapping[str, str]) -> httpx.Response | None:
+        """A 202, or None for what a client tries again."""
         try:
-            with self._stack.client() as http:
-                answer = http.post("/api/jobs", json=job, headers=headers)
-        except httpx.TransportError:
-            answer = None
-        if answer is None or answer.status_code >= 500:
-            with self._lock:
-                self.failed_requests += 1
-        elif answer.status_code != 202:
-            raise AssertionError(f"unexpected {answer.status_code}: {answer.text}")
+            answer = self._http.post("/api/jobs", json=job, headers=headers)
+        except httpx.TransportError as error:
+            self._count("refused" if isinstance(error, httpx.ConnectError) else "broken")
+            return None
+        if answer.status_code >= 500:
+            self._count(str(answer.status_code))
+            return None
+        assert answer.status_code == 202, f"unexpected {answer.status_code}: {answer.text}"
         return answer
 
-    def _accepted(self, job_id: str, latency_s: float) -> Accepted:
+    def _count(self, what: str) -> None:
         with self._lock:
-            self._log.write(json.dumps({"at": time.time(), "job": job_id}) + "\n")
+            self.retried[what] += 1
+
+    def _accepted(self, job_id: str, latency_s: float, model: str) -> Accepted:
+        at = datetime.now(UTC)
+        with self._lock:
+            self._log.write(json.dumps({"at": at.isoformat(), "job": job_id}) + "\n")
             self._log.flush()
             os.fsync(self._log.fileno())
-        return Accepted(job_id, latency_s)
+        return Accepted(job_id, at, latency_s, model)

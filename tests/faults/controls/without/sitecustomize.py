@@ -10,16 +10,32 @@ import os
 
 import factory.pipeline.rescue
 import factory.store.hints
+import factory.store.moves
+
+LEASE_TOKEN = " AND j.lease_token = g.lease_token"
+
+
+def _without_lease_token() -> None:
+    """Whoever ran a job once may end it, also while another runs it."""
+    assert LEASE_TOKEN in factory.store.moves.FINISH
+    factory.store.moves.FINISH = factory.store.moves.FINISH.replace(LEASE_TOKEN, "")
 
 
 def _without_republish() -> None:
+    """A hint is believed to arrive."""
     factory.store.hints.LOST = (
         "UPDATE jobs SET published_at = NULL WHERE false AND %(first)s = %(longest)s"
     )
 
 
 def _without_hold() -> None:
+    """The reaper believes every lease that looks expired."""
+    assert hasattr(factory.pipeline.rescue.Reaper, "_holds")
     factory.pipeline.rescue.Reaper._holds = lambda *_: False  # type: ignore[method-assign]
 
 
-{"republish": _without_republish, "hold": _without_hold}[os.environ["FAULTS_WITHOUT"]]()
+{
+    "lease_token": _without_lease_token,
+    "republish": _without_republish,
+    "hold": _without_hold,
+}[os.environ["FAULTS_WITHOUT"]]()

@@ -1,0 +1,103 @@
+"""Every fault by name: what is broken, while which jobs run, and how they should end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from tests.faults.scene import Expectation, Fault, Scene
+from tests.faults.strikes import clock, disk, guest, network, outside, programs, receivers, servers
+
+NOBODY_DIES = Expectation(nobody_dies=True)
+TWO_PROVIDERS = ("openai/gpt-4o-mini", "anthropic/claude-haiku-4-5")
+NO_ATTEMPT_SPENT = Expectation(nobody_dies=True, first_attempt=True)
+
+FAULTS: Mapping[str, Fault] = {
+    "worker_kill": Fault(programs.kill_workers, latency_s=(0.5, 4.0)),
+    "zombie": Fault(programs.stop_and_wake_worker, latency_s=(0.5, 6.0)),
+    "lost_hints": Fault(programs.lose_hints, expected=NOBODY_DIES),
+    "gateway_kill": Fault(programs.kill_gateways, busy=True, expected=NOBODY_DIES),
+    "dispatcher_kill": Fault(programs.kill_dispatchers, expected=NOBODY_DIES),
+    "rolling_deploy": Fault(
+        programs.roll_everything,
+        busy=True,
+        latency_s=(0.5, 4.0),
+        expected=Expectation(nobody_dies=True, unbroken=True),
+    ),
+    "poison_job": Fault(
+        programs.poison,
+        latency_s=(0.5, 3.0),
+        share=0.5,
+        # Who sits with a poison job twice loses two leases, and then runs alone, in turn.
+        expected=Expectation(recovers_in_s=75.0),
+    ),
+    "broker_flush": Fault(servers.flush_broker, expected=NOBODY_DIES),
+    "broker_kill": Fault(servers.kill_broker, expected=NOBODY_DIES),
+    "broker_stop": Fault(servers.stop_and_wake_broker, expected=NOBODY_DIES),
+    "broker_full": Fault(servers.fill_broker, expected=NOBODY_DIES),
+    "postgres_kill": Fault(servers.kill_postgres, expected=NOBODY_DIES),
+    "postgres_stop": Fault(
+        servers.stop_and_wake_postgres, latency_s=(1.0, 25.0), share=0.5, expected=NOBODY_DIES
+    ),
+    "disk_full": Fault(
+        disk.fill,
+        ground=disk.small_disk,
+        impossible=disk.impossible,
+        expected=NOBODY_DIES,
+    ),
+    "connections_postgres": Fault(
+        partial(network.break_connections, server="postgres"),
+        stage=guest.worker_behind_proxies,
+        expected=NOBODY_DIES,
+    ),
+    "connections_redis": Fault(
+        partial(network.break_connections, server="redis"),
+        stage=guest.worker_behind_proxies,
+        expected=NOBODY_DIES,
+    ),
+    "partition_postgres": Fault(
+        partial(network.cut_off, server="postgres", seconds=20.0),
+        latency_s=(0.5, 6.0),
+        stage=guest.worker_behind_proxies,
+    ),
+    "partition_redis": Fault(
+        partial(network.cut_off, server="redis", seconds=8.0),
+        stage=guest.worker_behind_proxies,
+        expected=NOBODY_DIES,
+    ),
+    "clock_jump": Fault(
+        clock.jump,
+        stage=clock.programs_with_own_clock,
+        verify=clock.verify,
+        impossible=clock.impossible,
+        expected=NOBODY_DIES,
+    ),
+    "provider_down": Fault(
+        outside.outage,
+        models=TWO_PROVIDERS,
+        verify=outside.others_are_prompt,
+        expected=NOBODY_DIES,
+    ),
+    "provider_429_storm": Fault(
+        outside.storm,
+        models=TWO_PROVIDERS,
+        verify=outside.others_are_prompt,
+        expected=NO_ATTEMPT_SPENT,
+    ),
+    "webhook_receivers": Fault(
+        receivers.come_back,
+        stage=receivers.four_receivers,
+        verify=receivers.verify,
+        expected=NOBODY_DIES,
+    ),
+    "cancel_race": Fault(
+        outside.cancel_some, expected=Expectation(frozenset({"succeeded", "cancelled"}))
+    ),
+}
+MANY: Mapping[str, Callable[[Scene], None]] = {
+    "worker_kill": partial(programs.kill_workers, times=300),
+    "gateway_kill": partial(programs.kill_gateways, times=100),
+    "dispatcher_kill": partial(programs.kill_dispatchers, times=50),
+    "broker_flush": partial(servers.flush_broker, times=50),
+}
+"""How the full run strikes, where it strikes more often."""

@@ -1,0 +1,62 @@
+"""The platform with one guard taken away from every program of it."""
+
+from __future__ import annotations
+
+import os
+import random
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tests.acceptance.stack import running_stack
+from tests.faults.catalog import FAULTS
+from tests.faults.judge import Verdict
+from tests.faults.runner import OPTIONS, QUICK, run_fault
+from tests.faults.scene import Fault, Scene
+
+GIVES_UP_S = 30.0
+"""Twice what the guarded platform needs for the same fault."""
+Control = Callable[[], tuple[str, Verdict]]
+"""Which of the verdict's counts must not be 0, and the verdict."""
+
+
+def _control(guard: str, name: str, expected: str, fault: Fault) -> tuple[str, Verdict]:
+    with (
+        tempfile.TemporaryDirectory(prefix="controls-") as directory,
+        without(guard),
+        running_stack(Path(directory), *OPTIONS) as stack,
+    ):
+        scene = Scene(stack, random.Random(f"1 {name}"))
+        return expected, run_fault(stack, name, fault, QUICK, scene, GIVES_UP_S)
+
+
+@contextmanager
+def without(guard: str) -> Iterator[None]:
+    """What starts meanwhile lacks the guard, see `sitecustomize`."""
+    place = Path(__file__).parent / "without"
+    changed = {"FAULTS_WITHOUT": guard, "PYTHONPATH": str(place)}
+    before = {name: os.environ.get(name) for name in changed}
+    os.environ.update(changed)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
+
+
+def _guard(guard: str, name: str, expected: str, **changes: Any) -> Control:
+    return partial(_control, guard, name, expected, replace(FAULTS[name], **changes))
+
+
+WITHOUT_GUARD: Mapping[str, Control] = {
+    # Calls so long that the jobs' new workers are in the middle of theirs when the zombie wakes.
+    "without_lease_token": _guard("lease_token", "zombie", "double", latency_s=(5.0, 12.0)),
+    "without_republish": _guard("republish", "lost_hints", "lost"),
+    "without_hold": _guard("hold", "postgres_stop", "mistaken"),
+}

@@ -1,0 +1,1 @@
+"""How things are broken, by what is broken."""

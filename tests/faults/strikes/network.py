@@ -1,0 +1,42 @@
+"""A worker's connections break, in each way that a network can, or all of them for longer than a lease."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from tests.faults.scene import Scene
+from tests.integration.reliability.proxy import Direction, Proxy
+
+WAYS: tuple[Callable[[Proxy], None], ...] = (
+    Proxy.refuse,
+    Proxy.reset,
+    Proxy.reject,
+    Proxy.swallow,
+    lambda proxy: proxy.swallow(frozenset({Direction.UP})),
+    lambda proxy: proxy.swallow(frozenset({Direction.DOWN})),
+    lambda proxy: proxy.delay(0.3),
+    Proxy.half_close,
+    Proxy.strand,
+)
+LASTS_S, BETWEEN_S = 1.5, 0.5
+
+
+def break_connections(scene: Scene, server: str) -> None:
+    """Each way in turn, shorter than a lease."""
+    scene.running_worker_pid(among=[scene.guest_pid])
+    for way in WAYS:
+        scene.struck()
+        way(scene.ways[server])
+        time.sleep(LASTS_S)
+        scene.ways[server].heal()
+        time.sleep(BETWEEN_S)
+
+
+def cut_off(scene: Scene, server: str, seconds: float) -> None:
+    """A black hole: the worker runs on, and neither it nor the server learns of it."""
+    scene.running_worker_pid(among=[scene.guest_pid])
+    scene.struck()
+    scene.ways[server].swallow()
+    time.sleep(seconds)
+    scene.ways[server].heal()
