@@ -100,7 +100,7 @@ def _stand(directory: Path, stack: ExitStack) -> Stand:
     stack.callback(postgres.stop)
     stack.callback(valkey.stop)
     database_url, redis_url = postgres.start(), valkey.start()
-    simulator_url = _simulator(directory, stack)
+    simulator_url = stack.enter_context(running_simulator(directory))
     variables = {
         "DATABASE_URL": database_url,
         "REDIS_URL": redis_url,
@@ -116,13 +116,18 @@ def _stand(directory: Path, stack: ExitStack) -> Stand:
     return Stand(directory, variables, database_url, redis_url, simulator_url, services, stack)
 
 
-def _simulator(directory: Path, stack: ExitStack) -> str:
+@contextmanager
+def running_simulator(directory: Path) -> Iterator[str]:
+    """The URL of a provider without latency, in a process of its own."""
     command = [sys.executable, "-m", "factory.simulator", "--log", str(directory / "calls.jsonl")]
-    process = subprocess.Popen([*command, "--latency-ms", "0"], stdout=subprocess.PIPE, text=True)
-    stack.callback(end, process)
-    assert process.stdout is not None
-    url: str = json.loads(process.stdout.readline())["url"]
-    return url
+    with subprocess.Popen(
+        [*command, "--latency-ms", "0"], stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            yield json.loads(process.stdout.readline())["url"]
+        finally:
+            end(process)
 
 
 def end(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:

@@ -1,51 +1,47 @@
-"""One worker on one core: jobs/s, CPU per job and memory, with everything committed in Postgres.
+"""One worker on one core: jobs/s, CPU a job and memory, with everything committed in Postgres.
+
+A job counts when its result, usage and ledger are committed. The rate is taken over the middle of the
+run: from the first tenth of the jobs to the ninth. One run by hand, as one line of JSON:
 
     python -m benchmarks.worker --jobs 10000 --slots 1000 --latency-ms 1000 --priority bulk
-
-Starts its own Postgres, Valkey, simulator, dispatcher and one worker. The worker is pinned to one
-core, the rest to the other. A job counts when its result, usage and ledger are committed. The rate is
-taken over the middle of the run: from the first tenth of the jobs to the ninth.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import psutil
 
-from factory.config import Settings
-from factory.embedded.postgres import EmbeddedPostgres
-from factory.embedded.valkey import EmbeddedValkey
+from benchmarks.figures import Figure, at_least, at_least_times, at_most, at_most_times
+from benchmarks.peers.celery_litellm import PeerFigures, measure_celery_litellm
+from benchmarks.stand import Scale, Stand, running_stand
 from factory.limits.backlog import Gate
 from factory.llm.catalog import load_catalog
 from factory.pipeline.poke import Poker
 from factory.pipeline.request import JobRequest
 from factory.pipeline.submit import Intake, Line, submit_bulk
-from factory.services import Services, connect
-from factory.store import leases, projects
+from factory.store import projects
 from factory.store.database import rows
-from factory.store.migrate import upgrade
 
-WORKER_CORE = 0
-OTHER_CORES = sorted(set(range(os.cpu_count() or 1)) - {WORKER_CORE}) or [WORKER_CORE]
 MODEL = "openai/gpt-4o-mini"
 BULK = 5000
 DEADLINE_S = 600.0
-SECRET_KEY = "a-secret-key-for-the-benchmark-only"
+LATE = """
+SELECT percentile_cont(0.99) WITHIN GROUP (ORDER BY over_ms) AS p99_ms
+  FROM (SELECT 1000 * extract(epoch FROM j.finished_at - j.started_at) - %(latency_ms)s AS over_ms
+          FROM jobs j ORDER BY j.finished_at DESC LIMIT %(jobs)s) late
+"""
+"""How much longer a job took from its claim to its end than the provider did."""
 
 
 @dataclass(frozen=True)
-class Figures:
+class Run:
     """What one run showed; memory is the worker's resident set in megabytes."""
 
     jobs: int
@@ -58,94 +54,101 @@ class Figures:
     peak_mb: float
     peak_in_flight: int
     kb_per_call: float
+    overhead_p99_ms: float
 
 
-@contextmanager
-def platform(directory: Path, slots: int) -> Iterator[tuple[Services, psutil.Process]]:
-    """A platform with one pinned worker, ready; its services and the worker's process."""
-    os.sched_setaffinity(0, OTHER_CORES)
-    with ExitStack() as stack:
-        postgres = EmbeddedPostgres(directory / "postgres")
-        valkey = EmbeddedValkey(directory / "valkey")
-        stack.callback(postgres.stop)
-        stack.callback(valkey.stop)
-        variables = _variables(postgres.start(), valkey.start(), _simulator(directory, stack))
-        upgrade(variables["DATABASE_URL"])
-        services = connect(Settings(**{k.lower(): v for k, v in variables.items()}), "bench")
-        stack.callback(services.close)
-        _start(stack, directory, variables, OTHER_CORES, "workers.dispatcher")
-        worker = _start(
-            stack, directory, variables, [WORKER_CORE], "workers.worker", "--slots", str(slots)
+def figures(scale: Scale) -> Iterator[Figure]:
+    """Goal 1: a thousand and more calls in flight, beside Celery's pools with litellm."""
+    seconds = 4 if scale.quick else 12
+    slots = 1000 if scale.quick else 2000
+    batched = measure(seconds * slots, slots, 1000, "bulk")
+    single = measure(seconds * slots, slots, 1000, "normal")
+    yield from _ours(batched, single)
+    if not scale.quick:
+        slow = measure(16_000, 4000, 5000, "bulk")
+        yield Figure("worker_4000_slots_memory", slow.peak_mb, "MB", at_most(450))
+    yield from _beside_celery(batched, scale)
+
+
+def _ours(batched: Run, single: Run) -> Iterator[Figure]:
+    note = f"1 s latency, {batched.slots} slots"
+    yield Figure("worker_rate", batched.jobs_per_s, "jobs/s", at_least(900), note=note)
+    yield Figure("worker_cpu_batched", batched.cpu_ms_per_job, "ms", at_most(0.65), note=note)
+    yield Figure("worker_cpu_single", single.cpu_ms_per_job, "ms", at_most(0.95), note=note)
+    yield Figure("worker_overhead_p99", batched.overhead_p99_ms, "ms", at_most(80), note=note)
+    yield Figure("worker_memory", batched.peak_mb, "MB", at_most(300), note=note)
+    yield Figure("worker_memory_a_call", batched.kb_per_call / 1000, "MB", at_most(0.06), note=note)
+
+
+def _beside_celery(ours: Run, scale: Scale) -> Iterator[Figure]:
+    jobs = 32 if scale.quick else 80
+    prefork = _celery("prefork", 8, jobs)
+    threads = _celery("threads", 100, 5 * jobs)
+    rate, memory = ours.jobs_per_s, ours.kb_per_call / 1000
+    for name, peer, times in (("prefork", prefork, 100.0), ("threads", threads, None)):
+        title = f"Celery {name} + litellm"
+        yield Figure(
+            f"worker_rate_vs_{name}",
+            rate,
+            "jobs/s",
+            at_least_times(times) if times else None,
+            peer.jobs_per_s,
+            title,
         )
-        _until(lambda: _live_workers(services) == 1)
-        yield services, psutil.Process(worker.pid)
+        yield Figure(
+            f"worker_memory_a_call_vs_{name}",
+            memory,
+            "MB",
+            at_most_times(1 / 500) if times else None,
+            peer.memory_mb / peer.in_flight,
+            title,
+        )
 
 
-def _variables(database_url: str, redis_url: str, simulator_url: str) -> dict[str, str]:
-    return {
-        "DATABASE_URL": database_url,
-        "REDIS_URL": redis_url,
-        "SECRET_KEY": SECRET_KEY,
-        "OPENAI_API_KEY": "simulated",
-        "OPENAI_BASE_URL": f"{simulator_url}/openai/v1",
-        "LOG_LEVEL": "WARNING",
-    }
+def _celery(pool: str, concurrency: int, jobs: int) -> PeerFigures:
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-") as directory,
+        running_stand(Path(directory)) as stand,
+    ):
+        return measure_celery_litellm(stand, pool, concurrency, jobs, 1000)
 
 
-def _simulator(directory: Path, stack: ExitStack) -> str:
-    command = [sys.executable, "-m", "factory.simulator", "--log", str(directory / "calls.jsonl")]
-    process = subprocess.Popen([*command, "--latency-ms", "0"], stdout=subprocess.PIPE, text=True)
-    stack.callback(_end, process)
-    assert process.stdout is not None
-    url: str = json.loads(process.stdout.readline())["url"]
-    return url
-
-
-def _start(
-    stack: ExitStack, directory: Path, variables: dict[str, str], cores: list[int], *module: str
-) -> subprocess.Popen[bytes]:
-    log = stack.enter_context((directory / f"{module[0]}.log").open("wb"))
-    process = subprocess.Popen(
-        [sys.executable, "-m", *module], env={**os.environ, **variables}, stdout=log, stderr=log
-    )
-    os.sched_setaffinity(process.pid, cores)
-    stack.callback(_end, process)
-    return process
-
-
-def _end(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    process.wait(30)
-
-
-def _live_workers(services: Services) -> int:
-    with services.database.transaction() as tx:
-        return sum(worker.live for worker in leases.workers(tx, services.settings.lease_s))
-
-
-def _until(holds: object, within_s: float = 60.0) -> None:
-    assert callable(holds)
-    deadline = time.monotonic() + within_s
-    while not holds():
-        if time.monotonic() > deadline:
-            raise TimeoutError("not ready in time")
-        time.sleep(0.05)
-
-
-def measure(jobs: int, slots: int, latency_ms: int, priority: str) -> Figures:
+def measure(jobs: int, slots: int, latency_ms: int, priority: str) -> Run:
     """One run on a fresh platform."""
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as directory,
-        platform(Path(directory), slots) as (services, worker),
+        running_stand(Path(directory)) as stand,
     ):
-        _submit(services, slots, latency_ms, priority)  # warms caches and connections
-        _progress(services, worker, slots)
+        stand.start("workers.dispatcher")
+        worker = psutil.Process(stand.start_worker(slots).pid)
+        submit(stand, slots, latency_ms, priority)  # warms caches and connections
+        samples_until(stand, worker, slots)
         rest_mb = worker.memory_info().rss / 1e6
-        _submit(services, jobs, latency_ms, priority)
-        return _figures(services, worker, jobs, slots, latency_ms, priority, rest_mb)
+        submit(stand, jobs, latency_ms, priority)
+        samples = samples_until(stand, worker, slots + jobs)
+        with stand.services.database.transaction() as tx:
+            [late] = rows(tx, LATE, {"jobs": jobs, "latency_ms": latency_ms})
+        middle = middle_of(samples, slots, jobs)
+        peak = max(samples, key=lambda sample: sample.rss_mb)
+        in_flight = max(sample.running for sample in samples)
+        return Run(
+            jobs,
+            slots,
+            latency_ms,
+            priority,
+            jobs_per_s=round(middle.jobs_per_s, 1),
+            cpu_ms_per_job=round(middle.cpu_ms_per_job, 3),
+            rest_mb=round(rest_mb, 1),
+            peak_mb=round(peak.rss_mb, 1),
+            peak_in_flight=in_flight,
+            kb_per_call=round(1000 * (peak.rss_mb - rest_mb) / max(1, in_flight), 1),
+            overhead_p99_ms=round(late.p99_ms, 1),
+        )
 
 
-def _submit(services: Services, jobs: int, latency_ms: int, priority: str) -> None:
+def submit(stand: Stand, jobs: int, latency_ms: int, priority: str) -> None:
+    """So many jobs, in bulk, as a caller of the gateway does."""
+    services = stand.services
     intake = Intake(services, load_catalog(""), Poker(services.redis), Gate(services))
     with services.database.transaction() as tx:
         project_id = projects.ensure(tx, "bench").id
@@ -161,7 +164,9 @@ def _submit(services: Services, jobs: int, latency_ms: int, priority: str) -> No
 
 
 @dataclass(frozen=True)
-class _Sample:
+class Sample:
+    """A look at a run."""
+
     at_s: float
     ended: int
     running: int
@@ -175,18 +180,18 @@ SELECT count(*) FILTER (WHERE finished_at IS NOT NULL) AS ended,
 """
 
 
-def _progress(services: Services, worker: psutil.Process, jobs: int) -> list[_Sample]:
+def samples_until(stand: Stand, worker: psutil.Process, jobs: int) -> list[Sample]:
     """Samples twice a second until so many jobs have ended in all."""
-    samples: list[_Sample] = []
+    samples: list[Sample] = []
     deadline = time.monotonic() + DEADLINE_S
     while not samples or samples[-1].ended < jobs:
         if time.monotonic() > deadline:
             raise TimeoutError(f"{samples[-1].ended} of {jobs} jobs ended in {DEADLINE_S:g} s")
-        with services.database.transaction() as tx:
+        with stand.services.database.transaction() as tx:
             [found] = rows(tx, COUNTS)
         cpu = worker.cpu_times()
         samples.append(
-            _Sample(
+            Sample(
                 time.monotonic(),
                 found.ended,
                 found.running,
@@ -194,50 +199,36 @@ def _progress(services: Services, worker: psutil.Process, jobs: int) -> list[_Sa
                 worker.memory_info().rss / 1e6,
             )
         )
-        time.sleep(0.5)
+        time.sleep(0.5)  # the pace of the samples
     return samples
 
 
-def _figures(
-    services: Services,
-    worker: psutil.Process,
-    jobs: int,
-    slots: int,
-    latency_ms: int,
-    priority: str,
-    rest_mb: float,
-) -> Figures:
-    warm = slots
-    samples = _progress(services, worker, warm + jobs)
+@dataclass(frozen=True)
+class Middle:
+    """The middle of a run, when everything is under way."""
+
+    jobs_per_s: float
+    cpu_ms_per_job: float
+
+
+def middle_of(samples: list[Sample], warm: int, jobs: int) -> Middle:
+    """From the first tenth of `jobs` to the ninth, after `warm` others."""
     first = next(s for s in samples if s.ended >= warm + 0.1 * jobs)
     last = next(s for s in samples if s.ended >= warm + 0.9 * jobs)
     ended = last.ended - first.ended
-    peak = max(samples, key=lambda sample: sample.rss_mb)
-    in_flight = max(sample.running for sample in samples)
-    return Figures(
-        jobs,
-        slots,
-        latency_ms,
-        priority,
-        jobs_per_s=round(ended / (last.at_s - first.at_s), 1),
-        cpu_ms_per_job=round(1000 * (last.cpu_s - first.cpu_s) / ended, 3),
-        rest_mb=round(rest_mb, 1),
-        peak_mb=round(peak.rss_mb, 1),
-        peak_in_flight=in_flight,
-        kb_per_call=round(1000 * (peak.rss_mb - rest_mb) / max(1, in_flight), 1),
-    )
+    return Middle(ended / (last.at_s - first.at_s), 1000 * (last.cpu_s - first.cpu_s) / ended)
 
 
 def main() -> None:
-    """Prints the figures as one line of JSON."""
+    """Prints one run as a line of JSON."""
     parser = argparse.ArgumentParser(prog="benchmarks.worker", description=__doc__)
     parser.add_argument("--jobs", type=int, default=10_000)
     parser.add_argument("--slots", type=int, default=1000)
     parser.add_argument("--latency-ms", type=int, default=1000)
     parser.add_argument("--priority", choices=("high", "normal", "low", "bulk"), default="bulk")
     options = parser.parse_args()
-    figures = measure(options.jobs, options.slots, options.latency_ms, options.priority)
-    print(json.dumps(asdict(figures)))
+    run = measure(options.jobs, options.slots, options.latency_ms, options.priority)
+    print(json.dumps(asdict(run)))
 
 
 if __name__ == "__main__":
