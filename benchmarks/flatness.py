@@ -41,8 +41,8 @@ from factory.store.migrate import upgrade
 from workers.app import create_app
 from workers.messages import Publisher
 
-EMPTY = 1_000
-"""Jobs queued and ended in the nearly empty database: enough for one round's window."""
+EMPTY = 1_500
+"""Jobs queued and ended in the nearly empty database: enough for the windows of a few rounds."""
 SLOTS = 100
 WIDE_SLOTS = 2_000
 """Of the worker whose window fills Redis."""
@@ -144,7 +144,7 @@ class Platform:
             self._timed("submit", lambda: submit(self.intake, project_id, REQUEST))
             self._timed("poll", lambda: self._poll(self._live))
             self._timed("poll_archived", lambda: self._poll(self._archived))
-        history.insert(self.services, history.QUEUED, self._projects, len(published) - STEPS)
+        history.insert(self.services, history.QUEUED, self._projects, len(published))
 
     def redis_growth_mb(self) -> float:
         """Of publishing a wide window of this backlog for real."""

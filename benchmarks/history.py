@@ -19,20 +19,18 @@ LIVE_SHARE = 0.05
 """Of the ended jobs, those that retention has not moved yet."""
 ARCHIVE_DAYS, CONTENT_DAYS = 90, 30
 
-# Six tenths of the backlog are bulk, three normal, one is another provider's; the oldest is due first.
+# A third in each lane, evenly over the projects; the oldest is due first.
 QUEUED = """
 WITH made AS (
     INSERT INTO jobs (id, project_id, kind, lane, provider, model, priority, max_attempts, run_at,
                       created_at)
-    SELECT uuidv7(make_interval(secs => -(%(count)s - n) / 100.0)),
-           (CAST(%(projects)s AS uuid[]))[1 + n %% %(many)s], 'completion',
-           CASE WHEN n %% 100 < 60 THEN 'openai.bulk' WHEN n %% 100 < 90 THEN 'openai.normal'
-                ELSE 'anthropic.bulk' END,
-           CASE WHEN n %% 100 < 90 THEN 'openai' ELSE 'anthropic' END, 'openai/gpt-4o-mini',
-           CASE WHEN n %% 100 BETWEEN 60 AND 89 THEN 'normal' ELSE 'bulk' END, 5,
-           now() - make_interval(secs => (%(count)s - n) / 100.0),
-           now() - make_interval(secs => (%(count)s - n) / 100.0)
-      FROM generate_series(%(first)s, %(last)s) n
+    SELECT uuidv7(-age), (CAST(%(projects)s AS uuid[]))[1 + n / 3 %% %(many)s], 'completion',
+           provider || '.' || priority, provider, provider || '/a-model', priority, 5, now() - age,
+           now() - age
+      FROM generate_series(%(first)s, %(last)s) n,
+           LATERAL (SELECT make_interval(secs => (%(count)s - n) / 100.0) AS age,
+                           (ARRAY['openai', 'openai', 'anthropic'])[1 + n %% 3] AS provider,
+                           (ARRAY['bulk', 'normal', 'bulk'])[1 + n %% 3] AS priority) drawn
     RETURNING id
 )
 INSERT INTO job_payloads (job_id, input)
