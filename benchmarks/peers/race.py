@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import psutil
 
 from benchmarks.peers.environment import ROOT
-from benchmarks.stand import MEASURED_CORE, Stand, end
+from benchmarks.stand import MEASURED_CORE, Stand
 
 Done = Callable[[], int]
 """How many tasks have ended; cheap enough to ask twenty times a second."""
@@ -34,7 +34,17 @@ def started(
         try:
             yield psutil.Process(process.pid)
         finally:
-            end(process)
+            _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Asks, and after ten seconds does not ask: its tasks have all ended, and some hang on the way out."""
+    family = tree(psutil.Process(process.pid))
+    process.terminate()
+    _, left = psutil.wait_procs(family, 10)
+    for one in left:
+        one.kill()
+    process.wait(10)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,31 @@
+"""Procrastinate, a queue in Postgres like ours, with a task that does nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+from procrastinate import App, PsycopgConnector
+
+app = App(connector=PsycopgConnector(conninfo=os.environ["DATABASE_URL"]))
+BATCH = 1000
+
+
+@app.task(name="noop")
+async def noop(number: int) -> None:
+    """Nothing."""
+
+
+async def queue_all(tasks: int) -> None:
+    """Queues so many tasks."""
+    async with app.open_async():
+        if not await app.check_connection_async():
+            await app.schema_manager.apply_schema_async()
+        for first in range(0, tasks, BATCH):
+            numbers = range(first, min(first + BATCH, tasks))
+            await noop.batch_defer_async(*({"number": number} for number in numbers))
+
+
+def enqueue(tasks: int) -> None:
+    """Queues so many tasks, before there is a worker."""
+    asyncio.run(queue_all(tasks))
