@@ -1,4 +1,9 @@
-"""The other queues, each with the settings that did best here among those that its documentation names."""
+"""The other queues, each with the settings that did best here among those that its documentation names.
+
+All log warnings alone, keep no results unless they are measured with them, and speak to the same servers
+over the same unix sockets as we do. Those on asyncio run on uvloop, and redis-py parses with hiredis; plain
+Celery runs in our own environment, where neither it nor we have them.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +26,8 @@ PROGRAMS = "benchmarks.peers.programs"
 PEER_DB = 2
 """Of Redis, for the peers alone."""
 
-Left = Callable[[Stand, "redis.Redis[bytes]"], int]
-"""How many tasks are still queued; one cheap look."""
+Left = Callable[[Stand, redis.Redis], int]
+"""How many tasks have not ended: one cheap look at the queue, in Redis or in Postgres."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +36,9 @@ class Peer:
 
     name: str
     title: str
-    """With its settings, for people."""
+    """For people."""
     program: str
-    """The module in `programs`; run by itself it queues tasks."""
+    """The module in `programs`, whose `enqueue(tasks)` queues them."""
     worker: Sequence[str]
     """What follows `python -m` to start its worker."""
     left: Left
@@ -47,12 +52,9 @@ def measure(stand: Stand, peer: Peer, jobs: int) -> float:
     broker.flushdb()
     variables = {"PEER_REDIS": redis_url, "PEER_BROKER": celery_url(redis_url)}
     python = str(environment.python()) if peer.own_environment else sys.executable
-    subprocess.run(
-        [python, "-c", f"from {PROGRAMS}.{peer.program} import enqueue; enqueue({jobs})"],
-        env={**os.environ, **stand.variables, **variables},
-        cwd=environment.ROOT,
-        check=True,
-    )
+    enqueue = f"from {PROGRAMS}.{peer.program} import enqueue; enqueue({jobs})"
+    environ = {**os.environ, **stand.variables, **variables}
+    subprocess.run([python, "-c", enqueue], env=environ, cwd=environment.ROOT, check=True)
     with started(stand, [python, "-m", *peer.worker], variables, peer.name):
         looks = looks_until(
             lambda: jobs - peer.left(stand, broker),
@@ -63,86 +65,117 @@ def measure(stand: Stand, peer: Peer, jobs: int) -> float:
     return middle_of(looks, jobs).jobs_per_s
 
 
-def _row(stand: Stand, query: str) -> int:
+def _left_of_celery(_stand: Stand, broker: redis.Redis) -> int:
+    return int(broker.llen("celery"))
+
+
+def _left_of_dramatiq(_stand: Stand, broker: redis.Redis) -> int:
+    """A message's body stays until the message is acknowledged."""
+    return int(broker.hlen("dramatiq:default.msgs"))
+
+
+PROCRASTINATE_LEFT = """
+SELECT count(*) AS jobs FROM procrastinate_jobs WHERE status IN ('todo', 'doing')
+"""
+
+
+def _left_of_procrastinate(stand: Stand, _broker: redis.Redis) -> int:
     with stand.services.database.transaction() as tx:
-        return int(rows(tx, query)[0].jobs)
+        return int(rows(tx, PROCRASTINATE_LEFT)[0].jobs)
 
 
-def celery_noop(pool: str = "prefork", concurrency: int = 1, prefetch: int = 4, own: bool=False) -> Peer:
-    """celery."""
-    quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "WARNING"]
-    app = ["celery", "-A", f"{PROGRAMS}.celery_noop", "worker", *quiet]
-    return Peer(
-        "celery_noop",
-        f"Celery no-op, {pool} -c {concurrency}",
-        "celery_noop",
-        [*app, "--pool", pool, "--concurrency", str(concurrency), "--prefetch-multiplier", str(prefetch)],
-        lambda _stand, broker: broker.llen("celery"),
-        own_environment=own,
-    )
+def _left_of_arq(_stand: Stand, broker: redis.Redis) -> int:
+    return int(broker.zcard("arq:queue"))
 
 
-def dramatiq(processes: int = 1, threads: int = 8) -> Peer:
-    """dramatiq."""
-    program = f"{PROGRAMS}.dramatiq_rows"
-    return Peer(
-        "dramatiq",
-        f"Dramatiq + a row in Postgres, {processes} x {threads} threads",
-        "dramatiq_rows",
-        ["dramatiq", program, "--processes", str(processes), "--threads", str(threads)],
-        lambda _stand, broker: broker.hlen("dramatiq:default.msgs"),
-    )
+def _left_of_saq(_stand: Stand, broker: redis.Redis) -> int:
+    return int(broker.zcard("saq:saq:incomplete"))
 
 
-def procrastinate(concurrency: int = 30, delete: str = "never") -> Peer:
-    """procrastinate."""
-    app = f"{PROGRAMS}.procrastinate_noop.app"
-    worker = ["procrastinate", "--app", app, "worker", "--concurrency", str(concurrency)]
-    return Peer(
-        "procrastinate",
-        f"procrastinate no-op, concurrency {concurrency}",
-        "procrastinate_noop",
-        [*worker, "--delete-jobs", delete],
-        lambda stand, _broker: _row(
-            stand,
-            "SELECT count(*) AS jobs FROM procrastinate_jobs WHERE status IN ('todo', 'doing')",
-        ),
-    )
-
-
-def arq() -> Peer:
-    """arq."""
-    return Peer(
-        "arq",
-        "arq no-op",
-        "arq_noop",
-        ["arq", f"{PROGRAMS}.arq_noop.WorkerSettings"],
-        lambda _stand, broker: broker.zcard("arq:queue"),
-    )
-
-
-def saq() -> Peer:
-    """saq."""
-    return Peer(
-        "saq",
-        "SAQ no-op",
-        "saq_noop",
-        ["saq", f"{PROGRAMS}.saq_noop.settings"],
-        lambda _stand, broker: broker.zcard("saq:saq:incomplete"),
-    )
-
-
-def taskiq() -> Peer:
-    """taskiq."""
-    return Peer(
-        "taskiq",
-        "taskiq no-op",
-        "taskiq_noop",
-        ["taskiq", "worker", "--workers", "1", f"{PROGRAMS}.taskiq_noop:broker"],
-        _left_of_stream,
-    )
-
-
-def _left_of_stream(_stand: Stand, broker: redis.Redis) -> int:
+def _left_of_taskiq(_stand: Stand, broker: redis.Redis) -> int:
     [group] = broker.xinfo_groups("taskiq")
     return int(group["lag"]) + int(group["pending"])
+
+
+# https://docs.celeryq.dev/en/stable/userguide/optimizing.html: for short tasks a high prefetch multiplier,
+# acknowledged early. https://docs.celeryq.dev/en/stable/userguide/workers.html: the worker without gossip,
+# mingle and heartbeat. On one core, in tasks/s: prefork -c 1 910, -c 2 940, -c 4 830, -c 8 850, with a
+# prefetch multiplier of 4, 64 or without limit; threads -c 8 1,150, -c 1 1,130; solo, which no service
+# would run, 1,170.
+CELERY_NOOP = Peer(
+    "celery_noop",
+    "Celery no-op, threads -c 8",
+    "celery_noop",
+    (
+        *("celery", "-A", f"{PROGRAMS}.celery_noop", "worker", "--pool", "threads"),
+        *("--concurrency", "8", "--prefetch-multiplier", "64", "--loglevel", "WARNING"),
+        *("--without-gossip", "--without-mingle", "--without-heartbeat"),
+    ),
+    _left_of_celery,
+    own_environment=False,
+)
+
+# https://dramatiq.io/guide.html#workers: --processes and --threads. A commit waits 4 ms for the disk, so
+# that threads help for long: 4 make 1,000 tasks/s, 8 (its default) 2,100, 16 3,500, 32 5,600, 64 6,800; a
+# second process on the one core adds nothing. More would need more connections than Postgres has by default.
+_DRAMATIQ = ("--processes", "1", "--threads", "64")
+DRAMATIQ = Peer(
+    "dramatiq",
+    "Dramatiq no-op + a row in Postgres, 64 threads",
+    "dramatiq_rows",
+    ("dramatiq", f"{PROGRAMS}.dramatiq_rows", *_DRAMATIQ),
+    _left_of_dramatiq,
+)
+DRAMATIQ_CALLS = Peer(
+    "dramatiq_calls",
+    "Dramatiq + a call + a row in Postgres, 64 threads",
+    "dramatiq_calls",
+    ("dramatiq", f"{PROGRAMS}.dramatiq_calls", *_DRAMATIQ),
+    _left_of_dramatiq,
+)
+
+# https://procrastinate.readthedocs.io/en/stable/howto/advanced/concurrency.html: coroutines side by side.
+# From 5 to 100 at a time it makes 500–680 tasks/s; deleting what has ended (--delete-jobs) made 360–570.
+PROCRASTINATE = Peer(
+    "procrastinate",
+    "procrastinate no-op, concurrency 30",
+    "procrastinate_noop",
+    (
+        *("procrastinate", "--app", f"{PROGRAMS}.procrastinate_noop.app", "--log-level", "warning"),
+        *("worker", "--concurrency", "30"),
+    ),
+    _left_of_procrastinate,
+)
+
+# https://arq-docs.helpmanual.io: max_jobs and poll_delay are in the program; 50, 100 and 200 at a time are alike.
+ARQ = Peer(
+    "arq",
+    "arq no-op, 100 at a time",
+    "arq_noop",
+    (
+        *("arq", f"{PROGRAMS}.arq_noop.WorkerSettings"),
+        *("--custom-log-dict", f"{PROGRAMS}.arq_noop.LOGGING"),
+    ),
+    _left_of_arq,
+)
+
+# https://saq-py.readthedocs.io: concurrency 10, its default, does a little better than 50 or 100.
+SAQ = Peer(
+    "saq",
+    "SAQ no-op, 10 at a time",
+    "saq_noop",
+    ("saq", f"{PROGRAMS}.saq_noop.settings"),
+    _left_of_saq,
+)
+
+# https://taskiq-python.github.io/guide/cli.html: one process for the one core, and its default of 100 tasks.
+TASKIQ = Peer(
+    "taskiq",
+    "taskiq no-op on streams",
+    "taskiq_noop",
+    (
+        *("taskiq", "worker", "--workers", "1", "--log-level", "WARNING"),
+        f"{PROGRAMS}.taskiq_noop:broker",
+    ),
+    _left_of_taskiq,
+)

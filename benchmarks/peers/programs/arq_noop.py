@@ -12,7 +12,8 @@ from arq.connections import RedisSettings
 from redis.connection import parse_url
 
 uvloop.install()
-CONCURRENCY = int(os.environ.get("PEER_CONCURRENCY", "100"))
+LOGGING = {"version": 1, "disable_existing_loggers": False}
+"""Warnings alone: a line for each start and end of a task would be half of its cost."""
 
 
 def settings() -> RedisSettings:
@@ -30,7 +31,7 @@ class WorkerSettings:
 
     functions: ClassVar = [noop]
     redis_settings = settings()
-    max_jobs = CONCURRENCY
+    max_jobs = 100
     keep_result = 0
     poll_delay = 0.05
 

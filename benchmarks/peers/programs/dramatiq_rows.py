@@ -10,15 +10,22 @@ import psycopg2
 from dramatiq.brokers.redis import RedisBroker
 from redis import ConnectionPool
 
-TABLE = "CREATE TABLE IF NOT EXISTS dramatiq_results (id bigserial PRIMARY KEY, task int, answer text, at timestamptz DEFAULT clock_timestamp())"
-dramatiq.set_broker(
-    RedisBroker(connection_pool=ConnectionPool.from_url(os.environ["PEER_REDIS"]))
+TABLE = (
+    "CREATE TABLE IF NOT EXISTS dramatiq_results (id bigserial PRIMARY KEY, task int, answer text)"
 )
+INSERT = "INSERT INTO dramatiq_results (task, answer) VALUES (%s, %s)"
+dramatiq.set_broker(RedisBroker(connection_pool=ConnectionPool.from_url(os.environ["PEER_REDIS"])))
 here = threading.local()
 
 
+def insert(number: int, answer: str) -> None:
+    """A row, committed on this thread's own connection."""
+    with connection().cursor() as cursor:
+        cursor.execute(INSERT, (number, answer))
+
+
 def connection() -> psycopg2.extensions.connection:
-    """This thread's; every statement commits."""
+    """The calling thread's; every statement commits."""
     if not hasattr(here, "connection"):
         here.connection = psycopg2.connect(os.environ["DATABASE_URL"])
         here.connection.autocommit = True
@@ -27,15 +34,12 @@ def connection() -> psycopg2.extensions.connection:
 
 @dramatiq.actor
 def store(number: int) -> None:
-    """A row."""
-    with connection().cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO dramatiq_results (task, answer) VALUES (%s, %s)", (number, "Yes.")
-        )
+    """A row without work."""
+    insert(number, "Yes.")
 
 
 def enqueue(tasks: int) -> None:
-    """Queues so many tasks."""
+    """Queues so many tasks, before there is a worker."""
     with connection().cursor() as cursor:
         cursor.execute(TABLE)
     for number in range(tasks):

@@ -9,6 +9,7 @@ from procrastinate import App, PsycopgConnector
 
 app = App(connector=PsycopgConnector(conninfo=os.environ["DATABASE_URL"]))
 BATCH = 1000
+"""Tasks queued by one statement."""
 
 
 @app.task(name="noop")

@@ -21,7 +21,7 @@ async def noop(_ctx: dict[str, Any], *, number: int) -> None:
 settings = {
     "queue": queue,
     "functions": [noop],
-    "concurrency": int(os.environ.get("PEER_CONCURRENCY", "20")),
+    "concurrency": 10,
 }
 
 
