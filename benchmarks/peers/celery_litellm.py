@@ -2,8 +2,8 @@
 
 Settings, from Celery's guide to optimizing (docs.celeryq.dev/en/stable/userguide/optimizing.html): a
 prefetch multiplier of 1 for long tasks, the `fair` order (the default), early acks (the default), no
-gossip, mingle or heartbeat. litellm is imported before the fork, so that children share its pages, and
-memory is the tree's PSS, which counts shared pages once.
+gossip, mingle or heartbeat. litellm is imported and frozen (Python's `gc.freeze`) before the
+fork, so that children share its pages, and memory is the tree's PSS, which counts shared pages once.
 """
 
 from __future__ import annotations

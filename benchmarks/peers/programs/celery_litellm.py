@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -9,6 +10,10 @@ from celery import Celery
 
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # no fetch of prices at the import
 import litellm  # before the fork: the children share its pages
+
+# What is imported is then not copied by a child's first collection: 0.7 GB for eight, and not 1.2.
+# https://docs.python.org/3/library/gc.html#gc.freeze
+gc.freeze()
 
 app = Celery("peer", broker=os.environ["PEER_BROKER"], backend=os.environ["PEER_RESULTS"])
 app.conf.update(
