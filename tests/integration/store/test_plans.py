@@ -11,8 +11,19 @@ import pytest
 from factory.domain.job import JobError, Outcome, new_id
 from factory.domain.state import State
 from factory.services import Services
-from factory.store import backlog, hints, jobs, journal, leases, moves
-from factory.store.database import rows
+from factory.store import (
+    archive,
+    backlog,
+    hints,
+    idempotency,
+    jobs,
+    journal,
+    leases,
+    listing,
+    moves,
+)
+from factory.store.database import as_json, rows
+from factory.store.listing import Filter
 from tests.integration.store.samples import OTHER_PROJECT, PROJECT, ask, given_worker, tell
 
 HISTORY = """
@@ -34,6 +45,12 @@ WITH made AS (
     SELECT gen_random_uuid(), id, %(mine)s, 'answer', 1, 'openai', 'gpt-4o-mini', 'succeeded', 7,
            now() - interval '2 days'
       FROM made WHERE state = 'succeeded'
+), steps AS (
+    INSERT INTO job_steps (job_id, step_key, output)
+    SELECT id, 'answer', '{"text": "hello"}' FROM made WHERE state = 'succeeded'
+), keys AS (
+    INSERT INTO idempotency_keys (project_id, key, request_hash, job_id)
+    SELECT %(mine)s, id::text, 'hash', id FROM made
 )
 INSERT INTO job_results (job_id, input_tokens, output_tokens, cached_tokens, cost_micros, unknown_calls)
 SELECT id, 1, 1, 0, 7, 0 FROM made WHERE state = 'succeeded'
@@ -53,7 +70,7 @@ def history(module_services: Services) -> Services:
     with services.database.transaction() as tx:
         hints.publish(tx, "openai.normal", 50)
     connection = services.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-    for table in ("jobs", "job_payloads", "job_results", "job_steps", "llm_calls", "workers"):
+    for table in (*LARGE, "workers"):
         connection.exec_driver_sql(f"VACUUM ANALYZE {table}")
     connection.close()
     return services
@@ -80,6 +97,29 @@ def _settle(services: Services) -> tuple[str, dict[str, Any]]:
     return journal.SETTLE, {"ids": _some_ids(services, State.SUCCEEDED)}
 
 
+def _open(services: Services) -> tuple[str, dict[str, Any]]:
+    held = ask(
+        services, "SELECT id AS job_id, lease_token FROM jobs WHERE state = 'running' LIMIT 50"
+    )
+    calls = [{"id": new_id(), **row._asdict(), "project_id": PROJECT} for row in held]
+    return journal.OPEN, {"calls": as_json(calls)}
+
+
+def _close(services: Services) -> tuple[str, dict[str, Any]]:
+    calls = ask(services, "SELECT id AS call_id, job_id FROM llm_calls LIMIT 50")
+    ends = [{**row._asdict(), "step_key": "answer", "status": "succeeded"} for row in calls]
+    return journal.CLOSE, {"ends": as_json(ends)}
+
+
+def _one(services: Services, state: State) -> dict[str, Any]:
+    return {"id": _some_ids(services, state)[0], "project_id": str(PROJECT)}
+
+
+def _page(chosen: Filter, **params: Any) -> tuple[str, dict[str, Any]]:
+    given = {"project_id": str(PROJECT), "limit": 20, "after": str(new_id()), **params}
+    return listing.statement(chosen, new_id()), given
+
+
 WINDOW = {"lane": "openai.normal", "window": 50, "quarantine_deaths": 2}
 QUERIES = {
     "claim": _claim,
@@ -99,8 +139,23 @@ QUERIES = {
     "today's cost": lambda _: (journal.TODAY, {}),
     "backlog": lambda _: (backlog.MEASURE, {"drained_per_s": 0.0}),
     "abandoned calls": lambda _: (journal.ABANDONED, {}),
+    "open": _open,
+    "close": _close,
+    "due": lambda s: (hints.DUE, {"ids": _some_ids(s, State.QUEUED)}),
+    "slots": lambda _: (hints.SLOTS, {"lease_s": 15.0}),
+    "cancel": lambda s: (moves.REQUEST_CANCEL, _one(s, State.QUEUED)),
+    "retry": lambda s: (moves.RETRY, _one(s, State.SUCCEEDED)),
+    "get": lambda s: (jobs.GET, _one(s, State.SUCCEEDED)),
+    "get archived": lambda s: (jobs.GET_ARCHIVED, _one(s, State.SUCCEEDED)),
+    "list": lambda _: _page(Filter()),
+    "list of a state": lambda _: _page(Filter(state="running"), state="running"),
+    "list of a lane": lambda _: _page(Filter(lane="openai.normal"), lane="openai.normal"),
+    "workers": lambda _: (leases.WORKERS, {"lease_s": 15.0}),
+    "held": lambda _: (leases.HELD, {"id": str(new_id())}),
+    "repeated key": lambda _: (idempotency.READ, {"project_id": str(PROJECT), "key": "a"}),
+    "archive": lambda _: (archive.MOVE, {"after_s": 3600, "limit": 1000}),
 }
-LARGE = {"jobs", "job_payloads", "job_results", "llm_calls"}
+LARGE = {"jobs", "job_payloads", "job_results", "job_steps", "llm_calls", "idempotency_keys"}
 
 
 @pytest.mark.parametrize("name", QUERIES)
