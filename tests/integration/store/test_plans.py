@@ -56,23 +56,28 @@ INSERT INTO job_results (job_id, input_tokens, output_tokens, cached_tokens, cos
 SELECT id, 1, 1, 0, 7, 0 FROM made WHERE state = 'succeeded'
 """
 ACTIVE = """
-UPDATE jobs SET state = 'running', worker_id = %(worker)s, lease_token = nextval('lease_tokens')
- WHERE id IN (SELECT id FROM jobs WHERE state = 'queued' LIMIT 100)
+WITH active AS (
+    UPDATE jobs SET state = 'running', worker_id = %(worker)s, lease_token = nextval('lease_tokens')
+     WHERE id IN (SELECT id FROM jobs WHERE state = 'queued' LIMIT 1000)
+    RETURNING id
+)
+INSERT INTO llm_calls (id, job_id, project_id, step_key, attempt, provider, model)
+SELECT gen_random_uuid(), id, %(mine)s, 'answer', 1, 'openai', 'gpt-4o-mini' FROM active
 """
 
 
 @pytest.fixture(scope="module")
 def history(module_services: Services) -> Services:
-    """20,000 queued and 20,000 finished jobs; 100 run, 50 are published."""
+    """20,000 queued and 20,000 finished jobs; then, unknown to the planner, 1,000 run and 50 are published."""
     services = module_services
     tell(services, HISTORY, mine=str(PROJECT), others=str(OTHER_PROJECT))
-    tell(services, ACTIVE, worker=str(given_worker(services)))
-    with services.database.transaction() as tx:
-        hints.publish(tx, "openai.normal", 50)
     connection = services.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
     for table in (*LARGE, "workers"):
         connection.exec_driver_sql(f"VACUUM ANALYZE {table}")
     connection.close()
+    tell(services, ACTIVE, worker=str(given_worker(services)), mine=str(PROJECT))
+    with services.database.transaction() as tx:
+        hints.publish(tx, "openai.normal", 50)
     return services
 
 
@@ -106,7 +111,9 @@ def _open(services: Services) -> tuple[str, dict[str, Any]]:
 
 
 def _close(services: Services) -> tuple[str, dict[str, Any]]:
-    calls = ask(services, "SELECT id AS call_id, job_id FROM llm_calls LIMIT 50")
+    calls = ask(
+        services, "SELECT id AS call_id, job_id FROM llm_calls WHERE status = 'open' LIMIT 50"
+    )
     ends = [{**row._asdict(), "step_key": "answer", "status": "succeeded"} for row in calls]
     return journal.CLOSE, {"ends": as_json(ends)}
 
@@ -169,17 +176,38 @@ def test_no_hot_statement_reads_a_whole_table(history: Services, name: str) -> N
     assert scans == []
 
 
+READS_ALL = pytest.mark.xfail(reason="reads what all workers hold", strict=True)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "claim",
+        pytest.param("open", marks=READS_ALL),
+        pytest.param("close", marks=READS_ALL),
+        "finish",
+    ],
+)
+def test_a_step_of_50_jobs_does_not_read_the_1000_that_others_hold(
+    history: Services, name: str
+) -> None:
+    statement, params = QUERIES[name](history)
+    assert _rows_read(history, statement, params, "jobs", "llm_calls") < 300
+
+
 def test_a_round_of_publishing_reads_about_as_many_jobs_as_it_publishes(
     history: Services,
 ) -> None:
-    """Two projects offer a window each; the backlog of 20,000 stays unread."""
-    plan = _plan(history, hints.PUBLISH, WINDOW, "ANALYZE, ")
-    read = sum(
-        node["Actual Rows"] * node["Actual Loops"]
-        for node in _nodes(plan)
-        if node.get("Relation Name") == "jobs" and "Scan" in node["Node Type"]
+    """Two projects offer a window each, and what is in flight counts; the backlog stays unread."""
+    assert _rows_read(history, hints.PUBLISH, WINDOW, "jobs") < 2000
+
+
+def _rows_read(services: Services, statement: str, params: dict[str, Any], *tables: str) -> float:
+    return sum(
+        (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
+        for node in _nodes(_plan(services, statement, params, "ANALYZE, "))
+        if node.get("Relation Name") in tables and "Scan" in node["Node Type"]
     )
-    assert read < 1000
 
 
 def _plan(
