@@ -1,4 +1,4 @@
-"""The Celery app: its settings, its lanes and the command line of a worker.
+"""The Celery app: its settings, its lanes, and how a worker is run.
 
 Why each setting is what it is stands beside it; most were found by breaking the other value.
 """
@@ -10,8 +10,6 @@ from typing import Any, NoReturn
 from urllib.parse import parse_qs
 
 from celery import Celery
-from celery.signals import worker_shutdown
-from celery.worker import WorkController
 from kombu.entity import Exchange, Queue
 from kombu.utils.scheduling import round_robin_cycle
 
@@ -19,8 +17,9 @@ from factory.domain.lanes import Priority, all_lanes
 from factory.services import SENTINEL_MASTER, SENTINEL_OPTIONS
 from workers.bridge import CoroutineTask
 from workers.loop import LoopContext
+from workers.transport import RoomStep
 
-FLOWER_HEARTBEAT_S = "5"
+FLOWER_HEARTBEAT_S = 5
 URGENCIES = {priority.value: place for place, priority in enumerate(Priority)}
 
 
@@ -32,19 +31,37 @@ class WorkerApp(Celery):  # type: ignore[misc]
     loop_contexts: list[LoopContext]
     """Opened on the pool's loop before the first message, in order; closed after the last."""
 
-    _exit_code: int | None = None
+    def run_worker(
+        self,
+        lanes: Sequence[str],
+        slots: int,
+        *,
+        events: bool = False,
+        hostname: str | None = None,
+    ) -> NoReturn:
+        """Runs a worker of these lanes and exits with its code.
 
-    def worker_main(self, argv: Sequence[str] | None = None) -> NoReturn:
-        """Run a worker and exit with its code.
+        `events` feed Flower and cost 40 % of the rate of tasks that do nothing.
 
-        Celery's own method drops it, so that a worker which could not start looks well.
+        Not by Celery's command line: that loads a shell and Flower, 10 MB, and drops the exit code, so
+        that a worker which could not start looks well.
         """
-        worker_shutdown.connect(self._note_exit_code)
-        super().worker_main(argv)
-        raise SystemExit(self._exit_code)
-
-    def _note_exit_code(self, sender: WorkController, **_signal: object) -> None:
-        self._exit_code = sender.exitcode
+        worker = self.Worker(
+            hostname=hostname,
+            queues=",".join(lanes),
+            concurrency=slots,
+            loglevel="WARNING",
+            quiet=True,  # the banner is one line per lane
+            task_events=events,
+            # These are O(n²) chatter among workers that never need each other. Flower alone needs
+            # heartbeats: one that starts after a worker would never hear of it.
+            without_gossip=True,
+            without_mingle=True,
+            without_heartbeat=not events,
+            heartbeat_interval=FLOWER_HEARTBEAT_S,
+        )
+        worker.start()
+        raise SystemExit(worker.exitcode)
 
 
 class UrgentFirst(round_robin_cycle):
@@ -66,6 +83,7 @@ def create_app(broker_url: str) -> WorkerApp:
     url, transport_options = _transport(broker_url)
     app = WorkerApp("factory", broker=url, set_as_current=False)
     app.loop_contexts = []
+    app.steps["consumer"].add(RoomStep)
     app.conf.update(
         worker_pool="workers.pool:AsyncioPool",
         **_message_settings(),
@@ -73,23 +91,6 @@ def create_app(broker_url: str) -> WorkerApp:
         **_process_settings(),
     )
     return app
-
-
-def worker_argv(
-    lanes: Sequence[str], slots: int, *, events: bool = False, hostname: str | None = None
-) -> list[str]:
-    """Arguments for `WorkerApp.worker_main`. `events` feeds Flower and costs 40 % of the no-op rate."""
-    # Gossip, mingle and heartbeats are O(n²) chatter among workers that never need each other. Flower
-    # alone needs heartbeats: one that starts after a worker would never hear of it.
-    quiet = ["--without-gossip", "--without-mingle"]
-    quiet += ["--heartbeat-interval", FLOWER_HEARTBEAT_S] if events else ["--without-heartbeat"]
-    # Celery's banner is one line per lane.
-    argv = ["--quiet", "worker", "--queues", ",".join(lanes), "--concurrency", str(slots), *quiet]
-    if events:
-        argv.append("--task-events")
-    if hostname:
-        argv += ["--hostname", hostname]
-    return argv
 
 
 def _message_settings() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The connection to the broker, which is tried again at a steady pace.
+"""The connection to the broker, which is tried again at a steady pace and fetches many messages at once.
 
 Celery's own pauses grow to 30 s: after a long outage work would stand still for as long again.
 """
@@ -9,8 +9,15 @@ from typing import Any
 
 from celery.app.amqp import AMQP
 from kombu.connection import Connection
+from kombu.transport import redis
+
+from workers import transport
 
 RETRY_S = 1.0
+EAGER = {
+    redis.Transport: transport.Transport,
+    redis.SentinelTransport: transport.SentinelTransport,
+}
 
 
 class SteadyConnection(Connection):
@@ -22,6 +29,11 @@ class SteadyConnection(Connection):
         return super().ensure_connection(  # type: ignore[no-untyped-call]
             *args, **{**options, **pace}
         )
+
+    def get_transport_cls(self) -> Any:
+        """Kombu's transport for the URL, as ours where it is Redis."""
+        found = super().get_transport_cls()  # type: ignore[no-untyped-call]
+        return EAGER.get(found, found)
 
 
 class SteadyAMQP(AMQP):  # type: ignore[misc]

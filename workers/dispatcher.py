@@ -11,18 +11,21 @@ from redis.client import PubSub
 from redis.exceptions import RedisError
 
 from factory.config import load_settings
-from factory.errors import Unavailable
 from factory.log import configure_logging
 from factory.pipeline.dispatch import dispatch
 from factory.pipeline.poke import CHANNEL
 from factory.pipeline.rescue import TICK_S, BrokerWatch, Rescue
-from factory.pipeline.retention import ROUND_S, Retention
+from factory.pipeline.retention import Retention
+from factory.pipeline.rounds import Rounds
 from factory.services import Services, connect
 from workers.app import create_app
 from workers.messages import Publisher
 
 PAUSE_S = 0.01
 """Between two rounds that both found work: pokes within it are answered together."""
+LONGEST_PAUSE_S = 2.0
+"""After failures. Work that waits for a server must go on soon after its return."""
+LONGEST_RETENTION_PAUSE_S = 60.0
 
 log = logging.getLogger(__name__)
 
@@ -69,9 +72,7 @@ class Dispatcher:
         self._publisher = Publisher(create_app(services.settings.redis_url))
         self._broker = BrokerWatch(services)
         self._rescue = Rescue(services)
-        self._rescuer = threading.Thread(target=self._rescue_loop, name="rescue", daemon=True)
         self._retention = Retention(services)
-        self._archivist = threading.Thread(target=self._retain_loop, name="retention", daemon=True)
         self._pokes = Pokes(services, self._stopping)
 
     def stop(self, _signal: int = 0, _frame: FrameType | None = None) -> None:
@@ -79,38 +80,29 @@ class Dispatcher:
         self._stopping.set()
 
     def run(self) -> None:
-        """The loop. Nothing that is away ends it."""
-        self._rescuer.start()
-        self._archivist.start()
-        while not self._stopping.is_set():
-            self._pokes.wait(PAUSE_S if self._round() else self._services.settings.tick_s)
+        """Until it is told to stop. Nothing that is away ends it, and nothing that goes wrong."""
+        # Each on a thread of its own: a reaper that waits for Redis takes itself for absent, and what
+        # has ended can wait, what is to be rescued cannot.
+        self._start(Rounds("rescue", self._rescue_once, LONGEST_PAUSE_S))
+        self._start(Rounds("retention", self._retention.tick, LONGEST_RETENTION_PAUSE_S))
+        self._repeat(Rounds("dispatch", self._dispatch_once, LONGEST_PAUSE_S))
 
-    def _rescue_loop(self) -> None:
-        """On a thread of its own, since a reaper that waits for Redis takes itself for absent."""
-        while not self._stopping.wait(TICK_S):
-            try:
-                self._rescue.tick()
-            except Unavailable as error:
-                log.warning("nothing was rescued: %s", error)
+    def _start(self, rounds: Rounds) -> None:
+        threading.Thread(target=self._repeat, args=[rounds], name=rounds.name, daemon=True).start()
 
-    def _retain_loop(self) -> None:
-        """On a thread of its own: what has ended can wait, what is to be rescued cannot."""
-        pause_s = TICK_S
-        while not self._stopping.wait(pause_s):
-            try:
-                pause_s = self._retention.tick()
-            except Unavailable as error:
-                log.warning("retention goes on later: %s", error)
-                pause_s = ROUND_S
+    def _repeat(self, rounds: Rounds) -> None:
+        while not self._stopping.wait(rounds.next()):
+            pass
 
-    def _round(self) -> int:
-        try:
-            self._broker.tick()
-            return dispatch(self._services, self._publisher.send)
-        except Unavailable as error:
-            log.warning("nothing was dispatched: %s", error)
-            self._stopping.wait(self._services.settings.tick_s)
-            return 0
+    def _rescue_once(self) -> float:
+        self._rescue.tick()
+        return TICK_S
+
+    def _dispatch_once(self) -> float:
+        self._broker.tick()
+        published = dispatch(self._services, self._publisher.send)
+        self._pokes.wait(PAUSE_S if published else self._services.settings.tick_s)
+        return 0.0
 
 
 def main() -> None:

@@ -65,7 +65,18 @@ class Execution:
         """Begin, on the loop's thread."""
         self._task = asyncio.get_running_loop().create_task(self._run())
         # Not at the end of _run: a task that is cancelled before its first step never gets there.
-        self._task.add_done_callback(lambda _: self.pool.report(self.pool.finish, self))
+        self._task.add_done_callback(self._end)
+
+    def _end(self, _task: object) -> None:
+        # The task's context holds this execution: such circles would wait for the rarest of collections.
+        self._task = None
+        self.pool.report(self.pool.finish, self)
+
+    def close(self) -> None:
+        """After its end, on the consumer's thread. A connection that the message opened keeps the
+        message's context, and in it this execution, for as long as it lives; so it lets go of the rest.
+        """
+        del self.trace, self.callbacks
 
     def stop(self) -> None:
         """Cancel the coroutine, once: a second cancellation would break its clean-up."""

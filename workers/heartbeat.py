@@ -10,10 +10,13 @@ import time
 from collections.abc import Sequence
 
 from factory.errors import Unavailable
+from factory.pipeline.rescue import bury
+from factory.pipeline.rounds import Rounds
 from factory.pipeline.worker import Worker
 from factory.services import Services
 from factory.store import leases
 from factory.store.database import Tx
+from workers.neighbours import is_gone
 
 CANCEL_POLL_S = 1.0
 """A beat also learns what was cancelled, so it is more frequent than leases need."""
@@ -24,15 +27,21 @@ log = logging.getLogger(__name__)
 
 
 class Heartbeat:
-    """Beats until it is stopped; passes on which jobs their owners have cancelled."""
+    """Beats until it is stopped; passes on which jobs their owners have cancelled, and buries dead neighbours."""
 
     def __init__(
-        self, services: Services, worker: Worker, lanes: Sequence[str], slots: int
+        self,
+        services: Services,
+        worker: Worker,
+        lanes: Sequence[str],
+        slots: int,
+        pid_namespace: str | None = None,
     ) -> None:
         self._services = services
         self._worker = worker
         self._lanes = lanes
         self._slots = slots
+        self._pid_namespace = pid_namespace
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
@@ -59,13 +68,12 @@ class Heartbeat:
             log.warning("could not sign off, the lease will expire: %s", error)
 
     def _run(self) -> None:
-        while not self._stopped.wait(CANCEL_POLL_S):
-            try:
-                self._beat()
-            except Unavailable as error:
-                log.warning("no heartbeat: %s", error)
+        rounds = Rounds("the heartbeat", self._beat, longest_pause_s=CANCEL_POLL_S)
+        pause_s = CANCEL_POLL_S
+        while not self._stopped.wait(pause_s):
+            pause_s = rounds.next()
 
-    def _beat(self) -> None:
+    def _beat(self) -> float:
         began = time.monotonic()
         with self._services.database.transaction(ANSWER_S) as tx:
             beat = leases.heartbeat(tx, self._worker.id)
@@ -74,9 +82,15 @@ class Heartbeat:
                 self._register(tx)
             if self._worker.draining:
                 leases.drain(tx, self._worker.id)
+            dead = [one for one, pid in beat.neighbours.items() if is_gone(pid)]
+            if dead:
+                bury(tx, dead)
         self._extend_leases(began)
+        for worker_id in dead:
+            log.warning("the process of worker %s is gone: its jobs go on elsewhere", worker_id)
         for job_id in beat.unwanted:
             self._worker.cancel(job_id)
+        return CANCEL_POLL_S
 
     def _extend_leases(self, began: float) -> None:
         """Counted from before the beat: Postgres' clock starts the lease no earlier."""
@@ -90,4 +104,5 @@ class Heartbeat:
             pid=os.getpid(),
             lanes=self._lanes,
             slots=self._slots,
+            pid_namespace=self._pid_namespace,
         )

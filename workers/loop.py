@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 from workers.mailbox import Mailbox
@@ -25,6 +26,7 @@ STOP_TIMEOUT_S = 10.0
 LEFTOVERS_TIMEOUT_S = 1.0
 LAG_LIMIT_S = 0.5
 PROBE_PERIOD_S = 0.25
+STACK_DEPTH = 4
 
 
 class LoopThread:
@@ -132,7 +134,7 @@ class LagWatchdog:
             self._watched.loop.call_soon_threadsafe(answered.set)
             if not answered.wait(LAG_LIMIT_S):
                 logger.warning(
-                    "the loop is blocked for over %s s by:\n%s", LAG_LIMIT_S, self._stack()
+                    "the loop is blocked for over %s s by %s", LAG_LIMIT_S, self._stack()
                 )
                 self._wait_for_recovery(answered)
                 logger.warning("the loop was blocked for %.1f s", time.monotonic() - asked_at)
@@ -142,5 +144,11 @@ class LagWatchdog:
             pass
 
     def _stack(self) -> str:
+        """The innermost calls on one line, the innermost first."""
         frame = sys._current_frames().get(self._watched.thread_id or 0)
-        return "".join(traceback.format_stack(frame, limit=-12)) if frame else "an unknown stack"
+        if frame is None:
+            return "an unknown stack"
+        calls = reversed(traceback.extract_stack(frame, limit=STACK_DEPTH))
+        return ", in ".join(
+            f"{call.line} ({Path(call.filename).name}:{call.lineno})" for call in calls
+        )

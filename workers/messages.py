@@ -15,7 +15,7 @@ from factory.pipeline.dispatch import Message
 from workers.app import WorkerApp
 
 RUN_JOBS = "factory.run_jobs"
-RUN_ALONE = "factory.run_alone"
+RUN_SUSPECTS = "factory.run_suspects"
 BATCH = 500
 PROMPT = {
     "max_retries": 0,
@@ -60,7 +60,7 @@ class Publisher:
     def _send_one(self, lane: str, message: Message) -> None:
         job_ids = [public_id(job_id) for job_id in message.job_ids]
         self._app.send_task(
-            RUN_ALONE if message.alone else RUN_JOBS,
+            RUN_SUSPECTS if message.quarantine else RUN_JOBS,
             args=[job_ids],
             task_id=job_ids[0] if len(job_ids) == 1 else str(uuid.uuid4()),
             queue=lane,

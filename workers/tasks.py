@@ -9,12 +9,12 @@ from factory.domain.job import parse_id
 from factory.domain.state import State
 from factory.pipeline.execute import Observer, execute
 from factory.pipeline.worker import Worker
-from workers.alone import Quarantine
 from workers.app import WorkerApp
 from workers.bridge import CoroutineTask
 from workers.events import JobEvents
-from workers.messages import RUN_ALONE, RUN_JOBS
+from workers.messages import RUN_JOBS, RUN_SUSPECTS
 from workers.pool import release_slot
+from workers.quarantine import Quarantine
 
 
 class JobsTask(CoroutineTask):
@@ -47,6 +47,7 @@ def register(
         await execute(worker(), [parse_id(job_id) for job_id in job_ids], observer)
         shown.settle()
 
-    @app.task(name=RUN_ALONE, base=JobsTask, ignore_result=True)  # type: ignore[untyped-decorator]
-    async def run_alone(job_ids: list[str]) -> None:
-        await quarantine().run(job_ids[0])
+    # It takes one slot: the jobs are another process'.
+    @app.task(name=RUN_SUSPECTS, base=CoroutineTask, ignore_result=True)  # type: ignore[untyped-decorator]
+    async def run_suspects(job_ids: list[str]) -> None:
+        await quarantine().run([parse_id(job_id) for job_id in job_ids])

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 from redis.exceptions import RedisError
 
+from factory.pipeline.rounds import Rounds
 from factory.pipeline.worker import Worker
 from factory.services import Services
 
@@ -56,13 +57,17 @@ class ConsumptionWatch:
         self._thread.join(5.0)
 
     def _run(self) -> None:
-        look_s = min(LOOK_S, self._services.settings.idle_restart_s / 3)
-        while not self._stopped.wait(look_s):
-            try:
-                self._look()
-            except RedisError as error:
-                log.warning("the lanes cannot be seen: %s", error)
-                self._starving_since = None
+        rounds = Rounds("the watch on consumption", self._look_once, longest_pause_s=LOOK_S)
+        while not self._stopped.wait(rounds.next()):
+            pass
+
+    def _look_once(self) -> float:
+        try:
+            self._look()
+        except RedisError as error:
+            log.warning("the lanes cannot be seen: %s", error)
+            self._starving_since = None
+        return min(LOOK_S, self._services.settings.idle_restart_s / 3)
 
     def _look(self) -> None:
         if self._worker.running or self._worker.draining or not self._waiting():

@@ -21,10 +21,11 @@ from factory.log import configure_logging
 from factory.pipeline.worker import Worker
 from factory.services import Services, connect
 from workers import tasks
-from workers.alone import Quarantine
-from workers.app import WorkerApp, create_app, worker_argv
+from workers.app import WorkerApp, create_app
 from workers.events import JobEvents
 from workers.heartbeat import Heartbeat
+from workers.neighbours import pid_namespace
+from workers.quarantine import Quarantine
 from workers.watchdog import ConsumptionWatch
 
 SPARE_FILES = 200
@@ -76,7 +77,7 @@ class WorkerProcess:
         settings = self.services.settings
         worker = self._worker = Worker(self.services, load_catalog(settings.extra_models), self.id)
         self._quarantine = Quarantine(worker)
-        self._heartbeat = Heartbeat(self.services, worker, self.lanes, self.slots)
+        self._heartbeat = Heartbeat(self.services, worker, self.lanes, self.slots, pid_namespace())
         self._heartbeat.start()
         watch = ConsumptionWatch(self.services, worker, self.lanes)
         watch.start()
@@ -115,8 +116,7 @@ def main() -> None:
     )
     raise_file_limit(process.slots)
     hostname = f"worker-{os.getpid()}@{socket.gethostname()}"
-    argv = worker_argv(lanes, process.slots, events=options.events, hostname=hostname)
-    process.create_app().worker_main(argv)
+    process.create_app().run_worker(lanes, process.slots, events=options.events, hostname=hostname)
 
 
 if __name__ == "__main__":

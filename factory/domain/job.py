@@ -18,8 +18,6 @@ from factory.errors import FactoryError, NotFound
 
 DEFAULT_MAX_ATTEMPTS = 5
 MOST_ATTEMPTS = 50
-QUARANTINE_DEATHS = 2
-"""A job whose workers died so often runs alone, so that it takes no others along."""
 PREFIX = "job_"
 
 
@@ -118,6 +116,8 @@ class ClaimedJob:
     traceparent: str | None
     steps: Mapping[str, Any]
     """Outputs of the steps that earlier attempts finished, by step key."""
+    unknown_models: tuple[str, ...] = ()
+    """`<provider>/<name>` for each call of earlier attempts whose cost nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)

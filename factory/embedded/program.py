@@ -18,8 +18,9 @@ from factory.embedded.console import Console
 from factory.embedded.watchdog import Watchdog
 
 FIRST_DELAY_S = 1.0
-LAST_DELAY_S = 30.0
-STABLE_S = 60.0
+LAST_DELAY_S = 8.0
+STABLE_S = 10.0
+"""A program that ran for so long could start: what ended it then was something else, and it is wanted back."""
 CANNOT_START = 127
 """The exit status that a shell gives to a command not found."""
 DRAIN_S = 1.0

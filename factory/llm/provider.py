@@ -1,4 +1,4 @@
-"""LiteLLM: the only module that imports it, because that costs 2–4 s and 165 MB.
+"""LiteLLM: the only module that imports it, because that costs 2 s and 150 MB.
 
 Why the translation is LiteLLM's and the carriage ours. What differs between providers, and between
 models of one, is how a request is spelled: which parameters a model takes, where the system prompt
@@ -22,7 +22,6 @@ from typing import Any, Final, cast
 
 import orjson
 from multidict import CIMultiDict
-from openai import APIError
 
 from factory.domain.lanes import LOCAL
 from factory.domain.message import Completion, Embeddings, Message, Params
@@ -37,6 +36,7 @@ from factory.errors import (
 from factory.llm.catalog import Model
 from factory.llm.endpoint import Endpoint, Request
 from factory.llm.failure import provider_failure
+from factory.llm.lean import lean_imports
 from factory.llm.openai_shape import openai_params, read_completion, read_embeddings
 
 # LiteLLM reads these when it is imported. Without them it fetches its price list and Anthropic's
@@ -45,15 +45,20 @@ os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
 os.environ.setdefault("LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS", "True")
 os.environ.setdefault("LITELLM_LOG", "ERROR")
 
-import litellm
-from litellm.exceptions import APIConnectionError, ContextWindowExceededError, Timeout
-from litellm.llms.base_llm.chat.transformation import BaseLLMException
-from litellm.llms.custom_httpx.async_client_cleanup import (
-    close_litellm_async_clients,
-)
-from litellm.llms.vertex_ai.gemini.transformation import _transform_request_body
-from litellm.types.utils import LlmProviders, ModelResponse
-from litellm.utils import ProviderConfigManager
+with lean_imports():
+    import litellm
+    from litellm.exceptions import APIConnectionError, ContextWindowExceededError, Timeout
+    from litellm.llms.base_llm.chat.transformation import BaseLLMException
+    from litellm.llms.custom_httpx.async_client_cleanup import (
+        close_litellm_async_clients,
+    )
+    from litellm.llms.vertex_ai.gemini.transformation import _transform_request_body
+    from litellm.types.utils import LlmProviders, ModelResponse
+    from litellm.utils import ProviderConfigManager
+    from openai import APIError
+
+# A tokenizer's vocabulary, 14 MB, of which only the copy as text is ever read.
+litellm.utils.json_data = None
 
 Json = dict[str, Any]
 GEMINI: Final = "gemini"

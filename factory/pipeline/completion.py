@@ -8,12 +8,13 @@ from typing import Any
 from factory.domain.job import ClaimedJob, public_id
 from factory.domain.message import Completion, Message, Params, Role
 from factory.domain.text import without_nul
-from factory.errors import FactoryError
-from factory.limits.budget import check_budget
+from factory.errors import FactoryError, ProviderError
+from factory.limits.budget import CallSize
 from factory.llm.call import CallTrace
 from factory.llm.catalog import Model
 from factory.llm.route import route, should_fall_back
 from factory.pipeline.calls import call_once
+from factory.pipeline.spending import open_budget
 from factory.pipeline.worker import Worker
 
 STEP = "answer"
@@ -23,27 +24,24 @@ async def complete(worker: Worker, job: ClaimedJob) -> Any:
     """The answer as JSON. A step that an earlier attempt paid for is not called again."""
     if STEP in job.steps:
         return job.steps[STEP]
+    budget = open_budget(worker.catalog, job, _size(job))
     failures: list[FactoryError] = []
     for model in route(worker.catalog, job.model or "", job.fallbacks):
         try:
+            budget.check(model.price)
             return await _ask(worker, job, model)
         except FactoryError as error:
             failures.append(error)
             if not should_fall_back(error):
                 break
+            if isinstance(error, ProviderError) and error.may_be_billed:
+                budget.write_off(model.price)
     # If any model may answer later, the job is worth another attempt.
     raise next((error for error in failures if error.retryable), failures[0])
 
 
 async def _ask(worker: Worker, job: ClaimedJob, model: Model) -> Any:
     messages, params = _messages(job), _params(job)
-    check_budget(
-        job.max_cost_micros,
-        job.spent_micros,
-        model.price,
-        input_characters=sum(len(message.content) for message in messages),
-        max_output_tokens=params.max_tokens,
-    )
     trace = CallTrace(public_id(job.id), STEP, job.attempt, job.traceparent)
     return await call_once(
         worker,
@@ -53,6 +51,11 @@ async def _ask(worker: Worker, job: ClaimedJob, model: Model) -> Any:
         lambda: worker.client.complete(model, messages, params, trace),
         answer_json,
     )
+
+
+def _size(job: ClaimedJob) -> CallSize:
+    characters = sum(len(message.content) for message in _messages(job))
+    return CallSize(characters, _params(job).max_tokens)
 
 
 def _messages(job: ClaimedJob) -> Sequence[Message]:

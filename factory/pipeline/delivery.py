@@ -6,24 +6,20 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
 from factory.domain.job import ClaimedJob, new_id
-from factory.errors import JobFailure, WebhookFailed, WebhookRefused
+from factory.errors import WebhookFailed, WebhookRefused
 from factory.pipeline.view import job_json
 from factory.pipeline.worker import Worker
-from factory.store import deliveries, jobs
+from factory.store import deliveries
 from factory.store.database import Tx
 from factory.store.deliveries import Attempt
-from factory.store.jobs import JobView
 from factory.webhooks.sign import derive_secret, event_body
 
 
 async def deliver(worker: Worker, job: ClaimedJob) -> Any:
     """Posts the event once and logs what came of it. Raises WebhookFailed or WebhookRefused."""
-    subject = await worker.writer.write(read_jobs, (job.project_id, UUID(job.input["job_id"])))
-    if subject is None:
-        raise JobFailure("the job that the event is about is gone")
+    subject = deliveries.told_job(job.input["job"])
     body = event_body(
         f"msg_{job.id.hex}",
         job.input["type"],
@@ -58,11 +54,6 @@ async def _log(
         duration_ms=round((time.monotonic() - started) * 1000),
     )
     await worker.writer.write(log_attempts, attempt)
-
-
-def read_jobs(tx: Tx, wanted: list[tuple[UUID, UUID]]) -> Sequence[JobView | None]:
-    """Statement for the writer: reads (project_id, job_id) pairs."""
-    return [jobs.get(tx, project_id, job_id) for project_id, job_id in wanted]
 
 
 def log_attempts(tx: Tx, attempts: list[Attempt]) -> Sequence[None]:

@@ -7,18 +7,23 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from factory.domain.lanes import MESSAGE_JOBS, Priority
+from factory.domain.quarantine import groups
 from factory.limits.window import windows
 from factory.services import Services
-from factory.store import hints
-from factory.store.hints import Hint
+from factory.store import hints, suspects
+from factory.store.database import Tx
+from factory.store.hints import InFlight
+
+SUSPECTS_WINDOW = 1024
+"""Jobs in quarantine that a lane has out at once: two of the largest groups."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What travels on a lane: ids of jobs to run, or of one job that is to run `alone`."""
+    """What travels on a lane: ids of jobs to run, or of suspects that are to run in `quarantine`."""
 
     job_ids: Sequence[UUID]
-    alone: bool = False
+    quarantine: bool = False
 
 
 Send = Callable[[str, Sequence[Message]], None]
@@ -36,26 +41,48 @@ def dispatch(services: Services, send: Send) -> int:
         lanes = hints.due_lanes(tx)
         if not lanes:
             return 0
-        room = windows(lanes, hints.slots(tx, services.settings.lease_s), hints.in_flight(tx))
-    return sum(_publish(services, send, lane, window) for lane, window in room.items())
+        slots = hints.slots(tx, services.settings.lease_s)
+        out = hints.in_flight(tx)
+        with_suspects = suspects.lanes(tx)
+    jobs = windows(lanes, slots, {lane: one.jobs for lane, one in out.items()})
+    in_quarantine = {
+        lane: SUSPECTS_WINDOW - out.get(lane, InFlight()).suspects
+        for lane in with_suspects
+        if slots.get(lane)
+    }
+    return sum(
+        _publish(services, send, pick, lane, room)
+        for pick, rooms in ((_pick_jobs, jobs), (_pick_suspects, in_quarantine))
+        for lane, room in rooms.items()
+        if room > 0
+    )
 
 
-def _publish(services: Services, send: Send, lane: str, window: int) -> int:
+Pick = Callable[[Tx, str, int], list[Message]]
+"""Marks at most so many jobs of a lane as published."""
+
+
+def _publish(services: Services, send: Send, pick: Pick, lane: str, room: int) -> int:
     with services.database.transaction() as tx:
-        published = hints.publish(tx, lane, window)
-    if not published:
+        messages = pick(tx, lane, room)
+    job_ids = [job_id for message in messages for job_id in message.job_ids]
+    if not messages:
         return 0
     try:
-        send(lane, _messages(lane, published))
+        send(lane, messages)
     except BaseException:
         with services.database.transaction() as tx:
-            hints.unpublish(tx, [hint.job_id for hint in published])
+            hints.unpublish(tx, job_ids)
         raise
-    return len(published)
+    return len(job_ids)
 
 
-def _messages(lane: str, published: Sequence[Hint]) -> list[Message]:
+def _pick_jobs(tx: Tx, lane: str, room: int) -> list[Message]:
     size = MESSAGE_JOBS[Priority(lane.rpartition(".")[2])]
-    job_ids = [hint.job_id for hint in published if not hint.alone]
-    together = [Message(job_ids[at : at + size]) for at in range(0, len(job_ids), size)]
-    return together + [Message([hint.job_id], alone=True) for hint in published if hint.alone]
+    job_ids = hints.publish(tx, lane, room)
+    return [Message(job_ids[at : at + size]) for at in range(0, len(job_ids), size)]
+
+
+def _pick_suspects(tx: Tx, lane: str, room: int) -> list[Message]:
+    found = groups(suspects.publish(tx, lane, room))
+    return [Message(group, quarantine=True) for group in found]

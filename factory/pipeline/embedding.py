@@ -14,9 +14,11 @@ from factory.domain.message import Embeddings
 from factory.domain.money import Usage
 from factory.knowledge.chunk import split
 from factory.knowledge.embed import LocalEmbedder
+from factory.limits.budget import CallSize
 from factory.llm.call import CallTrace
 from factory.llm.catalog import Model
 from factory.pipeline.calls import call_once
+from factory.pipeline.spending import open_budget
 from factory.pipeline.worker import Worker
 from factory.store import chunks
 from factory.store.chunks import Hit, NewChunk, Stored
@@ -35,6 +37,8 @@ async def embed(worker: Worker, job: ClaimedJob) -> Any:
     stored = await worker.writer.write(read_stored, (job.id, model.id))
     if not stored.sources:
         pieces = await worker.embedder.run(lambda embedder: _split(embedder, job.input["texts"]))
+        size = CallSize(sum(len(piece.content) for piece in pieces), max_output_tokens=0)
+        open_budget(worker.catalog, job, size).check(model.price)
 
         async def send() -> Embeddings:
             answer = await _ask(worker, job, model, [piece.content for piece in pieces])

@@ -70,15 +70,24 @@ async def _run(worker: Worker, job_id: UUID, observer: Observer) -> None:
 
 
 async def _claim(worker: Worker, job_id: UUID) -> ClaimedJob | None:
-    """The job, if it is this worker's now. A claim that is cancelled half-way is given back."""
-    claiming = worker.writer.write(claim_jobs, Claim(worker.id, job_id, worker.alone))
+    """The job, if it is this worker's now. A claim that is cancelled half-way is given back.
+
+    So is one that had to wait for Postgres until the leases were over: to the reaper, a dead worker has it.
+    """
+    if not await worker.until_leased():
+        return None
+    claiming = worker.writer.write(claim_jobs, Claim(worker.id, job_id, worker.quarantine))
     try:
-        return await asyncio.shield(claiming)
+        job = await asyncio.shield(claiming)
     except asyncio.CancelledError:
         job = await claiming
         if job:
             await _report(worker, job, _stopped(worker, job))
         return None
+    if job and not worker.holds_leases():
+        await _report(worker, job, _given_back(job))
+        return None
+    return job
 
 
 async def _perform(worker: Worker, job: ClaimedJob) -> Outcome:
@@ -102,10 +111,14 @@ async def _perform(worker: Worker, job: ClaimedJob) -> Outcome:
 def _stopped(worker: Worker, job: ClaimedJob) -> Outcome:
     """A draining worker gives the job back; otherwise somebody cancelled it."""
     if worker.draining and not worker.unwanted(job.id):
-        return Outcome(job.id, job.lease_token, State.QUEUED, spends_attempt=False)
+        return _given_back(job)
     by = "its owner" if worker.unwanted(job.id) else "an operator"
     error = JobError("cancelled", f"cancelled by {by} while it ran", retryable=False)
     return Outcome(job.id, job.lease_token, State.CANCELLED, error=error)
+
+
+def _given_back(job: ClaimedJob) -> Outcome:
+    return Outcome(job.id, job.lease_token, State.QUEUED, spends_attempt=False)
 
 
 async def _report(worker: Worker, job: ClaimedJob, outcome: Outcome) -> State | None:
@@ -139,12 +152,12 @@ class Claim:
 
     worker_id: UUID
     job_id: UUID
-    alone: bool = False
+    quarantine: bool = False
 
 
 def claim_jobs(tx: Tx, claims: list[Claim]) -> Sequence[ClaimedJob | None]:
     """Statement for the writer: the claims of one worker."""
     job_ids = [claim.job_id for claim in claims]
-    taken = moves.claim(tx, claims[0].worker_id, job_ids, alone=claims[0].alone)
+    taken = moves.claim(tx, claims[0].worker_id, job_ids, quarantine=claims[0].quarantine)
     claimed = {job.id: job for job in taken}
     return [claimed.get(job_id) for job_id in job_ids]

@@ -32,8 +32,11 @@ def outcome_of(job: ClaimedJob, error: FactoryError) -> Outcome:
 
 
 def finish_jobs(tx: Tx, outcomes: list[Outcome]) -> Sequence[State | None]:
-    """The new state of each job, None where its lease was stale; counts what ended."""
-    moved = {one.id: one for one in moves.finish(tx, outcomes)}
+    """The new state of each job, None where its lease was stale; counts what ended.
+
+    What the same lease has moved before is told again: nobody may have heard of that commit.
+    """
+    moved = {(one.id, one.lease_token): one for one in moves.finish(tx, outcomes)}
     counters.add(
         tx,
         metrics.add_up(
@@ -42,4 +45,7 @@ def finish_jobs(tx: Tx, outcomes: list[Outcome]) -> Sequence[State | None]:
             if one.state.terminal
         ),
     )
-    return [moved[o.job_id].state if o.job_id in moved else None for o in outcomes]
+    left = [one for one in outcomes if (one.job_id, one.lease_token) not in moved]
+    moved |= {(one.id, one.lease_token): one for one in moves.finished_before(tx, left)}
+    found = [moved.get((one.job_id, one.lease_token)) for one in outcomes]
+    return [one.state if one else None for one in found]

@@ -63,11 +63,13 @@ class JobRequest(_Strict):
     deadline_s: Annotated[float, Field(gt=0, le=30 * 86400)] | None = None
     max_attempts: Annotated[int, Field(ge=1, le=MOST_ATTEMPTS)] = DEFAULT_MAX_ATTEMPTS
     max_cost_usd: Annotated[Decimal, Field(gt=0, le=1_000_000)] | None = None
-    fallbacks: Annotated[list[ShortText], Field(max_length=5)] = []
+    fallbacks: Annotated[tuple[ShortText, ...], Field(max_length=5)] = ()
     webhook: WebhookIn | None = None
     metadata: Annotated[
-        dict[ShortText, Annotated[str, Field(max_length=500)]], Field(max_length=16)
-    ] = {}
+        dict[ShortText, Annotated[str, Field(max_length=500)]],
+        # Pydantic copies a default of {} deeply for every request, which costs as much as the checks.
+        Field(max_length=16, default_factory=dict, json_schema_extra={"default": {}}),
+    ]
     task_id: UUID | None = None
 
 
@@ -87,7 +89,7 @@ def prepare(
     _check_whole(request, allow_loopback)
     spec = agent[0] if agent else None
     model = catalog.find(_model_name(request, spec))
-    fallbacks = tuple(request.fallbacks) or (spec.fallbacks if spec else ())
+    fallbacks = request.fallbacks or (spec.fallbacks if spec else ())
     job_input, params = _content(model, request, spec)
     return NewJob(
         id=new_id(),
@@ -115,7 +117,7 @@ def prepare(
 def _check_whole(request: JobRequest, allow_loopback: bool) -> None:
     if (request.agent is None) == (request.model is None):
         raise InvalidInput("give one of agent and model", param="model")
-    if place := find_nul(request.model_dump()):
+    if place := find_nul(request.model_dump(exclude_unset=True)):
         raise InvalidInput(f"{place} holds a NUL character, which cannot be stored", param=place)
     if request.webhook:
         check_url(request.webhook.url, allow_loopback)

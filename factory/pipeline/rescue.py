@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
+from uuid import UUID
 
 from redis.exceptions import RedisError
 
 from factory.domain.job import JobError, Outcome
+from factory.domain.quarantine import QUARANTINE_DEATHS, group_size
 from factory.domain.state import State
 from factory.errors import DeadlineExceeded, Unavailable, WorkerLost
 from factory.pipeline.finish import finish_jobs
+from factory.pipeline.rounds import Rounds
 from factory.services import Services
 from factory.store import backlog, counters, hints, leases, moves
+from factory.store.database import Tx
 from factory.store.leases import Expired
 
 TICK_S = 1.0
 LONGEST_SILENCE_S = 3.0
 """A reaper that has not ticked for so long cannot tell dead workers from its own absence."""
+FOREVER_S = 1e9
+LONGEST_PAUSE_S = 2.0
+"""After a failure. A reaper that paused for longer would take itself for absent."""
 SWEEP_S = 60.0
 MEASURE_SHARE = 20
 EPOCH_KEY = "factory:epoch"
@@ -30,7 +38,8 @@ class Reaper:
     """Finds expired leases, but not while it may be the one that was away.
 
     After a pause of this process, of Postgres or a jump of Postgres' clock, every lease looks expired
-    at once, while the workers and their paid calls are alive. So it then holds for one whole lease.
+    at once, while the workers and their paid calls are alive. So it then holds for one whole lease, but
+    for workers that have certainly ended.
     """
 
     def __init__(self, services: Services, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -43,10 +52,8 @@ class Reaper:
     def tick(self) -> int:
         """Queues the jobs of dead workers again; gives how many. Raises Unavailable."""
         with self._services.database.transaction() as tx:
-            database_time = leases.database_time(tx)
-            if self._holds(database_time):
-                return 0
-            lost = leases.expired(tx, self._services.settings.lease_s)
+            holds = self._holds(leases.database_time(tx))
+            lost = leases.expired(tx, FOREVER_S if holds else self._services.settings.lease_s)
             finish_jobs(tx, [_after_death(one) for one in lost])
         for one in lost:
             log.warning("worker %s is lost, job %s goes on elsewhere", one.worker_id, one.job_id)
@@ -62,11 +69,26 @@ class Reaper:
         return now < self._held_until
 
 
+def bury(tx: Tx, worker_ids: Sequence[UUID]) -> None:
+    """The workers' processes are gone, as somebody has seen: nothing of theirs waits for the lease's end."""
+    hints.forget_of_lanes(tx, leases.bury(tx, worker_ids))
+
+
 def _after_death(lost: Expired) -> Outcome:
-    """The death was an attempt; a job that has none left has failed."""
+    """The death was an attempt; a job that has none left has failed. Of suspects that shared a process most
+    had no part in its death, so it costs them none.
+    """
     error = JobError.of(WorkerLost(f"worker {lost.worker_id} stopped answering"))
-    state = State.QUEUED if lost.attempt < lost.max_attempts else State.FAILED
-    return Outcome(lost.job_id, lost.lease_token, state, error=error, worker_died=True)
+    shared = lost.deaths >= QUARANTINE_DEATHS and group_size(lost.deaths) > 1
+    goes_on = shared or lost.attempt < lost.max_attempts
+    return Outcome(
+        lost.job_id,
+        lost.lease_token,
+        State.QUEUED if goes_on else State.FAILED,
+        error=error,
+        spends_attempt=not shared,
+        worker_died=True,
+    )
 
 
 def fail_overdue(services: Services) -> int:
@@ -79,9 +101,9 @@ def fail_overdue(services: Services) -> int:
 
 
 def republish_lost(services: Services) -> int:
-    """Lets hints that nobody claimed in time go out again; gives how many."""
+    """Lets hints that nobody claimed in time, and those of dead workers, go out again; gives how many."""
     with services.database.transaction() as tx:
-        return hints.forget_lost(tx)
+        return hints.forget_fetched(tx, services.settings.lease_s) + hints.forget_lost(tx)
 
 
 def notice_new_broker(services: Services) -> bool:
@@ -148,30 +170,39 @@ class BacklogMeter:
 
 
 class Rescue:
-    """All that needs Postgres alone, each part at its own pace."""
+    """All that needs Postgres alone. What fails in one part keeps no other from its turn."""
 
     def __init__(self, services: Services, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._services = services
-        self._reaper = Reaper(services, monotonic)
-        self._meter = BacklogMeter(services, monotonic)
         self._monotonic = monotonic
-        self._next_tick = self._next_sweep = 0.0
+        meter = BacklogMeter(services, monotonic)
+        parts = {
+            "the reaper": _every(TICK_S, Reaper(services, monotonic).tick),
+            "the backlog's meter": _every(TICK_S, meter.tick),
+            "the end of overdue jobs": _every(TICK_S, partial(fail_overdue, services)),
+            "the search for lost hints": _every(TICK_S, partial(republish_lost, services)),
+            "the sweep": _every(SWEEP_S, self._sweep),
+        }
+        self._due_at = {Rounds(name, work, LONGEST_PAUSE_S): 0.0 for name, work in parts.items()}
 
     def tick(self) -> None:
-        """Does what is due. Raises Unavailable."""
-        now = self._monotonic()
-        if now < self._next_tick:
-            return
-        self._next_tick = now + TICK_S
-        self._reaper.tick()
-        self._meter.tick()
-        fail_overdue(self._services)
-        republish_lost(self._services)
-        if now >= self._next_sweep:
-            self._next_sweep = now + SWEEP_S
-            self._sweep()
+        """Does what is due; what fails is logged and comes again."""
+        for part, due_at in self._due_at.items():
+            now = self._monotonic()
+            if now >= due_at:
+                self._due_at[part] = now + part.next()
 
     def _sweep(self) -> None:
         with self._services.database.transaction() as tx:
             counters.compact(tx)
             leases.forget_old(tx)
+
+
+def _every(rest_s: float, work: Callable[[], object]) -> Callable[[], float]:
+    """The work, which then rests so long."""
+
+    def once() -> float:
+        work()
+        return rest_s
+
+    return once

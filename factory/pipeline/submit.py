@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -13,12 +14,20 @@ from factory.domain.job import NewJob, public_id
 from factory.errors import IdempotencyMismatch, InvalidInput
 from factory.limits.backlog import Gate
 from factory.llm.catalog import Catalog
+from factory.pipeline.group import Group
 from factory.pipeline.poke import Poker
 from factory.pipeline.request import JobRequest, prepare
 from factory.pipeline.view import error_json, job_json
 from factory.services import Services
 from factory.store import agents, idempotency, jobs
 from factory.store.database import Tx
+from factory.store.jobs import JobView
+
+PART_LINES = 2000
+"""Lines of a bulk that are written together."""
+
+Agent = tuple[AgentSpec, int]
+"""An agent's active spec and version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +38,7 @@ class Intake:
     catalog: Catalog
     poker: Poker
     gate: Gate
+    accepting: Group[NewJob, JobView] = field(default_factory=lambda: Group(jobs.accept))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +80,23 @@ def submit(
     if earlier := _earlier(intake, project_id, key):
         return _first_answer(earlier, key)
     intake.gate.admit(project_id, 1)
-    try:
-        with intake.services.database.transaction() as tx:
-            agent = _agent(tx, request.agent)
-            job = _prepare(intake, project_id, request, agent, traceparent)
-            answer = job_json(jobs.insert_one(tx, job))
-            if key:
-                _bind(tx, project_id, key, answer, job.id)
-    except _Repeated as repeated:
-        return _first_answer(repeated.taken, key)
+    job = _prepare(intake, project_id, request, _agent(intake, request.agent), traceparent)
+    if key is None:
+        answer = job_json(intake.accepting.ask(intake.services.database, job))
+    else:
+        try:
+            answer = _accept_once(intake, job, key)
+        except _Repeated as repeated:
+            return _first_answer(repeated.taken, key)
     intake.poker.poke()
+    return answer
+
+
+def _accept_once(intake: Intake, job: NewJob, key: IdempotencyKey) -> dict[str, Any]:
+    """A commit of its own: who waits for another's key must not keep third ones waiting."""
+    with intake.services.database.transaction() as tx:
+        answer = job_json(jobs.accept(tx, [job])[0])
+        _bind(tx, job.project_id, key, answer, job.id)
     return answer
 
 
@@ -97,7 +114,7 @@ def _prepare(
     intake: Intake,
     project_id: UUID,
     request: JobRequest,
-    agent: tuple[AgentSpec, int] | None,
+    agent: Agent | None,
     traceparent: str | None,
 ) -> NewJob:
     return prepare(
@@ -130,13 +147,14 @@ def _first_answer(taken: idempotency.Taken, key: IdempotencyKey | None) -> dict[
     return answer
 
 
-def _agent(tx: Tx, name: str | None) -> tuple[AgentSpec, int] | None:
+def _agent(intake: Intake, name: str | None) -> Agent | None:
     """The named agent's active spec and version."""
     if name is None:
         return None
-    found = agents.find(tx, name)
-    if found is None:
-        raise _unknown_agent(name, [agent.name for agent in agents.listed(tx)])
+    with intake.services.database.transaction() as tx:
+        found = agents.find(tx, name)
+        if found is None:
+            raise _unknown_agent(name, [agent.name for agent in agents.listed(tx)])
     return parse_spec(found.spec), found.version
 
 
@@ -167,8 +185,7 @@ def submit_bulk(
     intake.gate.admit(project_id, len(lines))
     try:
         with intake.services.database.transaction() as tx:
-            accepted, rejected = _sort(intake, tx, project_id, lines)
-            jobs.insert(tx, accepted)
+            accepted, rejected = _write_good_lines(intake, tx, project_id, lines)
             answer = _bulk_answer(accepted, rejected)
             if key and accepted:
                 _bind(tx, project_id, key, answer, None)
@@ -178,11 +195,32 @@ def submit_bulk(
     return answer
 
 
-def _sort(
+def _write_good_lines(
     intake: Intake, tx: Tx, project_id: UUID, lines: Sequence[Line]
 ) -> tuple[list[NewJob], list[tuple[int, InvalidInput]]]:
-    """The jobs of the good lines, and the others' numbers and errors."""
+    """The jobs of the good lines, and the others' numbers and errors.
+
+    Postgres writes one part while the next is being checked: they take about as long.
+    """
     specs = {agent.name: (parse_spec(agent.spec), agent.version) for agent in agents.listed(tx)}
+    accepted: list[NewJob] = []
+    rejected: list[tuple[int, InvalidInput]] = []
+    writes: list[Future[None]] = []
+    # One thread, which alone uses the transaction meanwhile.
+    with ThreadPoolExecutor(1) as writer:
+        for start in range(0, len(lines), PART_LINES):
+            good, bad = _sort(intake, specs, project_id, lines[start : start + PART_LINES])
+            writes.append(writer.submit(jobs.insert, tx, good))
+            accepted += good
+            rejected += bad
+    for write in writes:
+        write.result()
+    return accepted, rejected
+
+
+def _sort(
+    intake: Intake, specs: Mapping[str, Agent], project_id: UUID, lines: Sequence[Line]
+) -> tuple[list[NewJob], list[tuple[int, InvalidInput]]]:
     accepted: list[NewJob] = []
     rejected: list[tuple[int, InvalidInput]] = []
     for line in lines:

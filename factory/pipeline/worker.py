@@ -21,6 +21,7 @@ from factory.services import Services
 from factory.webhooks.deliver import Courier
 
 Result = TypeVar("Result")
+FENCED_LOOK_S = 0.1
 
 
 class EmbedderThread:
@@ -48,11 +49,11 @@ class Worker:
     """One process' connections and the jobs that it holds. Made and used on the loop that runs the jobs."""
 
     def __init__(
-        self, services: Services, catalog: Catalog, worker_id: UUID, *, alone: bool = False
+        self, services: Services, catalog: Catalog, worker_id: UUID, *, quarantine: bool = False
     ) -> None:
         self.id = worker_id
-        self.alone = alone
-        """Whether it runs one job in quarantine and nothing else."""
+        self.quarantine = quarantine
+        """Whether it runs a group of suspects and nothing else."""
         self.services = services
         self.catalog = catalog
         self.loop = asyncio.get_running_loop()
@@ -95,6 +96,18 @@ class Worker:
         What is under way goes on and is recorded; nothing new may be paid for.
         """
         return time.monotonic() < self._leased_until
+
+    async def until_leased(self) -> bool:
+        """True once the leases hold; False when the worker drains before.
+
+        Who waits keeps its slot. A worker that gave up at once would take one hint after another from
+        those who could use them.
+        """
+        while not self.holds_leases():
+            if self.draining:
+                return False
+            await asyncio.sleep(FENCED_LOOK_S)
+        return True
 
     def cancel(self, job_id: UUID) -> None:
         """From any thread: the job's owner does not want it any more. Told again, it does nothing."""

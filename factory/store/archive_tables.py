@@ -21,7 +21,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
 from factory.store.tables import jobs, llm_calls, metadata
 
-LEASING = {"published_at", "publishes", "worker_id", "lease_token"}
+LEASING = {"published_at", "publishes", "worker_id", "lease_token", "last_lease_token"}
 """What only a live job has."""
 
 

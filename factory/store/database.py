@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 from uuid import UUID
@@ -129,6 +129,6 @@ def as_json(value: Any) -> str:
     return orjson.dumps(value, default=str).decode()
 
 
-def ids(values: Sequence[UUID]) -> list[str]:
+def ids(values: Iterable[UUID]) -> list[str]:
     """UUIDs for a `uuid[]` parameter."""
     return [str(value) for value in values]

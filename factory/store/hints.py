@@ -6,28 +6,38 @@ state: a hint that is lost, doubled or stale does no harm.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from factory.domain.job import QUARANTINE_DEATHS
 from factory.store.database import Tx, ids, rows, run
+from factory.store.suspects import SUSPECT
 
 FIRST_PATIENCE_S = 10
 LONGEST_PATIENCE_S = 300
 """How long a hint may stay unclaimed before it counts as lost: doubled with each publish."""
 
-# Per lane: what runs or is published. The index is as small as the window, however deep the backlog.
-IN_FLIGHT = """
-SELECT lane, count(*) AS jobs FROM jobs
+# The index is as small as the windows, however deep the backlog.
+IN_FLIGHT = f"""
+SELECT lane, count(*) FILTER (WHERE NOT {SUSPECT}) AS jobs,
+       count(*) FILTER (WHERE {SUSPECT}) AS suspects
+  FROM jobs
  WHERE state = 'running' OR (state = 'queued' AND published_at IS NOT NULL)
  GROUP BY lane
 """
 
 
-def in_flight(tx: Tx) -> dict[str, int]:
-    """Jobs running or published, by lane."""
-    return {row.lane: row.jobs for row in rows(tx, IN_FLIGHT)}
+@dataclass(frozen=True, slots=True)
+class InFlight:
+    """How many of a lane's jobs run or are published: those in quarantine apart."""
+
+    jobs: int = 0
+    suspects: int = 0
+
+
+def in_flight(tx: Tx) -> dict[str, InFlight]:
+    """By lane."""
+    return {row.lane: InFlight(row.jobs, row.suspects) for row in rows(tx, IN_FLIGHT)}
 
 
 # The lanes with work, by hopping from lane to lane along ix_jobs_due: the cost is one index probe a
@@ -53,21 +63,23 @@ def due_lanes(tx: Tx) -> list[str]:
 # The jobs of a lane that go next. Projects with work are found by hopping along the index; each
 # offers its own oldest, and a job's turn is its place among its project's jobs after those already
 # in flight: a project with 10,000 jobs and one with a single job both get their first turn first.
-# SKIP LOCKED lets two dispatchers pick different jobs at the same moment.
-PUBLISH = """
+# SKIP LOCKED lets two dispatchers pick different jobs at the same moment. CASE hides from the planner that the
+# index of all that is due would do: it took that, after a bulk of which its statistics had not heard, and read
+# the whole backlog instead of a window by primary key. Suspects go out by themselves.
+PUBLISH = f"""
 WITH RECURSIVE owners AS (
     (SELECT project_id FROM jobs
-      WHERE lane = %(lane)s AND state = 'queued' AND published_at IS NULL
+      WHERE lane = %(lane)s AND state = 'queued' AND published_at IS NULL AND NOT {SUSPECT}
       ORDER BY project_id LIMIT 1)
     UNION ALL
     SELECT (SELECT j.project_id FROM jobs j
              WHERE j.lane = %(lane)s AND j.state = 'queued' AND j.published_at IS NULL
-               AND j.project_id > o.project_id
+               AND NOT {SUSPECT} AND j.project_id > o.project_id
              ORDER BY j.project_id LIMIT 1)
       FROM owners o WHERE o.project_id IS NOT NULL
 ), busy AS (
     SELECT project_id, count(*) AS jobs FROM jobs
-     WHERE lane = %(lane)s
+     WHERE lane = %(lane)s AND NOT {SUSPECT}
        AND (state = 'running' OR (state = 'queued' AND published_at IS NOT NULL))
      GROUP BY project_id
 ), candidates AS (
@@ -79,36 +91,27 @@ WITH RECURSIVE owners AS (
      CROSS JOIN LATERAL (
           SELECT id, run_at FROM jobs
            WHERE lane = %(lane)s AND project_id = o.project_id AND state = 'queued'
-             AND published_at IS NULL AND run_at <= now()
+             AND published_at IS NULL AND NOT {SUSPECT} AND run_at <= now()
            ORDER BY run_at, id LIMIT %(window)s) d
      WHERE o.project_id IS NOT NULL
 ), chosen AS (
     SELECT j.id, c.turn, c.run_at
       FROM jobs j JOIN (SELECT * FROM candidates ORDER BY turn, run_at, id LIMIT %(window)s) c
         ON c.id = j.id
-     WHERE j.state = 'queued' AND j.published_at IS NULL
+     WHERE CASE WHEN j.state = 'queued' AND j.published_at IS NULL THEN true END
        FOR UPDATE OF j SKIP LOCKED
 ), marked AS (
     UPDATE jobs j SET published_at = now(), publishes = least(j.publishes + 1, 20)
       FROM chosen c WHERE j.id = c.id
-    RETURNING j.id, j.deaths, c.turn, c.run_at
+    RETURNING j.id, c.turn, c.run_at
 )
-SELECT id, deaths >= %(quarantine_deaths)s AS alone FROM marked ORDER BY turn, run_at, id
+SELECT id FROM marked ORDER BY turn, run_at, id
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Hint:
-    """A job to publish; one in quarantine is to run `alone`."""
-
-    job_id: UUID
-    alone: bool
-
-
-def publish(tx: Tx, lane: str, window: int) -> list[Hint]:
+def publish(tx: Tx, lane: str, window: int) -> list[UUID]:
     """Marks at most `window` due jobs of the lane as published and gives them in order of turn."""
-    params = {"lane": lane, "window": window, "quarantine_deaths": QUARANTINE_DEATHS}
-    return [Hint(row.id, row.alone) for row in rows(tx, PUBLISH, params)]
+    return [row.id for row in rows(tx, PUBLISH, {"lane": lane, "window": window})]
 
 
 UNPUBLISH = """
@@ -120,17 +123,6 @@ UPDATE jobs SET published_at = NULL
 def unpublish(tx: Tx, job_ids: Sequence[UUID]) -> int:
     """Takes the marks back: the hints were not sent, or a worker gave them back unread."""
     return run(tx, UNPUBLISH, {"ids": ids(job_ids)})
-
-
-DUE = """
-SELECT id FROM jobs
- WHERE id = ANY(CAST(%(ids)s AS uuid[])) AND state = 'queued' AND run_at <= now()
-"""
-
-
-def due(tx: Tx, job_ids: Sequence[UUID]) -> set[UUID]:
-    """Those of the jobs that a claim could take now: the hints of the others are stale."""
-    return {row.id for row in rows(tx, DUE, {"ids": ids(job_ids)})}
 
 
 LOST = """
@@ -147,6 +139,44 @@ UPDATE jobs SET published_at = NULL
 def forget_lost(tx: Tx) -> int:
     """Lets hints that nobody claimed in time be published again; gives how many."""
     return run(tx, LOST, {"first": FIRST_PATIENCE_S, "longest": LONGEST_PATIENCE_S})
+
+
+# A worker that died took the messages along that it had fetched, up to one beat after the last that was
+# heard of. Not all that went out before was with it, but a hint that is doubled does no harm; and what has
+# gone out again is younger, so that each death counts once. Older deaths are left to patience.
+FETCHED = """
+UPDATE jobs SET published_at = NULL, publishes = 0
+ WHERE id IN (
+    SELECT j.id
+      FROM jobs j
+      JOIN (SELECT lane, max(heartbeat_at) + make_interval(secs => %(lease_s)s / 3) AS died_at
+              FROM workers, unnest(lanes) AS lane
+             WHERE stopped_at IS NULL
+               AND heartbeat_at < now() - make_interval(secs => %(lease_s)s)
+               AND heartbeat_at > now() - make_interval(secs => %(lease_s)s + 60)
+             GROUP BY lane) dead ON dead.lane = j.lane
+     WHERE j.state = 'queued' AND j.published_at IS NOT NULL AND j.published_at < dead.died_at
+       FOR UPDATE OF j SKIP LOCKED)
+"""
+
+
+def forget_fetched(tx: Tx, lease_s: float) -> int:
+    """Lets the hints go out again that workers may have held which fell silent; gives how many."""
+    return run(tx, FETCHED, {"lease_s": lease_s})
+
+
+OF_LANES = """
+UPDATE jobs SET published_at = NULL, publishes = 0
+ WHERE id IN (
+    SELECT id FROM jobs
+     WHERE state = 'queued' AND published_at IS NOT NULL AND lane = ANY(%(lanes)s)
+       FOR UPDATE SKIP LOCKED)
+"""
+
+
+def forget_of_lanes(tx: Tx, lanes: Iterable[str]) -> int:
+    """A worker of these lanes is gone, with the messages that it had fetched; gives how many go out again."""
+    return run(tx, OF_LANES, {"lanes": sorted(lanes)})
 
 
 FORGET_ALL = """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -43,10 +43,14 @@ def insert(tx: Tx, jobs: Sequence[NewJob]) -> None:
         tx.exec_driver_sql(INSERT, {"jobs": as_json([_as_row(job) for job in jobs])})
 
 
-def insert_one(tx: Tx, job: NewJob) -> JobView:
-    """Writes a job, and gives what reading it back would give: the hot path saves that read."""
-    statement = INSERT + " RETURNING created_at, run_at"
-    [times] = rows(tx, statement, {"jobs": as_json([_as_row(job)])})
+def accept(tx: Tx, jobs: Sequence[NewJob]) -> list[JobView]:
+    """Writes at least one job, and gives what reading them back would give: the hot path saves that."""
+    written = rows(tx, INSERT + " RETURNING created_at", {"jobs": as_json([*map(_as_row, jobs)])})
+    # Postgres' now() is the transaction's start, so it is the same for all.
+    return [_queued(job, written[0].created_at) for job in jobs]
+
+
+def _queued(job: NewJob, created_at: datetime) -> JobView:
     return JobView(
         id=job.id,
         project_id=job.project_id,
@@ -66,8 +70,8 @@ def insert_one(tx: Tx, job: NewJob) -> JobView:
         traceparent=job.traceparent,
         parent_id=job.parent_id,
         task_id=job.task_id,
-        created_at=times.created_at,
-        run_at=times.run_at,
+        created_at=created_at,
+        run_at=job.run_at.astimezone(UTC) if job.run_at else created_at,
         started_at=None,
         finished_at=None,
         output=None,
@@ -165,19 +169,35 @@ ARCHIVE_VIEW = f"""
   FROM jobs_archive j
   LEFT JOIN job_contents c ON c.job_id = j.id AND c.finished_at = j.finished_at
 """
-ONE = " WHERE j.id = %(id)s AND j.project_id = %(project_id)s"
-GET = LIVE_VIEW + ONE
-GET_ARCHIVED = ARCHIVE_VIEW + ONE
+WANTED = """
+ WHERE (j.id, j.project_id) IN (
+    SELECT * FROM unnest(CAST(%(ids)s AS uuid[]), CAST(%(project_ids)s AS uuid[])))
+"""
+GET = LIVE_VIEW + WANTED
+GET_ARCHIVED = ARCHIVE_VIEW + WANTED
+
+Wanted = tuple[UUID, UUID]
+"""A project's id and a job's."""
 
 
 def get(tx: Tx, project_id: UUID, job_id: UUID) -> JobView | None:
     """One job of a project, live or archived, or None."""
-    params = {"id": str(job_id), "project_id": str(project_id)}
-    # Once more at the end: a retry may have brought it back between the first two looks.
+    return get_all(tx, [(project_id, job_id)])[0]
+
+
+def get_all(tx: Tx, wanted: Sequence[Wanted]) -> list[JobView | None]:
+    """For each the job if it is the project's, live or archived, or None."""
+    found: dict[Wanted, JobView] = {}
+    # Once more at the end: a retry may have brought one back between the first two looks.
     for statement in (GET, GET_ARCHIVED, GET):
-        if found := rows(tx, statement, params):
-            return view_of(found[0])
-    return None
+        if missing := [one for one in wanted if one not in found]:
+            params = {
+                "ids": ids([one[1] for one in missing]),
+                "project_ids": ids([one[0] for one in missing]),
+            }
+            for row in rows(tx, statement, params):
+                found[row.project_id, row.id] = view_of(row)
+    return [found.get(one) for one in wanted]
 
 
 def view_of(row: Any) -> JobView:

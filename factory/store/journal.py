@@ -11,14 +11,15 @@ from factory.domain.money import Usage
 from factory.store.database import Tx, as_json, ids, rows, run
 
 # Guarded by the lease: a worker that slept through its lease's end must not spend money for a job that
-# is somebody else's by now.
+# is somebody else's by now. Only running jobs have a token, which the constraint `lease` keeps true: their state
+# is not asked for, or the planner would read the index of all that run.
 OPEN = """
 WITH held AS MATERIALIZED (
     SELECT g.*
       FROM jsonb_to_recordset(CAST(%(calls)s AS jsonb)) AS g(
            id uuid, job_id uuid, lease_token bigint, project_id uuid, step_key text,
            attempt smallint, provider text, model text)
-      JOIN jobs j ON j.id = g.job_id AND j.state = 'running' AND j.lease_token = g.lease_token
+      JOIN jobs j ON j.id = g.job_id AND j.lease_token = g.lease_token
 ), intents AS (
     INSERT INTO llm_calls (id, job_id, project_id, step_key, attempt, provider, model)
     SELECT id, job_id, project_id, step_key, attempt, provider, model FROM held
@@ -80,7 +81,8 @@ class CallEnd:
     output: Any = None
 
 
-# Guarded by the call's id alone: a worker that lost its lease still records what it paid for.
+# Guarded by the call's id alone: a worker that lost its lease still records what it paid for. A call is open
+# as long as it has no end; asked for by `status`, the planner would read the index of all that are open.
 CLOSE = """
 WITH given AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(CAST(%(ends)s AS jsonb)) AS g(
@@ -96,7 +98,7 @@ UPDATE llm_calls c
    SET finished_at = now(), status = g.status, error_type = g.error_type,
        http_status = g.http_status, input_tokens = g.input_tokens, output_tokens = g.output_tokens,
        cached_tokens = g.cached_tokens, cost_micros = g.cost_micros, latency_ms = g.latency_ms
-  FROM given g WHERE c.id = g.call_id AND c.status = 'open'
+  FROM given g WHERE c.id = g.call_id AND c.finished_at IS NULL
 RETURNING c.id
 """
 

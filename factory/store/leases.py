@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from factory.store.database import Tx, rows, run
+from factory.store.database import Tx, ids, rows, run
 
 REGISTER = """
-INSERT INTO workers (id, hostname, pid, lanes, slots) VALUES (%(id)s, %(hostname)s, %(pid)s, %(lanes)s, %(slots)s)
+INSERT INTO workers (id, hostname, pid, pid_namespace, lanes, slots)
+VALUES (%(id)s, %(hostname)s, %(pid)s, %(pid_namespace)s, %(lanes)s, %(slots)s)
 """
 
 
 def register(
-    tx: Tx, worker_id: UUID, *, hostname: str, pid: int, lanes: Sequence[str], slots: int
+    tx: Tx,
+    worker_id: UUID,
+    *,
+    hostname: str,
+    pid: int,
+    lanes: Sequence[str],
+    slots: int,
+    pid_namespace: str | None = None,
 ) -> None:
-    """A worker process has started. Its id is new with every start: a restart inherits no lease."""
+    """A worker process has started. Its id is new with every start: a restart inherits no lease.
+
+    Workers with the same `pid_namespace` see each other's processes, and bury the dead.
+    """
     params = {
         "id": str(worker_id),
         "hostname": hostname,
         "pid": pid,
+        "pid_namespace": pid_namespace,
         "lanes": list(lanes),
         "slots": slots,
     }
@@ -30,29 +42,37 @@ def register(
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """What a heartbeat learns: whether the worker is still registered, and its jobs that their owners
-    have cancelled.
-    """
+    """What a heartbeat learns."""
 
     known: bool
+    """Whether the worker is still registered."""
     unwanted: list[UUID]
+    """Its jobs that their owners have cancelled."""
+    neighbours: Mapping[UUID, int]
+    """Process ids of the other workers in its namespace, by worker."""
 
 
-# One round trip a beat: it extends the lease and learns which of the worker's jobs are unwanted.
+# One round trip a beat: it extends the lease, and learns what there is to learn. A worker that beats has not
+# ended, whatever its neighbours thought.
 HEARTBEAT = """
 WITH beat AS (
-    UPDATE workers SET heartbeat_at = now() WHERE id = %(id)s RETURNING id
+    UPDATE workers SET heartbeat_at = now(), stopped_at = NULL WHERE id = %(id)s
+    RETURNING id, pid_namespace
 )
 SELECT EXISTS (SELECT FROM beat) AS known,
        ARRAY(SELECT id FROM jobs
               WHERE worker_id = %(id)s AND state = 'running' AND cancel_requested_at IS NOT NULL)
-           AS unwanted
+           AS unwanted,
+       (SELECT coalesce(json_object_agg(w.id, w.pid), '{}')
+          FROM workers w JOIN beat ON beat.pid_namespace = w.pid_namespace AND beat.id <> w.id
+         WHERE w.stopped_at IS NULL) AS neighbours
 """
 
 
 def heartbeat(tx: Tx, worker_id: UUID) -> Beat:
     """Extends the leases of the worker's jobs."""
-    return Beat(**rows(tx, HEARTBEAT, {"id": str(worker_id)})[0]._asdict())
+    [row] = rows(tx, HEARTBEAT, {"id": str(worker_id)})
+    return Beat(row.known, row.unwanted, {UUID(id): pid for id, pid in row.neighbours.items()})
 
 
 def drain(tx: Tx, worker_id: UUID) -> None:
@@ -65,19 +85,32 @@ def stop(tx: Tx, worker_id: UUID) -> None:
     run(tx, "UPDATE workers SET stopped_at = now() WHERE id = %(id)s", {"id": str(worker_id)})
 
 
+BURY = """
+UPDATE workers SET stopped_at = now()
+ WHERE id = ANY(CAST(%(ids)s AS uuid[])) AND stopped_at IS NULL
+RETURNING lanes
+"""
+
+
+def bury(tx: Tx, worker_ids: Sequence[UUID]) -> set[str]:
+    """The workers' processes are gone: their leases end now. Gives the lanes that they served."""
+    return {lane for row in rows(tx, BURY, {"ids": ids(worker_ids)}) for lane in row.lanes}
+
+
 @dataclass(frozen=True, slots=True)
 class Expired:
-    """A running job whose worker has not beaten for a whole lease."""
+    """A running job whose worker is gone, or has not beaten for a whole lease."""
 
     job_id: UUID
     lease_token: int
     attempt: int
     max_attempts: int
+    deaths: int
     worker_id: UUID
 
 
 EXPIRED = """
-SELECT j.id AS job_id, j.lease_token, j.attempt, j.max_attempts, j.worker_id
+SELECT j.id AS job_id, j.lease_token, j.attempt, j.max_attempts, j.deaths, j.worker_id
   FROM jobs j LEFT JOIN workers w ON w.id = j.worker_id
  WHERE j.state = 'running'
    AND (w.id IS NULL OR w.stopped_at IS NOT NULL
@@ -133,7 +166,7 @@ def forget_old(tx: Tx) -> int:
 
 
 HELD = """
-SELECT id AS job_id, lease_token, attempt, max_attempts, worker_id FROM jobs
+SELECT id AS job_id, lease_token, attempt, max_attempts, deaths, worker_id FROM jobs
  WHERE state = 'running' AND worker_id = %(id)s
 """
 

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from factory.domain.job import QUARANTINE_DEATHS, ClaimedJob, Kind, Outcome, new_id
+from factory.domain.job import ClaimedJob, Kind, Outcome, new_id
 from factory.domain.lanes import WEBHOOK, Priority, lane_name
+from factory.domain.quarantine import QUARANTINE_DEATHS
 from factory.domain.retry import WEBHOOK_MAX_ATTEMPTS
 from factory.domain.state import State
 from factory.store.database import Tx, as_json, ids, rows
+from factory.store.jobs import SHOWN
 from factory.store.journal import USAGE
 
 # queued → running. `published_at` plays no part: a hint is a hint, only this decides. A stale hint of
@@ -29,7 +31,7 @@ WITH open AS MATERIALIZED (
     SELECT id, started_at IS NOT NULL AS again FROM jobs
      WHERE id = ANY(CAST(%(ids)s AS uuid[]))
        AND ((state = 'queued' AND run_at <= now() AND attempt < max_attempts
-             AND (deaths < %(quarantine_deaths)s OR %(alone)s))
+             AND (deaths < %(quarantine_deaths)s OR %(quarantine)s))
             OR (state = 'running' AND worker_id = %(worker_id)s))
      ORDER BY id FOR UPDATE SKIP LOCKED
 ), claimed AS (
@@ -48,23 +50,25 @@ SELECT c.id, c.project_id, c.kind, c.lane, c.provider, c.model, c.attempt, c.max
        (SELECT jsonb_object_agg(s.step_key, s.output) FROM job_steps s
          WHERE s.job_id = c.id AND c.again) AS steps,
        (SELECT sum(l.cost_micros)::bigint FROM llm_calls l
-         WHERE l.job_id = c.id AND c.again) AS spent_micros
+         WHERE l.job_id = c.id AND c.again) AS spent_micros,
+       (SELECT array_agg(l.provider || '/' || l.model) FROM llm_calls l
+         WHERE l.job_id = c.id AND c.again AND l.cost_micros IS NULL) AS unknown_models
   FROM claimed c
   JOIN job_payloads p ON p.job_id = c.id
 """
 
 
 def claim(
-    tx: Tx, worker_id: UUID, job_ids: Sequence[UUID], *, alone: bool = False
+    tx: Tx, worker_id: UUID, job_ids: Sequence[UUID], *, quarantine: bool = False
 ) -> list[ClaimedJob]:
     """Takes those of the jobs that are queued and due; the others are somebody else's or not due.
 
-    A job in quarantine is taken only by a worker that runs it `alone`.
+    A suspect is taken only by a process in `quarantine`.
     """
     params = {
         "ids": ids(job_ids),
         "worker_id": str(worker_id),
-        "alone": alone,
+        "quarantine": quarantine,
         "quarantine_deaths": QUARANTINE_DEATHS,
     }
     found = rows(tx, CLAIM, params)
@@ -77,21 +81,23 @@ def _claimed(row: Any) -> ClaimedJob:
     values["fallbacks"] = tuple(values["fallbacks"])
     values["steps"] = values["steps"] or {}
     values["spent_micros"] = values["spent_micros"] or 0
+    values["unknown_models"] = tuple(values["unknown_models"] or ())
     return ClaimedJob(**values)
 
 
 # running → succeeded | failed | cancelled | queued | waiting, and where no lease is given queued |
 # waiting → failed | cancelled and waiting → queued. The usage of a finished job is the sum of its
 # calls, so what failed attempts cost is in it; a call without a known cost is unknown spend. The job's
-# webhook is born in the same statement: an event is owed exactly when the state says so. A caller's
-# cancel beats a retry, never a result that is already there.
+# webhook is born in the same statement: an event is owed exactly when the state says so, and tells of the
+# job as it ended, whatever its owner does with it later; `j` is still as it was before. A caller's cancel
+# beats a retry, never a result that is already there.
 FINISH = f"""
 WITH given AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(CAST(%(outcomes)s AS jsonb)) AS g(
         job_id uuid, lease_token bigint, state text, output jsonb, error jsonb,
         delay_s double precision, spends_attempt boolean, worker_died boolean, webhook_job_id uuid)
 ), held AS MATERIALIZED (
-    SELECT j.id, g.output, g.error, g.delay_s, g.webhook_job_id,
+    SELECT j.id, j.lease_token, g.output, g.error, g.delay_s, g.webhook_job_id,
            CASE WHEN g.state = 'queued' AND j.cancel_requested_at IS NOT NULL
                 THEN 'cancelled' ELSE g.state END AS state,
            CASE WHEN g.state = 'queued' AND j.cancel_requested_at IS NULL AND NOT g.spends_attempt
@@ -106,6 +112,7 @@ WITH given AS MATERIALIZED (
 ), moved AS (
     UPDATE jobs j
        SET state = h.state, worker_id = NULL, lease_token = NULL, published_at = NULL, publishes = 0,
+           last_lease_token = CASE WHEN h.died = 0 THEN h.lease_token END,
            attempt = j.attempt - h.deferred, deferrals = j.deferrals + h.deferred,
            deaths = j.deaths + h.died,
            run_at = CASE WHEN h.state = 'queued' THEN now() + make_interval(secs => h.delay_s)
@@ -113,21 +120,23 @@ WITH given AS MATERIALIZED (
            finished_at = CASE WHEN h.state IN ('succeeded', 'failed', 'cancelled') THEN now() END
       FROM held h
      WHERE j.id = h.id
-    RETURNING j.id, j.project_id, j.kind, j.lane, j.state, j.finished_at, h.output, h.error,
-              h.webhook_job_id
+    RETURNING j.id, j.project_id, j.kind, j.lane, j.state, j.finished_at, h.lease_token, h.output,
+              h.error, h.webhook_job_id
 ), ended AS (
-    SELECT id AS job_id, project_id, kind, state, output, error, webhook_job_id
+    SELECT id AS job_id, project_id, kind, state, finished_at, error, webhook_job_id,
+           CASE WHEN state = 'succeeded' THEN output END AS output
       FROM moved WHERE finished_at IS NOT NULL
 ), results AS (
     INSERT INTO job_results (job_id, output, error, input_tokens, output_tokens, cached_tokens,
                              cost_micros, unknown_calls)
-    SELECT e.job_id, CASE WHEN e.state = 'succeeded' THEN e.output END, e.error, u.input_tokens,
-           u.output_tokens, u.cached_tokens, u.cost_micros, u.unknown_calls
+    SELECT e.job_id, e.output, e.error, u.input_tokens, u.output_tokens, u.cached_tokens,
+           u.cost_micros, u.unknown_calls
       FROM ended e CROSS JOIN LATERAL ({USAGE}) u
     ON CONFLICT (job_id) DO UPDATE
        SET output = excluded.output, error = excluded.error, input_tokens = excluded.input_tokens,
            output_tokens = excluded.output_tokens, cached_tokens = excluded.cached_tokens,
            cost_micros = excluded.cost_micros, unknown_calls = excluded.unknown_calls
+    RETURNING job_id, input_tokens, output_tokens, cached_tokens, cost_micros, unknown_calls
 ), events AS (
     INSERT INTO jobs (id, project_id, kind, lane, provider, priority, max_attempts, parent_id)
     SELECT e.webhook_job_id, e.project_id, 'webhook', %(webhook_lane)s, 'webhook', 'normal',
@@ -137,27 +146,64 @@ WITH given AS MATERIALIZED (
     RETURNING id, parent_id
 ), event_payloads AS (
     INSERT INTO job_payloads (job_id, input, webhook_url)
-    SELECT v.id, jsonb_build_object('type', 'job.' || e.state, 'job_id', e.job_id), p.webhook_url
-      FROM events v JOIN ended e ON e.job_id = v.parent_id
-      JOIN job_payloads p ON p.job_id = e.job_id
+    SELECT v.id,
+           jsonb_build_object(
+               'type', 'job.' || e.state,
+               'job', to_jsonb(told)
+                   || jsonb_build_object('state', e.state, 'finished_at', e.finished_at)),
+           p.webhook_url
+      FROM events v
+      JOIN ended e ON e.job_id = v.parent_id
+      JOIN results r ON r.job_id = v.parent_id
+      JOIN job_payloads p ON p.job_id = v.parent_id
+      JOIN jobs j ON j.id = v.parent_id
+     CROSS JOIN LATERAL (
+           {SHOWN} p.metadata, p.traceparent, e.output, e.error, r.input_tokens, r.output_tokens,
+           r.cached_tokens, r.cost_micros, r.unknown_calls) told
 )
-SELECT id, lane, state FROM moved
+SELECT id, lease_token, lane, state FROM moved
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """A job and the state it is in now."""
+    """A job, the lease that it was held by, and the state that this lease moved it to."""
 
     id: UUID
+    lease_token: int | None
     lane: str
     state: State
 
 
 def finish(tx: Tx, outcomes: Sequence[Outcome]) -> list[Moved]:
     """The jobs that moved; one whose lease was stale is left out."""
-    found = rows(tx, FINISH, finish_params(outcomes))
-    return [Moved(row.id, row.lane, State(row.state)) for row in found]
+    return [_moved(row) for row in rows(tx, FINISH, finish_params(outcomes))]
+
+
+# A reaper that ends a lease leaves no mark of it: what its holder says afterwards is stale. What has gone
+# on since, by another lease or the owner's retry, began with a job that was queued.
+FINISHED_BEFORE = """
+SELECT j.id, j.last_lease_token AS lease_token, j.lane,
+       CASE WHEN j.state = 'running' THEN 'queued' ELSE j.state END AS state
+  FROM jobs j
+  JOIN unnest(CAST(%(ids)s AS uuid[]), CAST(%(tokens)s AS bigint[])) AS g(id, lease_token)
+    ON j.id = g.id AND j.last_lease_token = g.lease_token
+"""
+
+
+def finished_before(tx: Tx, outcomes: Sequence[Outcome]) -> list[Moved]:
+    """Those of the outcomes that are there already: a commit that nobody heard of is made again."""
+    if not outcomes:
+        return []
+    params = {
+        "ids": ids([outcome.job_id for outcome in outcomes]),
+        "tokens": [outcome.lease_token for outcome in outcomes],
+    }
+    return [_moved(row) for row in rows(tx, FINISHED_BEFORE, params)]
+
+
+def _moved(row: Any) -> Moved:
+    return Moved(row.id, row.lease_token, row.lane, State(row.state))
 
 
 def finish_params(outcomes: Sequence[Outcome]) -> dict[str, Any]:

@@ -25,6 +25,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
+from factory.domain.quarantine import QUARANTINE_DEATHS
+
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_name)s",
@@ -113,6 +115,7 @@ jobs = Table(
     Column("publishes", SmallInteger, nullable=False, server_default=text("0")),
     Column("worker_id", UUID),
     Column("lease_token", BigInteger),
+    Column("last_lease_token", BigInteger),
     _when("cancel_requested_at"),
     Column("max_cost_micros", BigInteger),
     Column("parent_id", UUID),
@@ -135,6 +138,15 @@ jobs = Table(
         "run_at",
         "id",
         postgresql_where=text("state = 'queued' AND published_at IS NULL"),
+    ),
+    Index(
+        "ix_jobs_suspects",
+        "lane",
+        "run_at",
+        "id",
+        postgresql_where=text(
+            f"state = 'queued' AND published_at IS NULL AND deaths >= {QUARANTINE_DEATHS}"
+        ),
     ),
     Index(
         "ix_jobs_in_flight",
@@ -244,6 +256,7 @@ workers = Table(
     Column("id", UUID, primary_key=True),
     Column("hostname", Text, nullable=False),
     Column("pid", Integer, nullable=False),
+    Column("pid_namespace", Text),
     Column("lanes", ARRAY(Text), nullable=False),
     Column("slots", Integer, nullable=False),
     _when("started_at", required=True),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from factory.domain.lanes import all_lanes
-from workers.app import UrgentFirst, create_app, worker_argv
+from workers.app import UrgentFirst, create_app
 
 
 @pytest.mark.parametrize(
@@ -54,15 +54,6 @@ def test_urgent_lanes_come_first_and_providers_take_turns() -> None:
     cycle.update(["openai.bulk", "openai.high", "anthropic.high", "anthropic.bulk"])
     cycle.rotate("openai.high")
     assert cycle.consume(4) == ["anthropic.high", "openai.high", "openai.bulk", "anthropic.bulk"]
-
-
-def test_a_worker_does_not_chatter_and_sends_events_only_when_told() -> None:
-    argv = worker_argv(["openai.high", "webhook.high"], 500, hostname="w1@h")
-    assert argv[:4] == ["--quiet", "worker", "--queues", "openai.high,webhook.high"]
-    assert argv[4:6] == ["--concurrency", "500"]
-    assert {"--without-gossip", "--without-mingle", "--without-heartbeat"} <= set(argv)
-    assert "--task-events" not in argv
-    assert "--task-events" in worker_argv(["openai.high"], 1, events=True)
 
 
 def test_a_task_tells_how_many_slots_a_message_takes() -> None:

@@ -5,16 +5,16 @@ import itertools
 from factory.embedded.program import STABLE_S, Backoff, Program
 
 
-def test_the_delay_doubles_from_one_second_to_thirty() -> None:
+def test_the_delay_doubles_from_one_second_to_eight() -> None:
     delays = itertools.accumulate(
-        range(7), lambda backoff, _: backoff.after(0.1), initial=Backoff()
+        range(6), lambda backoff, _: backoff.after(0.1), initial=Backoff()
     )
-    assert [backoff.delay_s for backoff in delays][1:] == [1, 2, 4, 8, 16, 30, 30]
+    assert [backoff.delay_s for backoff in delays][1:] == [1, 2, 4, 8, 8, 8]
 
 
 def test_a_stable_run_starts_the_delays_anew() -> None:
-    assert Backoff(30.0).after(STABLE_S) == Backoff(1.0)
-    assert Backoff(4.0).after(STABLE_S - 1) == Backoff(8.0)
+    assert Backoff(8.0).after(STABLE_S) == Backoff(1.0)
+    assert Backoff(2.0).after(STABLE_S - 1) == Backoff(4.0)
 
 
 def test_replicas_share_a_kind() -> None:

@@ -178,7 +178,7 @@ def test_programs_outlive_the_thread_that_started_them(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_everything(supervise: Supervise, number: signal.Signals) -> None:
-    process = supervise("api=echo up; trap 'echo bye; exit' TERM; while :; do sleep 0.05; done")
+    process = supervise("api=trap 'echo bye; exit' TERM; echo up; while :; do sleep 0.05; done")
     read_until(process, "| up")
     process.send_signal(number)
     assert read_until(process, "bye")
@@ -187,7 +187,8 @@ def test_a_signal_stops_everything(supervise: Supervise, number: signal.Signals)
 
 def test_a_second_signal_kills_what_still_stops(supervise: Supervise) -> None:
     process = supervise(f"api={STUBBORN}", "web=echo up; exec sleep 60", stop_grace_s=100)
-    read_until(process, "api     | up")
+    read_until(process, "| up")
+    read_until(process, "| up")
     process.send_signal(signal.SIGINT)
     read_until(process, "web stopped")
     process.send_signal(signal.SIGINT)

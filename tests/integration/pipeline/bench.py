@@ -50,13 +50,13 @@ class Bench:
         """What the coroutine gives; it has `PATIENCE_S`."""
         return self._runner.run(asyncio.wait_for(work, PATIENCE_S))
 
-    def worker(self) -> Worker:
+    def worker(self, pid_namespace: str | None = None) -> Worker:
         """A new worker with a heartbeat."""
-        return self.run(self._start_worker())
+        return self.run(self._start_worker(pid_namespace))
 
-    async def _start_worker(self) -> Worker:
+    async def _start_worker(self, pid_namespace: str | None) -> Worker:
         worker = Worker(self.services, self.catalog, new_id())
-        heartbeat = Heartbeat(self.services, worker, all_lanes(), 100)
+        heartbeat = Heartbeat(self.services, worker, all_lanes(), 100, pid_namespace)
         heartbeat.start()
         self._workers.append((worker, heartbeat))
         return worker

@@ -12,10 +12,11 @@ from factory.domain.job import public_id
 from factory.domain.retry import WEBHOOK_DELAYS_S, WEBHOOK_MAX_ATTEMPTS
 from factory.domain.state import State
 from factory.pipeline.control import cancel, retry
+from factory.pipeline.view import job_json
 from factory.webhooks.sign import derive_secret
 from tests.integration.pipeline.bench import Bench
 from tests.integration.pipeline.receiver import Receiver
-from tests.integration.store.samples import PROJECT, ask, webhooks_of
+from tests.integration.store.samples import PROJECT, ask, tell, webhooks_of
 
 
 def _event_of(bench: Bench, receiver: Receiver, **request: object) -> tuple[UUID, UUID]:
@@ -104,9 +105,24 @@ def test_a_job_is_told_as_it_ended_although_its_owner_retried_it_meanwhile(
     bench: Bench, receiver: Receiver
 ) -> None:
     job_id, event_id = _event_of(bench, receiver, input="Hi. {{simulate status=400 times=1}}")
+    ended = job_json(bench.view(job_id))
     retry(bench.services, PROJECT, job_id)
+    bench.execute(job_id)
+    assert bench.view(job_id).state is State.SUCCEEDED
     bench.execute(event_id)
     [got] = receiver.received
     event = json.loads(got.body)
-    assert event["type"] == "job.failed"
-    assert event["data"]["id"] == public_id(job_id)
+    assert (event["type"], event["created_at"]) == ("job.failed", ended["finished_at"])
+    assert event["data"] == ended
+    assert (ended["state"], ended["error"]["type"]) == ("failed", "provider_refused")
+
+
+def test_each_retry_of_an_event_tells_the_same(bench: Bench, receiver: Receiver) -> None:
+    job_id, event_id = _event_of(bench, receiver, metadata={"order": "7"})
+    ended = job_json(bench.view(job_id))
+    receiver.status = 500
+    bench.execute(event_id)
+    tell(bench.services, "UPDATE job_results SET output = '{}', cost_micros = 7")
+    bench.make_due(event_id)
+    bench.execute(event_id)
+    assert [json.loads(got.body)["data"] for got in receiver.received] == [ended, ended]

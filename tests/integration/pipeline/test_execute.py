@@ -188,27 +188,6 @@ def test_the_jobs_of_a_hint_run_at_once_and_end_apart(bench: Bench) -> None:
     assert bench.view(bad).state is State.FAILED
 
 
-def test_a_budget_refuses_before_the_call(bench: Bench) -> None:
-    job = bench.finished(max_cost_usd="0.000001", input="word " * 200)
-    assert (job.state, bench.calls(job.id)) == (State.FAILED, 0)
-    assert job.error is not None
-    assert job.error["type"] == "budget_exceeded"
-    assert ask(bench.services, "SELECT FROM llm_calls") == []
-
-
-def test_what_earlier_attempts_cost_counts_against_the_budget(bench: Bench) -> None:
-    schema = {"type": "object", "not": {}}
-    job_id = bench.submit(params={"json_schema": schema, "max_tokens": 2000}, max_cost_usd="0.0012")
-    bench.execute(job_id)
-    assert bench.calls(job_id) == 1
-    bench.make_due(job_id)
-    bench.execute(job_id)
-    job = bench.view(job_id)
-    assert (job.state, bench.calls(job_id)) == (State.FAILED, 1)
-    assert job.error is not None
-    assert job.error["type"] == "budget_exceeded"
-
-
 def test_a_failure_of_the_platform_itself_ends_the_job(bench: Bench) -> None:
     job_id = bench.submit()
     tell(bench.services, "UPDATE job_payloads SET input = '{}'")

@@ -44,3 +44,9 @@ def test_a_worker_signs_off_at_its_end(bench: Bench) -> None:
     bench.close()
     [row] = ask(bench.services, "SELECT stopped_at FROM workers")
     assert row.stopped_at is not None
+
+
+def test_a_worker_that_beats_was_buried_by_mistake(bench: Bench) -> None:
+    bench.worker()
+    tell(bench.services, "UPDATE workers SET stopped_at = now()")
+    _becomes(bench, lambda: _slots(bench.services) == 100)

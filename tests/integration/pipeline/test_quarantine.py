@@ -1,4 +1,4 @@
-"""A job whose workers died runs alone before it is called poison."""
+"""Jobs whose workers died run apart, in ever smaller groups, before one is called poison."""
 
 from __future__ import annotations
 
@@ -7,15 +7,25 @@ from uuid import UUID
 
 import pytest
 
-from factory.domain.job import QUARANTINE_DEATHS, ClaimedJob, new_id, public_id
+from factory.domain.job import ClaimedJob, new_id
+from factory.domain.quarantine import GROUPS, QUARANTINE_DEATHS
 from factory.domain.state import State
-from factory.pipeline.dispatch import Message, dispatch
+from factory.pipeline.dispatch import SUSPECTS_WINDOW, Message, dispatch
 from factory.services import Services
 from factory.store import moves
 from factory.store.database import rows, run
 from tests.integration.pipeline.bench import Bench
-from tests.integration.store.samples import claim_one, end, finish, given_job, given_worker
-from workers.alone import Quarantine, declare_poison
+from tests.integration.store.samples import (
+    ask,
+    claim_one,
+    end,
+    finish,
+    given_job,
+    given_jobs,
+    given_worker,
+    tell,
+)
+from workers.quarantine import Death, Quarantine, end_group
 
 
 def _kill_workers_of(services: Services, job_id: UUID, times: int) -> None:
@@ -26,7 +36,7 @@ def _kill_workers_of(services: Services, job_id: UUID, times: int) -> None:
 
 def _claim_alone(services: Services, job_id: UUID) -> ClaimedJob:
     with services.database.transaction() as tx:
-        return moves.claim(tx, new_id(), [job_id], alone=True)[0]
+        return moves.claim(tx, new_id(), [job_id], quarantine=True)[0]
 
 
 def _sent(services: Services) -> list[Message]:
@@ -39,12 +49,40 @@ def _sent(services: Services) -> list[Message]:
     return sent
 
 
-def test_a_job_that_killed_two_workers_is_published_alone(services: Services) -> None:
+def test_a_job_that_killed_two_workers_is_published_apart(services: Services) -> None:
     given_worker(services)
     killer, innocent = given_job(services), given_job(services)
     _kill_workers_of(services, killer, QUARANTINE_DEATHS)
-    alone = {tuple(message.job_ids): message.alone for message in _sent(services)}
-    assert alone == {(killer,): True, (innocent,): False}
+    apart = {tuple(message.job_ids): message.quarantine for message in _sent(services)}
+    assert apart == {(killer,): True, (innocent,): False}
+
+
+@pytest.mark.parametrize("rung", range(len(GROUPS)))
+def test_suspects_share_a_message_the_fewer_the_oftener_they_died(
+    services: Services, rung: int
+) -> None:
+    given_worker(services)
+    given_jobs(services, 520)
+    _have_died(services, QUARANTINE_DEATHS + rung)
+    sizes = [len(message.job_ids) for message in _sent(services)]
+    assert sum(sizes) == 520
+    assert max(sizes) == GROUPS[rung]
+
+
+def _have_died(services: Services, deaths: int) -> None:
+    tell(services, "UPDATE jobs SET deaths = %(deaths)s", deaths=deaths)
+
+
+def test_a_crowd_of_suspects_leaves_the_lane_to_the_others(services: Services) -> None:
+    given_worker(services, slots=10)
+    given_jobs(services, SUSPECTS_WINDOW + 10)
+    _have_died(services, QUARANTINE_DEATHS)
+    innocent = set(given_jobs(services, 10))
+    apart = {True: set(), False: set()}
+    for message in [*_sent(services), *_sent(services)]:
+        apart[message.quarantine] |= set(message.job_ids)
+    assert apart[False] == innocent
+    assert len(apart[True]) == SUSPECTS_WINDOW
 
 
 def test_an_ordinary_worker_cannot_take_it(services: Services) -> None:
@@ -52,16 +90,16 @@ def test_an_ordinary_worker_cannot_take_it(services: Services) -> None:
     _kill_workers_of(services, job_id, QUARANTINE_DEATHS)
     with services.database.transaction() as tx:
         assert moves.claim(tx, new_id(), [job_id]) == []
-        assert [job.id for job in moves.claim(tx, new_id(), [job_id], alone=True)] == [job_id]
+        assert [job.id for job in moves.claim(tx, new_id(), [job_id], quarantine=True)] == [job_id]
 
 
 def test_a_job_that_kills_its_own_process_is_poison(services: Services) -> None:
     job_id, process_id = given_job(services), given_worker(services)
     _kill_workers_of(services, job_id, QUARANTINE_DEATHS)
     with services.database.transaction() as tx:
-        moves.claim(tx, process_id, [job_id], alone=True)
+        moves.claim(tx, process_id, [job_id], quarantine=True)
     with services.database.transaction() as tx:
-        declare_poison(tx, [process_id])
+        end_group(tx, [Death(process_id, alone=True)])
     with services.database.transaction() as tx:
         found = rows(
             tx,
@@ -69,6 +107,25 @@ def test_a_job_that_kills_its_own_process_is_poison(services: Services) -> None:
         )[0]
     assert (found.state, found.deaths) == ("failed", QUARANTINE_DEATHS + 1)
     assert found.error["type"] == "poison_job"
+
+
+def test_jobs_that_shared_a_dead_process_lose_no_attempt_and_go_on_in_smaller_groups(
+    services: Services,
+) -> None:
+    process_id = given_worker(services)
+    job_ids = given_jobs(services, 3)
+    _have_died(services, QUARANTINE_DEATHS)
+    with services.database.transaction() as tx:
+        claimed = moves.claim(tx, process_id, job_ids, quarantine=True)
+    finish(services, end(claimed[0], State.SUCCEEDED))
+    with services.database.transaction() as tx:
+        end_group(tx, [Death(process_id, alone=False)])
+    found = ask(services, "SELECT state, attempt, deaths FROM jobs ORDER BY state")
+    assert [tuple(row) for row in found] == [
+        ("queued", 0, QUARANTINE_DEATHS + 1),
+        ("queued", 0, QUARANTINE_DEATHS + 1),
+        ("succeeded", 1, QUARANTINE_DEATHS),
+    ]
 
 
 def test_a_retry_by_the_owner_leaves_quarantine(services: Services) -> None:
@@ -96,14 +153,14 @@ def _processes(services: Services) -> int:
 
 
 @pytest.mark.usefixtures("child_environment")
-def test_a_job_is_run_alone_once_however_many_hints_come(bench: Bench) -> None:
+def test_a_suspect_is_run_once_however_many_hints_come(bench: Bench) -> None:
     services, worker = bench.services, bench.worker()
     job_id = bench.submit()
     _kill_workers_of(services, job_id, QUARANTINE_DEATHS)
     bench.make_due(job_id)
     before, quarantine = _processes(services), Quarantine(worker)
     for _ in range(3):
-        bench.run(quarantine.run(public_id(job_id)))
+        bench.run(quarantine.run([job_id]))
     assert bench.view(job_id).state is State.SUCCEEDED
     assert _processes(services) == before + 1
 
@@ -115,6 +172,17 @@ def test_a_worker_that_drains_starts_no_process(bench: Bench) -> None:
     _kill_workers_of(services, job_id, QUARANTINE_DEATHS)
     bench.make_due(job_id)
     before, worker.draining = _processes(services), True
-    bench.run(Quarantine(worker).run(public_id(job_id)))
+    bench.run(Quarantine(worker).run([job_id]))
     assert bench.view(job_id).state is State.QUEUED
     assert _processes(services) == before
+
+
+@pytest.mark.usefixtures("child_environment")
+def test_a_group_shares_one_process(bench: Bench) -> None:
+    services, worker = bench.services, bench.worker()
+    job_ids = [bench.submit() for _ in range(5)]
+    _have_died(services, QUARANTINE_DEATHS)
+    before = _processes(services)
+    bench.run(Quarantine(worker).run(job_ids))
+    assert {bench.view(job_id).state for job_id in job_ids} == {State.SUCCEEDED}
+    assert _processes(services) == before + 1

@@ -240,3 +240,45 @@ def test_a_broker_that_hangs_does_not_make_the_reaper_absent(services: Services)
         started = time.monotonic()
         rescue.tick()
     assert time.monotonic() - started < LONGEST_SILENCE_S
+
+
+def test_the_hints_that_a_dead_worker_had_fetched_go_out_again(services: Services) -> None:
+    """However often they went out before, and once for a death: the worker is to blame, not a slow lane."""
+    silence(services, given_worker(services), 20)
+    given_worker(services)
+    fetched, fresh = given_job(services), given_job(services)
+    publish(services, "openai.normal", 2)
+    tell(services, "UPDATE jobs SET publishes = 5")
+    tell(
+        services,
+        "UPDATE jobs SET published_at = now() - interval '30 seconds' WHERE id = %(id)s",
+        id=str(fetched),
+    )
+    assert republish_lost(services) == 1
+    assert publish(services, "openai.normal", 5) == [fetched]
+    assert republish_lost(services) == 0
+    assert fresh not in publish(services, "openai.normal", 5)
+
+
+def test_the_death_of_a_shared_process_spends_no_attempt(ward: Ward) -> None:
+    """Also where nobody saw it: the parent died at the same moment."""
+    services = ward.services
+    worker_id, job_id = given_worker(services), given_job(services, max_attempts=1)
+    tell(services, "UPDATE jobs SET deaths = 2")
+    with services.database.transaction() as tx:
+        assert moves.claim(tx, worker_id, [job_id], quarantine=True)
+    silence(services, worker_id, 60)
+    ward.tick()
+    (found,) = ask(services, "SELECT state, attempt, deaths FROM jobs")
+    assert tuple(found) == ("queued", 0, 3)
+
+
+def test_one_that_was_alone_spends_it(ward: Ward) -> None:
+    services = ward.services
+    worker_id, job_id = given_worker(services), given_job(services, max_attempts=1)
+    tell(services, "UPDATE jobs SET deaths = 9")
+    with services.database.transaction() as tx:
+        assert moves.claim(tx, worker_id, [job_id], quarantine=True)
+    silence(services, worker_id, 60)
+    ward.tick()
+    assert state_of(services, job_id) is State.FAILED

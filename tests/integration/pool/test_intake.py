@@ -61,6 +61,18 @@ def test_a_lane_goes_on_after_redis_has_forgotten_its_binding(start_worker: Star
         eventually(lambda: len(worker.journal("finished")) == 2)
 
 
+def test_a_fetch_of_many_messages_takes_no_more_than_there_is_room_for(
+    start_worker: StartWorker,
+) -> None:
+    with start_worker("anthropic.normal", 50) as worker:
+        first = worker.send("nap", 0.5)
+        eventually(lambda: worker.journal("started", first))
+        for _ in range(100):
+            worker.send("nap", 0.2)
+        eventually(lambda: len(worker.journal("finished")) == 101)
+        assert most_at_once(worker, "started", "finished") <= 50
+
+
 def most_at_once(worker: RunningWorker, start: str, end: str) -> int:
     moves = [(line["at"], 1) for line in worker.journal(start)]
     moves += [(line["at"], -1) for line in worker.journal(end)]

@@ -117,8 +117,19 @@ def test_inspect_lists_what_runs_and_what_the_pool_holds(worker: RunningWorker) 
 
 
 def test_code_that_blocks_the_loop_is_named_in_the_log(worker: RunningWorker) -> None:
-    worker.send("block", 0.9)
+    worker.send("block", 3.0)  # many periods of the watch: a busy machine delays its probes
     eventually(
         lambda: "the loop is blocked" in worker.log() and "time.sleep(seconds)" in worker.log()
     )
     eventually(lambda: "the loop was blocked for" in worker.log())
+
+
+def test_messages_that_have_ended_are_gone_without_a_collection(worker: RunningWorker) -> None:
+    """Thousands a second come and go: what waits for the collector is memory that a worker never gives back."""
+    before = len(worker.journal("finished"))
+    for _ in range(200):
+        worker.send("nap", 0.01)
+    eventually(lambda: len(worker.journal("finished")) == before + 200)
+    census = worker.send("census")
+    (counted,) = eventually(lambda: worker.journal("counted", census))
+    assert counted["requests"] < 20

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import os
 import sys
@@ -16,9 +17,10 @@ from pathlib import Path
 
 from celery.exceptions import SoftTimeLimitExceeded
 from celery.signals import worker_ready
+from celery.worker.request import Request
 
 from factory.log import configure_logging
-from workers.app import WorkerApp, create_app, worker_argv
+from workers.app import WorkerApp, create_app
 from workers.pool import release_slot
 
 
@@ -75,6 +77,13 @@ def register_troublemakers(app: WorkerApp) -> None:
         }[error]
 
 
+def register_census(app: WorkerApp, journal: Journal) -> None:
+    @app.task(name="census", bind=True)
+    async def census(self) -> None:
+        found = sum(isinstance(one, Request) for one in gc.get_objects())
+        journal.write("counted", id=self.request.id, requests=found)
+
+
 def register_batch(app: WorkerApp, journal: Journal) -> None:
     @app.task(name="batch", bind=True, weigh=staticmethod(len))
     async def batch(self, naps: list[float]) -> None:
@@ -97,6 +106,7 @@ def main(
     register_sleepers(app, journal)
     register_troublemakers(app)
     register_batch(app, journal)
+    register_census(app, journal)
 
     @contextlib.asynccontextmanager
     async def service() -> AsyncIterator[None]:
@@ -111,9 +121,7 @@ def main(
         journal.write("ready")
 
     app.loop_contexts.append(service)
-    app.worker_main(
-        worker_argv([lane], int(slots), events="events" in flags, hostname=f"{lane}@test")
-    )
+    app.run_worker([lane], int(slots), events="events" in flags, hostname=f"{lane}@test")
 
 
 if __name__ == "__main__":

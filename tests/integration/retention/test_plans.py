@@ -72,7 +72,7 @@ def _some_id(services: Services) -> str:
 
 
 def test_one_archived_job_is_read_by_its_id(history: Services) -> None:
-    params = {"id": _some_id(history), "project_id": str(PROJECT)}
+    params = {"ids": [_some_id(history)], "project_ids": [str(PROJECT)]}
     # A partition of a page or two is scanned rather than searched.
     assert _rows_read(history, jobs.GET_ARCHIVED, params) < 100
 

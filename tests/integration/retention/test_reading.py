@@ -7,9 +7,9 @@ from uuid import UUID
 import pytest
 
 from factory.domain.state import State
-from factory.pipeline import delivery
 from factory.services import Services
 from factory.store import jobs, journal, listing
+from factory.store.deliveries import told_job
 from factory.store.listing import Filter
 from tests.integration.retention.past import (
     COST_MICROS,
@@ -19,6 +19,7 @@ from tests.integration.retention.past import (
     retain,
 )
 from tests.integration.store.samples import (
+    HOOK,
     OTHER_PROJECT,
     PROJECT,
     claim_one,
@@ -26,6 +27,7 @@ from tests.integration.store.samples import (
     record_call,
     tell,
     view,
+    webhooks_of,
 )
 
 
@@ -123,7 +125,12 @@ def test_the_days_cost_counts_archived_calls(services: Services) -> None:
 
 def test_a_late_webhook_still_tells_of_its_job(services: Services) -> None:
     """Events are tried for more than three days; the job is archived within hours."""
-    job_id = given_archived(services)
-    with services.database.transaction() as tx:
-        [subject] = delivery.read_jobs(tx, [(PROJECT, job_id)])
-    assert subject == view(services, job_id)
+    job_id = given_archived(services, webhook_url=HOOK)
+    [event] = webhooks_of(services, job_id)
+    told, seen = told_job(event.input["job"]), view(services, job_id)
+    assert (told.id, told.state, told.output, told.cost_micros) == (
+        job_id,
+        seen.state,
+        seen.output,
+        COST_MICROS,
+    )

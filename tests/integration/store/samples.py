@@ -160,7 +160,7 @@ def close_call(
 
 def publish(services: Services, lane: str, window: int) -> list[UUID]:
     with services.database.transaction() as tx:
-        return [hint.job_id for hint in hints.publish(tx, lane, window)]
+        return hints.publish(tx, lane, window)
 
 
 def webhooks_of(services: Services, job_id: UUID) -> list[Any]:

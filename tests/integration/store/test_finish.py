@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
-from factory.domain.job import ClaimedJob, JobError, Kind
+from factory.domain.job import ClaimedJob, JobError, Kind, Outcome
 from factory.domain.money import Usage
 from factory.domain.retry import WEBHOOK_MAX_ATTEMPTS
 from factory.domain.state import TERMINAL, State
+from factory.pipeline.finish import finish_jobs
 from factory.services import Services
 from factory.store import leases, moves
+from factory.store.deliveries import told_job
 from tests.integration.store.samples import (
     BROKE,
     HOOK,
@@ -67,6 +71,48 @@ def test_the_same_outcome_twice_in_a_set_counts_once(services: Services) -> None
     outcome = end(job, State.SUCCEEDED, output={"text": "hello"})
     assert [moved.id for moved in finish(services, outcome, outcome)] == [job.id]
     assert len(webhooks_of(services, job.id)) == 1
+
+
+@pytest.mark.parametrize("state", [State.SUCCEEDED, State.FAILED, State.CANCELLED, State.QUEUED])
+def test_a_finish_that_is_made_again_is_known_as_made(services: Services, state: State) -> None:
+    job = claim_one(services, given_job(services, webhook_url=HOOK))
+    outcome = end(job, state)
+    assert _write(services, outcome) == [state]
+    assert _write(services, outcome) == [state]
+    assert len(webhooks_of(services, job.id)) == state.terminal
+    assert len(ask(services, "SELECT FROM counters")) == state.terminal
+
+
+def test_a_retry_that_was_made_is_known_while_another_lease_holds_the_job(
+    services: Services,
+) -> None:
+    job = claim_one(services, given_job(services))
+    outcome = end(job, State.QUEUED, error=BROKE)
+    _write(services, outcome)
+    current = claim_one(services, job.id)
+    assert _write(services, outcome) == [State.QUEUED]
+    _write(services, end(current, State.SUCCEEDED))
+    assert _write(services, outcome) == [None]
+
+
+def test_a_lease_that_was_taken_away_has_finished_nothing(services: Services) -> None:
+    job = claim_one(services, given_job(services, max_attempts=1))
+    _write(services, end(job, State.FAILED, error=BROKE, worker_died=True))
+    assert _write(services, end(job, State.FAILED, error=BROKE)) == [None]
+
+
+def test_outcomes_of_two_leases_of_a_job_are_told_apart(services: Services) -> None:
+    job = claim_one(services, given_job(services))
+    _write(services, end(job, State.QUEUED, error=BROKE, worker_died=True))
+    current = claim_one(services, job.id)
+    outcomes = [end(held, State.SUCCEEDED) for held in (job, current)]
+    assert _write(services, *outcomes) == [None, State.SUCCEEDED]
+
+
+def _write(services: Services, *outcomes: Outcome) -> Sequence[State | None]:
+    """As a worker's writer does."""
+    with services.database.transaction() as tx:
+        return finish_jobs(tx, list(outcomes))
 
 
 def test_a_set_of_outcomes_moves_each_job_to_its_own_state(services: Services) -> None:
@@ -195,7 +241,8 @@ def test_the_end_of_a_job_gives_birth_to_one_event(services: Services, state: St
     [event] = webhooks_of(services, job_id)
     assert (event.kind, event.lane, event.webhook_url) == ("webhook", "webhook.normal", HOOK)
     assert event.max_attempts == WEBHOOK_MAX_ATTEMPTS
-    assert event.input == {"type": f"job.{state}", "job_id": str(job_id)}
+    assert event.input["type"] == f"job.{state}"
+    assert told_job(event.input["job"]) == view(services, job_id)
     job = claim_one(services, event.id)
     assert job.kind is Kind.WEBHOOK
     finish(services, end(job, State.SUCCEEDED))

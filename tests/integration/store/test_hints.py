@@ -12,6 +12,7 @@ from factory.domain.lanes import Priority
 from factory.domain.state import State
 from factory.services import Services
 from factory.store import hints
+from factory.store.hints import InFlight
 from tests.integration.store.samples import (
     OTHER_PROJECT,
     PROJECT,
@@ -112,7 +113,7 @@ def test_two_dispatchers_at_once_publish_each_job_once(services: Services) -> No
 def test_a_dispatcher_passes_over_what_another_is_about_to_publish(services: Services) -> None:
     given_jobs(services, 4)
     with services.database.transaction() as tx:
-        held = [hint.job_id for hint in hints.publish(tx, LANE, 2)]
+        held = hints.publish(tx, LANE, 2)
         others = publish(services, LANE, 4)
     assert len(held) == len(others) == 2
     assert not set(held) & set(others)
@@ -138,12 +139,12 @@ def test_lanes_with_work_are_found_whatever_their_number(services: Services) -> 
 def test_what_is_published_or_runs_is_in_flight(services: Services) -> None:
     for state in State:
         given_state(services, state)
-    assert _in_flight(services) == {LANE: 1}
+    assert _in_flight(services) == {LANE: InFlight(1)}
     publish(services, LANE, 5)
-    assert _in_flight(services) == {LANE: 2}
+    assert _in_flight(services) == {LANE: InFlight(2)}
 
 
-def _in_flight(services: Services) -> dict[str, int]:
+def _in_flight(services: Services) -> dict[str, InFlight]:
     with services.database.transaction() as tx:
         return hints.in_flight(tx)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 
 from factory.domain.job import Kind, NewJob, new_id
 from factory.domain.lanes import Priority
@@ -25,7 +26,8 @@ JOB = NewJob(
 
 
 def test_what_is_given_for_a_new_job_is_what_reading_it_gives(services: Services) -> None:
-    for job in (JOB, replace(JOB, id=new_id(), parent_id=new_id(), task_id=new_id())):
-        with services.database.transaction() as tx:
-            given = jobs.insert_one(tx, job)
-            assert given == jobs.get(tx, PROJECT, job.id)
+    later = datetime(2031, 1, 2, 3, 4, 5, 678901, tzinfo=timezone(timedelta(hours=2)))
+    other = replace(JOB, id=new_id(), parent_id=new_id(), task_id=new_id(), run_at=later)
+    with services.database.transaction() as tx:
+        given = jobs.accept(tx, [JOB, other])
+        assert given == [jobs.get(tx, PROJECT, job.id) for job in (JOB, other)]

@@ -35,7 +35,7 @@ def test_a_lease_runs_out_a_whole_lease_after_the_last_heartbeat(services: Servi
     silence(services, worker_id, LEASE_S - 1)
     assert _expired(services) == []
     silence(services, worker_id, LEASE_S + 1)
-    assert _expired(services) == [leases.Expired(job.id, job.lease_token, 1, 5, worker_id)]
+    assert _expired(services) == [leases.Expired(job.id, job.lease_token, 1, 5, 0, worker_id)]
 
 
 def test_a_heartbeat_extends_the_lease(services: Services) -> None:

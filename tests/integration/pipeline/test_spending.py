@@ -1,0 +1,85 @@
+"""A job's own limit on its cost, with what was spent before and what nobody knows."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from factory.domain.job import Outcome
+from factory.domain.state import State
+from tests.integration.pipeline.bench import Bench, script
+from tests.integration.store.samples import ask, claim_one, finish, record_call
+
+SONNET, MINI = "anthropic/claude-sonnet-4-5", "openai/gpt-4o-mini"
+LONG = {"max_tokens": 2000}
+"""Such a call of MINI could cost $0.0012, one of SONNET $0.03."""
+TIMED = {**LONG, "timeout_s": 0.2}
+
+
+def _is_over_budget(bench: Bench, job_id: UUID, calls: int) -> None:
+    job = bench.view(job_id)
+    assert (job.state, bench.calls(job_id)) == (State.FAILED, calls)
+    assert job.error is not None
+    assert job.error["type"] == "budget_exceeded"
+
+
+def test_a_budget_refuses_before_the_call(bench: Bench) -> None:
+    job = bench.finished(max_cost_usd="0.000001", input="word " * 200)
+    assert (job.state, bench.calls(job.id)) == (State.FAILED, 0)
+    assert job.error is not None
+    assert job.error["type"] == "budget_exceeded"
+    assert ask(bench.services, "SELECT FROM llm_calls") == []
+
+
+def test_what_earlier_attempts_cost_counts_against_the_budget(bench: Bench) -> None:
+    schema = {"type": "object", "not": {}}
+    job_id = bench.submit(params={"json_schema": schema, "max_tokens": 2000}, max_cost_usd="0.0012")
+    bench.execute(job_id)
+    assert bench.calls(job_id) == 1
+    bench.make_due(job_id)
+    bench.execute(job_id)
+    job = bench.view(job_id)
+    assert (job.state, bench.calls(job_id)) == (State.FAILED, 1)
+    assert job.error is not None
+    assert job.error["type"] == "budget_exceeded"
+
+
+def test_a_call_that_was_never_answered_counts_as_what_it_could_have_cost(bench: Bench) -> None:
+    job_id = bench.submit(input=script("hang"), params=TIMED, max_cost_usd="0.0023")
+    bench.execute(job_id)
+    assert (bench.view(job_id).state, bench.calls(job_id)) == (State.QUEUED, 1)
+    bench.make_due(job_id)
+    bench.execute(job_id)
+    _is_over_budget(bench, job_id, calls=1)
+
+
+def test_a_call_whose_worker_died_counts_too(bench: Bench) -> None:
+    job_id = bench.submit(params=LONG, max_cost_usd="0.0023")
+    dead = claim_one(bench.services, job_id)
+    record_call(bench.services, dead, closed=False)
+    finish(bench.services, Outcome(job_id, dead.lease_token, State.QUEUED, worker_died=True))
+    bench.execute(job_id)
+    _is_over_budget(bench, job_id, calls=0)
+
+
+def test_an_unknown_call_that_fits_leaves_room_for_another(bench: Bench) -> None:
+    job_id = bench.submit(input=script("hang times=1"), params=TIMED, max_cost_usd="0.0025")
+    bench.execute(job_id)
+    bench.make_due(job_id)
+    bench.execute(job_id)
+    assert (bench.view(job_id).state, bench.calls(job_id)) == (State.SUCCEEDED, 2)
+
+
+def test_a_fallback_counts_what_the_first_model_may_have_cost(bench: Bench) -> None:
+    bench.simulator.replace_scripts({"anthropic": "hang"})
+    job_id = bench.submit(model=SONNET, fallbacks=[MINI], params=TIMED, max_cost_usd="0.0305")
+    bench.execute(job_id)
+    assert (bench.view(job_id).state, bench.calls(job_id)) == (State.QUEUED, 1)
+    bench.make_due(job_id)
+    bench.execute(job_id)
+    _is_over_budget(bench, job_id, calls=1)
+
+
+def test_a_limit_holds_for_embeddings_as_well(bench: Bench) -> None:
+    model = "openai/text-embedding-3-small"
+    job = bench.finished(model=model, input="word " * 2000, max_cost_usd="0.000001")
+    _is_over_budget(bench, job.id, calls=0)

@@ -1,0 +1,57 @@
+"""What a line of the log looks like."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from factory.log import LONGEST_MESSAGE, configure_logging
+
+
+@pytest.fixture(autouse=True)
+def _root_logger() -> Iterator[None]:
+    """The root's handlers are pytest's again after the test."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def _line_of(capsys: pytest.CaptureFixture[str]) -> str:
+    [line] = capsys.readouterr().err.splitlines()
+    return line
+
+
+def test_a_warning_of_many_lines_is_one(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("INFO", "text", "test")
+    logging.getLogger("celery").error("Cannot connect: %s.\nTrying again %s\n", "refused", "soon")
+    assert _line_of(capsys) == "ERROR celery Cannot connect: refused. Trying again soon"
+
+
+def test_a_long_warning_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("INFO", "json", "test")
+    logging.getLogger("celery").warning("No master found: %s", "<Redis(...)>" * 100)
+    message = json.loads(_line_of(capsys))["message"]
+    assert message.startswith("No master found: <Redis(...)>")
+    assert len(message) == LONGEST_MESSAGE + 1
+
+
+def test_a_percent_sign_in_a_warning_stays(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("INFO", "text", "test")
+    logging.getLogger("factory").warning("%s of it", "99 %s")
+    assert _line_of(capsys) == "WARNING factory 99 %s of it"
+
+
+def test_what_broke_is_told_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("INFO", "json", "test")
+    try:
+        raise KeyError("x")
+    except KeyError:
+        logging.getLogger("factory").exception("it broke")
+    line = json.loads(_line_of(capsys))
+    assert line["message"] == "it broke"
+    assert "Traceback" in line["exc_info"]

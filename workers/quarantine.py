@@ -1,0 +1,142 @@
+"""Quarantine: suspects run in a process of their own, `python -m workers.quarantine WORKER JOB...`.
+
+If that process dies too, the worker that started it puts its jobs back for smaller groups, and declares
+a job poison that was alone. If both die at once, the leases run out as always: nobody saw who killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from factory.config import load_settings
+from factory.domain.job import JobError, Outcome, new_id, parse_id, public_id
+from factory.domain.quarantine import groups
+from factory.domain.state import State
+from factory.errors import PoisonJob, WorkerLost
+from factory.llm.catalog import load_catalog
+from factory.log import configure_logging
+from factory.pipeline.execute import execute
+from factory.pipeline.finish import finish_jobs
+from factory.pipeline.worker import Worker
+from factory.services import connect
+from factory.store import leases, suspects
+from factory.store.database import Tx
+from factory.store.leases import Expired
+from workers.heartbeat import Heartbeat
+
+log = logging.getLogger(__name__)
+
+
+class Quarantine:
+    """Runs groups of suspects, one after another, for a worker. Belongs to the worker's loop."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._one = asyncio.Lock()
+
+    async def run(self, job_ids: Sequence[UUID]) -> None:
+        """Returns when the jobs' processes have ended, however they did.
+
+        A process costs seconds, so a hint that has become stale in the line starts none; nor does a
+        worker that drains. Its hint is lost, and goes out again.
+        """
+        async with self._one:
+            for group in groups(await self._worker.writer.write(due_suspects, job_ids)):
+                if self._worker.draining:
+                    return
+                await self._run_group(group)
+
+    async def _run_group(self, job_ids: Sequence[UUID]) -> None:
+        process_id = new_id()
+        log.warning("%d jobs run in quarantine: their workers died", len(job_ids))
+        code = await _run_process(process_id, job_ids)
+        if code != 0:
+            log.error("%d jobs ended their process with %d", len(job_ids), code)
+            await self._worker.writer.commit(end_group, Death(process_id, len(job_ids) == 1))
+
+
+async def _run_process(worker_id: UUID, job_ids: Sequence[UUID]) -> int:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "workers.quarantine",
+        str(worker_id),
+        *(public_id(job_id) for job_id in job_ids),
+        stdin=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        return await process.wait()
+    except asyncio.CancelledError:
+        process.kill()
+        raise
+
+
+def due_suspects(tx: Tx, hinted: list[Sequence[UUID]]) -> Sequence[Mapping[UUID, int]]:
+    """Statement for the writer: of each message's jobs those that still wait, with their deaths."""
+    found = suspects.due(tx, [job_id for job_ids in hinted for job_id in job_ids])
+    return [{one: found[one] for one in job_ids if one in found} for job_ids in hinted]
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """A process in quarantine has died, with one job or with several."""
+
+    process_id: UUID
+    alone: bool
+
+
+def end_group(tx: Tx, deaths: list[Death]) -> Sequence[None]:
+    """Statement for the writer: what the dead processes held is poison, or goes on in smaller groups."""
+    held = [(one, death) for death in deaths for one in leases.held(tx, death.process_id)]
+    finish_jobs(tx, [_after(death, one) for one, death in held])
+    return [None] * len(deaths)
+
+
+def _after(death: Death, held: Expired) -> Outcome:
+    """The death of a group spends no attempt: most of its jobs had no part in it."""
+    if death.alone:
+        error = JobError.of(
+            PoisonJob("the job killed its workers, and the process it ran in alone")
+        )
+        state, spends_attempt = State.FAILED, True
+    else:
+        error = JobError.of(WorkerLost("the job shared a process that died"))
+        state, spends_attempt = State.QUEUED, False
+    return Outcome(
+        held.job_id,
+        held.lease_token,
+        state,
+        error=error,
+        spends_attempt=spends_attempt,
+        worker_died=True,
+    )
+
+
+async def _run_here(worker_id: UUID, job_ids: Sequence[UUID]) -> None:
+    services = connect(load_settings(), "quarantine")
+    catalog = load_catalog(services.settings.extra_models)
+    worker = Worker(services, catalog, worker_id, quarantine=True)
+    heartbeat = Heartbeat(services, worker, lanes=(), slots=0)
+    heartbeat.start()
+    try:
+        await execute(worker, job_ids)
+    finally:
+        await worker.close()
+        heartbeat.stop()
+
+
+def main() -> None:
+    """Runs the jobs to their end; any other end is a death."""
+    settings = load_settings()
+    configure_logging(settings.log_level, settings.log_format, "quarantine")
+    worker_id, *job_ids = sys.argv[1:]
+    asyncio.run(_run_here(UUID(worker_id), [parse_id(job_id) for job_id in job_ids]))
+
+
+if __name__ == "__main__":
+    main()
