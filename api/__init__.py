@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from apiflask import APIFlask
 
 from api import (
@@ -35,9 +38,16 @@ RESOURCES = (
 )
 
 
+class _App(APIFlask):
+    """No view is a coroutine here; Flask looks five times a request whether one is."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        return func
+
+
 def create_app(services: Services, catalog: Catalog) -> APIFlask:
     """The gateway over these services, which stay the caller's; end it with `gateway_of(app).close()`."""
-    app = APIFlask(
+    app = _App(
         "api",
         title=openapi.TITLE,
         version=__version__,

@@ -7,24 +7,45 @@ from typing import Any
 
 import orjson
 from flask import Response, request
+from werkzeug.datastructures import Headers
 
 
-def json_answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+class Answer(Response):
+    """A whole body in bytes, whose headers are complete and plain ASCII.
+
+    Werkzeug looks through the headers of every response once more, for a Location to make absolute
+    and a length to compute; here there is nothing to find.
+    """
+
+    def get_wsgi_headers(self, environ: dict[str, Any]) -> Headers:
+        """The headers as they are, where there is a body that they are about."""
+        if self.status_code < 200 or self.status_code in (204, 304):
+            return super().get_wsgi_headers(environ)
+        return self.headers
+
+
+def json_answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
     """A body as JSON; times in UTC end in Z."""
     text = orjson.dumps(body, option=orjson.OPT_UTC_Z)
-    return Response(text, status, headers, mimetype="application/json")
+    return Answer(text, status, headers, content_type="application/json")
 
 
 def job_answer(
-    job: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None
-) -> Response:
-    """A job with an ETag over the whole body; 202 also says where and when to look again."""
+    job: Mapping[str, Any],
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    environ: dict[str, Any] | None = None,
+) -> Answer:
+    """A job, answering the current request or that of `environ`, with an ETag over the whole body; 202 also says where and when to look again."""
     answer = json_answer(job, status, headers)
     if status == 202:
         answer.headers["Location"] = f"/api/jobs/{job['id']}"
         answer.headers["Retry-After"] = "1"
     answer.add_etag()
-    answer.make_conditional(request)
+    if environ is None:
+        environ = request.environ
+    if environ["REQUEST_METHOD"] == "GET":
+        answer.make_conditional(environ)
     return answer
 
 

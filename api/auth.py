@@ -12,13 +12,13 @@ from factory.errors import Forbidden, Unauthorized
 
 
 def require(scope: Scope) -> Callable[[], None]:
-    """A check before each request: sets `g.key` and `g.project_id`, or raises Unauthorized, Forbidden."""
+    """A check before each request: sets `g.project_id`, or raises Unauthorized, Forbidden."""
 
     def authenticate() -> None:
         key = gateway().keyring.verify(_bearer_token())
         if key is None:
             raise Unauthorized("the API key is unknown, expired or revoked", code="invalid_token")
-        g.key, g.project_id = key, key.project_id
+        g.visit.key, g.project_id = key, key.project_id
         if scope not in key.scopes:
             raise Forbidden(f"this key lacks the scope {scope}", code="insufficient_scope")
 

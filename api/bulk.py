@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
+from typing import overload
 
 from apiflask import APIBlueprint
 from flask import Response, g, request
@@ -46,7 +47,7 @@ def submit_jobs(headers_data: BulkHeaders) -> Response:
     answer = submit_bulk(
         gateway().intake,
         g.project_id,
-        list(_lines(_read())),
+        _Lines(_read()),
         key=key_of_request(headers_data.idempotency_key),
     )
     if not answer["accepted"]:
@@ -67,12 +68,30 @@ def _read() -> list[tuple[int, bytes]]:
     return lines
 
 
-def _lines(texts: list[tuple[int, bytes]]) -> Iterator[Line]:
-    for number, text in texts:
-        try:
-            yield Line(number, _request(text))
-        except InvalidInput as error:
-            yield Line(number, error)
+class _Lines(Sequence[Line]):
+    """The lines, each parsed only when it is asked for: the first are written by then."""
+
+    def __init__(self, texts: list[tuple[int, bytes]]) -> None:
+        self._texts = texts
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    @overload
+    def __getitem__(self, place: int) -> Line: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Line]: ...
+    def __getitem__(self, place: int | slice) -> Line | list[Line]:
+        if isinstance(place, slice):
+            return [_line(*numbered) for numbered in self._texts[place]]
+        return _line(*self._texts[place])
+
+
+def _line(number: int, text: bytes) -> Line:
+    try:
+        return Line(number, _request(text))
+    except InvalidInput as error:
+        return Line(number, error)
 
 
 def _request(text: bytes) -> JobRequest:

@@ -6,15 +6,20 @@ from dataclasses import dataclass
 
 from flask import Flask, current_app
 
+from api.access import AccessLog
 from api.keyring import Keyring
+from api.lounge import Lounge
 from api.meter import Meter
 from api.waiting import Patience
 from factory.limits.backlog import Gate
 from factory.llm.catalog import Catalog
+from factory.pipeline.group import Group
 from factory.pipeline.poke import Poker
 from factory.pipeline.submit import Intake
 from factory.pipeline.wait import Waiter
 from factory.services import Services
+from factory.store import jobs
+from factory.store.jobs import JobView, Wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +28,24 @@ class Gateway:
 
     services: Services
     intake: Intake
+    reading: Group[Wanted, JobView | None]
     keyring: Keyring
     patience: Patience
+    lounge: Lounge
     meter: Meter
+    access_log: AccessLog
+
+    def leave(self) -> None:
+        """Lets waiting requests go: the process is asked to end."""
+        self.patience.leave()
+        self.lounge.close()
 
     def close(self) -> None:
-        """Lets waiting requests go, writes the last counts, ends the threads."""
-        self.patience.leave()
+        """Lets waiting requests go, writes the last counts and lines, ends the threads."""
+        self.leave()
+        self.lounge.stop()
         self.meter.stop()
+        self.access_log.stop()
         self.intake.poker.stop()
 
 
@@ -39,9 +54,12 @@ def open_gateway(services: Services, catalog: Catalog) -> Gateway:
     return Gateway(
         services,
         Intake(services, catalog, Poker(services.redis), Gate(services)),
+        Group(jobs.get_all),
         Keyring(services),
         Patience(Waiter(services)),
+        Lounge(services.database),
         Meter(services.database),
+        AccessLog(services.settings.log_format),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -13,8 +14,10 @@ from api.answers import job_answer, list_answer
 from api.auth import require
 from api.gateway import gateway
 from api.headers import ReadHeaders, SubmitHeaders
+from api.lounge import can_leave
 from api.problems import of_factory_error
 from api.schemas import AcceptedHeaders, Job, JobList
+from api.traffic import detach
 from api.waiting import wait_asked_s
 from factory.domain.access import Scope
 from factory.domain.job import parse_id
@@ -25,12 +28,15 @@ from factory.pipeline import control
 from factory.pipeline.request import JobRequest
 from factory.pipeline.submit import IdempotencyKey, idempotency_key, submit
 from factory.pipeline.view import job_json
-from factory.store import jobs, listing
+from factory.store import listing
 from factory.store.jobs import JobView
 from factory.store.listing import Filter
 
 blueprint = APIBlueprint("jobs", __name__, tag="Jobs", url_prefix="/api/jobs")
 blueprint.before_request(require(Scope.JOBS))
+
+Render = Callable[..., Response]
+"""Makes the answer of a job; the second argument is the request's environment where it has left Flask."""
 
 EXAMPLES = {
     "text": {
@@ -127,12 +133,26 @@ def submit_job(json_data: JobRequest, headers_data: SubmitHeaders) -> Response:
         traceparent=headers_data.trace,
     )
     wait_s = wait_asked_s(headers_data.prefer)
-    job_id = parse_id(job["id"])
-    if not gateway().patience.hold(job_id, wait_s):
-        return job_answer(job, 202)
-    found = _find(job_id)
-    status = 200 if found.state.terminal else 202
-    return job_answer(job_json(found), status, _applied(wait_s))
+    waited = wait_s and _wait(parse_id(job["id"]), wait_s, _submitted(wait_s))
+    return waited or job_answer(job, 202)
+
+
+def _submitted(wait_s: int) -> Render:
+    def render(job: JobView, environ: dict[str, Any] | None = None) -> Response:
+        status = 200 if job.state.terminal else 202
+        return job_answer(job_json(job), status, _applied(wait_s), environ)
+
+    return render
+
+
+def _wait(job_id: UUID, wait_s: int, render: Render) -> Response | None:
+    """The answer once the job has ended or the time is over; None where nobody can wait."""
+    here = gateway()
+    if here.lounge.open and can_leave(request.environ):
+        return here.lounge.park(g.project_id, job_id, wait_s, detach(render))
+    if here.patience.hold(job_id, wait_s):
+        return render(_find(job_id))
+    return None
 
 
 def key_of_request(key: str | None) -> IdempotencyKey | None:
@@ -147,8 +167,7 @@ def _applied(wait_s: int) -> dict[str, str]:
 
 
 def _find(job_id: UUID) -> JobView:
-    with gateway().services.database.transaction() as tx:
-        job = jobs.get(tx, g.project_id, job_id)
+    job = gateway().reading.ask(gateway().services.database, (g.project_id, job_id))
     if job is None:
         raise NotFound("there is no such job", param="id")
     return job
@@ -174,9 +193,15 @@ def get_job(job_id: str, headers_data: ReadHeaders) -> Response:
     if job.expired:
         return of_factory_error(_gone(), {"job": job_json(job)})
     wait_s = 0 if job.state.terminal else wait_asked_s(headers_data.prefer)
-    if not gateway().patience.hold(job.id, wait_s):
-        return job_answer(job_json(job))
-    return job_answer(job_json(_find(job.id)), headers=_applied(wait_s))
+    waited = wait_s and _wait(job.id, wait_s, _read(wait_s))
+    return waited or job_answer(job_json(job))
+
+
+def _read(wait_s: int) -> Render:
+    def render(job: JobView, environ: dict[str, Any] | None = None) -> Response:
+        return job_answer(job_json(job), 200, _applied(wait_s), environ)
+
+    return render
 
 
 @blueprint.get("")

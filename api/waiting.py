@@ -11,8 +11,8 @@ from uuid import UUID
 
 from factory.pipeline.wait import Waiter
 
-THREADS = 16
-"""Requests that one process serves at a time."""
+THREADS = 48
+"""Requests that one process serves at a time; those that come together share their transaction."""
 MOST_WAITING = THREADS * 3 // 4
 """Requests that one process holds: the other threads keep answering."""
 LONGEST_WAIT_S = 60

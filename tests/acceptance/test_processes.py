@@ -16,6 +16,8 @@ from tests.acceptance.stack import Stack, eventually, running_stack
 
 RECOVERS_S = 30.0
 """A lease of 15 s, and what the second attempt takes."""
+NOTICED_S = 10.0
+"""The other workers look once a second; the lease takes longer."""
 CREW = 2
 
 
@@ -45,7 +47,9 @@ def test_a_killed_workers_jobs_are_done_by_another(stack: Stack) -> None:
     body = {"model": "openai/gpt-4o-mini", "input": "{{simulate latency_ms=4000..5000}} Why?"}
     job_ids = stack.submit_lines([body] * 100)["ids"]
     eventually(lambda: stack.calls_by_job().keys() >= set(job_ids))
-    os.kill(stack.workers()[0]["pid"], signal.SIGKILL)
+    killed = stack.workers()[0]
+    os.kill(killed["pid"], signal.SIGKILL)
+    eventually(lambda: f"the process of worker {killed['id']} is gone" in stack.log(), NOTICED_S)
     jobs = stack.all_ended(job_ids, RECOVERS_S)
     assert {job["state"] for job in jobs} == {"succeeded"}
     assert {job["attempt"] for job in jobs} == {1, 2}

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,9 +17,10 @@ import httpx
 import pytest
 
 from factory.services import Services
+from factory.store import counters
 from factory.store.database import rows
 
-from .conftest import JOB, make_key
+from .conftest import JOB, end_job, make_key
 
 PATIENCE_S = 30.0
 
@@ -32,8 +34,14 @@ def socket_path() -> Iterator[str]:
 
 @pytest.fixture
 def server(
-    services: Services, database_url: str, redis_url: str, socket_path: str, tmp_path: Path
+    services: Services,
+    database_url: str,
+    redis_url: str,
+    socket_path: str,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
 ) -> Iterator[subprocess.Popen[bytes]]:
+    """With a test's parameter as further options."""
     environment = {
         **os.environ,
         "DATABASE_URL": database_url,
@@ -42,6 +50,7 @@ def server(
         "WEB_CONCURRENCY": "1",
     }
     command = ["-m", "gunicorn", "-c", "python:api.gunicorn", "-b", f"unix:{socket_path}"]
+    command += getattr(request, "param", [])
     with (tmp_path / "gunicorn.log").open("wb") as log:
         process = subprocess.Popen([sys.executable, *command], env=environment, stderr=log)
         yield process
@@ -141,6 +150,114 @@ def test_the_end_answers_who_waits_and_writes_the_counts(
         assert answer.result(10).status_code == 202
     assert server.wait(10) == 0
     assert count(services, "counters") > 0
+
+
+THREADS = 8
+GUESTS = 300
+few_threads = pytest.mark.parametrize("server", [["--threads", str(THREADS)]], indirect=True)
+
+
+@contextmanager
+def guests(client: httpx.Client, socket_path: str, job_id: str) -> Iterator[list[socket.socket]]:
+    """Clients that wait for the job, each on a connection of its own."""
+    head = (
+        f"GET /api/jobs/{job_id} HTTP/1.1\r\nHost: gateway\r\nPrefer: wait=60\r\n"
+        f"Authorization: {client.headers['Authorization']}\r\n\r\n"
+    )
+    with ExitStack() as stack:
+        lines = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(GUESTS)]
+        for line in lines:
+            line.settimeout(PATIENCE_S)
+            line.connect(socket_path)
+            line.sendall(head.encode())
+        yield lines
+
+
+def whole(line: socket.socket) -> bytes:
+    """What comes until the server closes the connection."""
+    parts = []
+    while part := line.recv(65536):
+        parts.append(part)
+    return b"".join(parts)
+
+
+def answered(services: Services) -> dict[str, int]:
+    """Reads of a job that were counted, by status."""
+    with services.database.transaction() as tx:
+        return {
+            status: int(one.amount)
+            for one in counters.totals(tx)
+            for status in [dict(one.labels).get("status", "")]
+            if ("route", "/api/jobs/<job_id>") in one.labels
+        }
+
+
+@few_threads
+def test_hundreds_wait_and_hold_no_thread(
+    client: httpx.Client, services: Services, server: subprocess.Popen[bytes], socket_path: str
+) -> None:
+    job_id = client.post("/api/jobs", json=JOB).json()["id"]
+    with guests(client, socket_path, job_id) as lines:
+        # Connections are accepted in order, so by now most wait.
+        for _ in range(20):
+            assert client.post("/api/jobs", json=JOB).status_code == 202
+        assert client.get("/ready").status_code == 200
+        end_job(services, job_id, output={"text": "2, 3, 5"})
+        answers = [whole(line) for line in lines]
+
+    heads, _, bodies = zip(*(answer.partition(b"\r\n\r\n") for answer in answers), strict=True)
+    assert {head.splitlines()[0] for head in heads} == {b"HTTP/1.1 200 OK"}
+    assert len({head.lower().split(b"x-request-id: ")[1].split()[0] for head in heads}) == GUESTS
+    for name in (b"\r\nPreference-Applied: wait=60", b"\r\nX-Content-Type-Options: nosniff"):
+        # A guest that came after the end was answered at once.
+        assert sum(name in head for head in heads) > GUESTS / 2
+    assert {json.loads(body)["result"]["text"] for body in bodies} == {"2, 3, 5"}
+    server.terminate()
+    assert server.wait(PATIENCE_S) == 0
+    assert answered(services)["200"] == GUESTS
+
+
+@few_threads
+def test_guests_who_leave_are_forgotten_and_the_end_answers_the_others(
+    client: httpx.Client, services: Services, server: subprocess.Popen[bytes], socket_path: str
+) -> None:
+    job_id = client.post("/api/jobs", json=JOB).json()["id"]
+    with guests(client, socket_path, job_id) as lines:
+        leaving, staying = lines[:100], lines[100:]
+        for line in leaving:
+            line.close()
+        until = time.monotonic() + PATIENCE_S
+        while time.monotonic() < until and answered(services).get("499", 0) < len(leaving):
+            time.sleep(0.1)
+        server.send_signal(signal.SIGTERM)
+        answers = [whole(line) for line in staying]
+
+    assert all(answer.startswith(b"HTTP/1.1 200 OK") for answer in answers)
+    assert {json.loads(answer.partition(b"\r\n\r\n")[2])["state"] for answer in answers} == {
+        "queued"
+    }
+    assert server.wait(PATIENCE_S) == 0
+    assert answered(services) == {"200": len(staying), "499": len(leaving)}
+
+
+def test_who_waits_with_a_validator_is_told_that_nothing_changed(client: httpx.Client) -> None:
+    first = client.post("/api/jobs", json=JOB)
+    headers = {"Prefer": "wait=1", "If-None-Match": first.headers["ETag"]}
+    answer = client.get(first.headers["Location"], headers=headers)
+
+    assert (answer.status_code, answer.content) == (304, b"")
+    assert answer.headers["Preference-Applied"] == "wait=1"
+
+
+def test_an_answer_larger_than_a_sockets_buffer_arrives_whole(
+    client: httpx.Client, services: Services
+) -> None:
+    job_id = client.post("/api/jobs", json=JOB).json()["id"]
+    text = "prime " * 1_000_000
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(client.get, f"/api/jobs/{job_id}", headers={"Prefer": "wait=30"})
+        end_job(services, job_id, output={"text": text})
+        assert waiting.result().json()["result"]["text"] == text
 
 
 def count(services: Services, table: str) -> int:

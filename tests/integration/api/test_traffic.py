@@ -56,7 +56,7 @@ def test_requests_are_counted_by_route(app: APIFlask, caller: Caller, services: 
 
 
 def test_a_request_is_one_line_of_json_without_its_secrets(
-    caller: Caller, capsys: pytest.CaptureFixture[str]
+    app: APIFlask, caller: Caller, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = logging.getLogger()
     before, level = root.handlers[:], root.level
@@ -64,6 +64,7 @@ def test_a_request_is_one_line_of_json_without_its_secrets(
     try:
         caller.get("/api/jobs?agent=secret", X_Request_Id="r1")
         caller.get("/health")
+        gateway_of(app).close()
     finally:
         root.handlers[:] = before
         root.setLevel(level)

@@ -1,0 +1,103 @@
+"""The access log: one line of JSON a request, written many at a time."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from factory.store.keys import KeyView
+
+FLUSH_S = 0.2
+"""How long a line may wait for others to be written with."""
+
+log = logging.getLogger("api.access")
+
+
+@dataclass(slots=True)
+class Visit:
+    """A request on its way, as the log and the counters tell of it."""
+
+    request_id: str
+    method: str
+    route: str
+    """The template of the path; a raw path would be a label for every job."""
+    client: str | None
+    key: KeyView | None = None
+    began: float = field(default_factory=time.time)
+    started_s: float = field(default_factory=time.perf_counter)
+
+    def entry(self, status: int) -> dict[str, Any]:
+        """The members of its line, now that it has been answered."""
+        return {
+            "method": self.method,
+            "route": self.route,
+            "status": status,
+            "duration_ms": round((time.perf_counter() - self.started_s) * 1000, 1),
+            "request_id": self.request_id,
+            "project_id": self.key.project_id if self.key else None,
+            "key": self.key.prefix if self.key else None,
+            "client": self.client,
+        }
+
+
+class AccessLog:
+    """Keeps lines and writes them from a thread of its own, which starts with the first line.
+
+    A record of `logging`, formatted and flushed for itself, costs a fifth of a POST; a dict that
+    orjson renders costs a hundredth. A process that is killed loses the lines of its last 0.2 s.
+    """
+
+    def __init__(self, log_format: str) -> None:
+        self._as_json = log_format == "json"
+        self._entries: list[tuple[float, dict[str, Any]]] = []
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="access-log", daemon=True)
+        self._started = threading.Lock()
+
+    def add(self, visit: Visit, status: int) -> None:
+        """Has the line of an answered request written soon, if lines of its level are."""
+        if not log.isEnabledFor(logging.INFO):
+            return
+        if not self._as_json:
+            log.info("%s %s %s", visit.method, visit.route, status)
+            return
+        self._entries.append((time.time(), visit.entry(status)))
+        if not self._thread.is_alive() and self._started.acquire(blocking=False):
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the thread and writes what is left."""
+        self._stopped.set()
+        if self._thread.is_alive():
+            self._thread.join(FLUSH_S * 10)
+        self._flush()
+
+    def _run(self) -> None:
+        while not self._stopped.wait(FLUSH_S):
+            self._flush()
+
+    def _flush(self) -> None:
+        entries, self._entries = self._entries, []
+        if entries:
+            sys.stderr.write("".join(_line(*entry) for entry in entries))
+            sys.stderr.flush()
+
+
+def _line(at: float, entry: dict[str, Any]) -> str:
+    """The line in the shape of `factory.log`, so that all of a process read the same."""
+    millis = int(at * 1000) % 1000
+    line = {
+        "time": f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(at))},{millis:03d}",
+        "level": "INFO",
+        "logger": log.name,
+        "message": f"{entry['method']} {entry['route']} {entry['status']}",
+        "process": "gateway",
+        **entry,
+    }
+    return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE).decode()
