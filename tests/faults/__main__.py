@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 from tests.acceptance.stack import Stack, running_stack
@@ -89,8 +89,7 @@ def _taken(todo: queue.SimpleQueue[str]) -> Iterator[str]:
 
 
 def _fault(name: str, mode: str) -> Fault:
-    fault = FAULTS[name]
-    return replace(fault, strike=MANY.get(name, fault.strike)) if mode == "full" else fault
+    return MANY.get(name, FAULTS[name]) if mode == "full" else FAULTS[name]
 
 
 @contextmanager

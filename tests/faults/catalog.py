@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 
-from tests.faults.scene import Expectation, Fault, Scene
-from tests.faults.strikes import clock, disk, guest, network, outside, programs, receivers, servers
+from tests.faults.scene import Expectation, Fault
+from tests.faults.strikes import (
+    clock,
+    disk,
+    guest,
+    migration,
+    network,
+    outside,
+    programs,
+    receivers,
+    servers,
+)
 
 NOBODY_DIES = Expectation(nobody_dies=True)
 TWO_PROVIDERS = ("openai/gpt-4o-mini", "anthropic/claude-haiku-4-5")
@@ -22,6 +33,7 @@ FAULTS: Mapping[str, Fault] = {
         programs.roll_everything,
         busy=True,
         latency_s=(0.5, 4.0),
+        verify=migration.verify,
         expected=Expectation(nobody_dies=True, unbroken=True),
     ),
     "poison_job": Fault(
@@ -38,6 +50,9 @@ FAULTS: Mapping[str, Fault] = {
     "postgres_kill": Fault(servers.kill_postgres, expected=NOBODY_DIES),
     "postgres_stop": Fault(
         servers.stop_and_wake_postgres, latency_s=(1.0, 25.0), share=0.5, expected=NOBODY_DIES
+    ),
+    "workers_wake_last": Fault(
+        servers.wake_workers_last, latency_s=(1.0, 25.0), share=0.5, expected=NOBODY_DIES
     ),
     "disk_full": Fault(
         disk.fill,
@@ -94,10 +109,19 @@ FAULTS: Mapping[str, Fault] = {
         outside.cancel_some, expected=Expectation(frozenset({"succeeded", "cancelled"}))
     ),
 }
-MANY: Mapping[str, Callable[[Scene], None]] = {
-    "worker_kill": partial(programs.kill_workers, times=300),
-    "gateway_kill": partial(programs.kill_gateways, times=100),
-    "dispatcher_kill": partial(programs.kill_dispatchers, times=50),
-    "broker_flush": partial(servers.flush_broker, times=50),
+MANY: Mapping[str, Fault] = {
+    # A program needs seconds to start, and one that ends soon waits before: with a kill every 2 s none lives.
+    "worker_kill": replace(
+        FAULTS["worker_kill"],
+        strike=partial(programs.kill_workers, times=48, pause_s=(6.0, 12.0)),
+    ),
+    "gateway_kill": replace(
+        FAULTS["gateway_kill"], strike=partial(programs.kill_gateways, times=200)
+    ),
+    "dispatcher_kill": replace(
+        FAULTS["dispatcher_kill"],
+        strike=partial(programs.kill_dispatchers, times=60, pause_s=(4.0, 8.0)),
+    ),
+    "broker_flush": replace(FAULTS["broker_flush"], strike=partial(servers.flush_broker, times=50)),
 }
 """How the full run strikes, where it strikes more often."""

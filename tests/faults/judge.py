@@ -24,11 +24,13 @@ SELECT (SELECT coalesce(sum(amount), 0) FROM counters WHERE metric = 'jobs_finis
 """
 """Each ending is counted in the transaction that makes it: what is over was ended twice."""
 USURPED = """
-SELECT count(DISTINCT j.id) FROM jobs j JOIN llm_calls c ON c.job_id = j.id AND c.attempt = j.attempt
+SELECT count(DISTINCT j.id) FROM jobs j JOIN llm_calls c ON c.job_id = j.id AND c.started_at >= j.started_at
  WHERE j.id = ANY(%s::uuid[]) AND j.state = 'succeeded'
    AND (c.finished_at IS NULL OR c.finished_at > j.finished_at)
 """
-"""A job that has succeeded while its last attempt's call was under way: somebody else has ended it."""
+"""A job that has succeeded while a call of its last claim was under way: somebody else has ended it. By time and
+not by the number of the attempt: a death in quarantine, or a drain, gives the number back.
+"""
 PAID_AGAIN = """
 SELECT count(*) FROM llm_calls first
   JOIN llm_calls again ON again.job_id = first.job_id AND again.step_key = first.step_key

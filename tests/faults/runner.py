@@ -33,7 +33,7 @@ class Arrivals:
 
 
 QUICK = Arrivals(jobs=20, every_s=0.1, then_every_s=1.0)
-FULL = Arrivals(jobs=150, every_s=0.1, then_every_s=0.2)
+FULL = Arrivals(jobs=220, every_s=0.1, then_every_s=0.2)
 
 
 def run_fault(

@@ -58,5 +58,5 @@ WITHOUT_GUARD: Mapping[str, Control] = {
     # Calls so long that the jobs' new workers are in the middle of theirs when the zombie wakes.
     "without_lease_token": _guard("lease_token", "zombie", "double", latency_s=(5.0, 12.0)),
     "without_republish": _guard("republish", "lost_hints", "lost"),
-    "without_hold": _guard("hold", "postgres_stop", "mistaken"),
+    "without_hold": _guard("hold", "workers_wake_last", "mistaken"),
 }

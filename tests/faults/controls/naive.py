@@ -14,6 +14,7 @@ STORE = "INSERT INTO answers (job, answer) VALUES (%s, %s)"
 app = Celery("naive", broker=os.environ["NAIVE_BROKER"])
 app.conf.update(
     task_ignore_result=True,
+    worker_prefetch_multiplier=int(os.environ["NAIVE_PREFETCH"]),
     task_acks_late=os.environ["NAIVE_ACKS_LATE"] == "yes",
     broker_connection_retry_on_startup=True,
 )

@@ -28,6 +28,8 @@ from tests.faults.judge import Verdict
 from tests.faults.witness import begun_calls
 
 JOBS, PROCESSES, WORKERS = 16, 4, 2
+USUAL_PREFETCH, NO_MORE = 4, 1
+"""Messages a process, of Celery's own accord, and as its manual says for long tasks: then both workers hold jobs."""
 PROMPT = "{{simulate latency_ms=3000}} Why?"
 GIVES_UP_S = 25.0
 """Four times what all calls take, and more than the platform needs after the same fault."""
@@ -88,7 +90,7 @@ class Application:
 
 
 @contextmanager
-def _running(*, acks_late: bool) -> Iterator[Application]:
+def _running(prefetch: int, *, acks_late: bool) -> Iterator[Application]:
     with ExitStack() as stack:
         place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="controls-")))
         postgres, valkey = EmbeddedPostgres(place / "postgres"), EmbeddedValkey(place / "valkey")
@@ -107,6 +109,7 @@ def _running(*, acks_late: bool) -> Iterator[Application]:
             "NAIVE_DATABASE": database_url,
             "NAIVE_PROVIDER": provider.url,
             "NAIVE_ACKS_LATE": "yes" if acks_late else "no",
+            "NAIVE_PREFETCH": str(prefetch),
         }
         application = Application(environment, database_url, redis_url, log, [])
         stack.callback(application.stop)
@@ -128,9 +131,14 @@ def drop_connections(application: Application) -> None:
 
 
 def _control(
-    fault: str, strike: Callable[[Application], None], expected: str, *, acks_late: bool
+    fault: str,
+    strike: Callable[[Application], None],
+    expected: str,
+    prefetch: int,
+    *,
+    acks_late: bool,
 ) -> tuple[str, Verdict]:
-    with _running(acks_late=acks_late) as application:
+    with _running(prefetch, acks_late=acks_late) as application:
         jobs = application.send()
         eventually(lambda: len(application.begun()) >= PROCESSES * WORKERS, STARTS_S)
         strike(application)
@@ -150,9 +158,13 @@ def _control(
 
 
 PLAIN_CELERY: Mapping[str, Control] = {
-    "celery_acks_early": partial(_control, "worker_kill", kill_a_worker, "lost", acks_late=False),
-    "celery_acks_late": partial(_control, "worker_kill", kill_a_worker, "lost", acks_late=True),
+    "celery_acks_early": partial(
+        _control, "worker_kill", kill_a_worker, "lost", NO_MORE, acks_late=False
+    ),
+    "celery_acks_late": partial(
+        _control, "worker_kill", kill_a_worker, "lost", NO_MORE, acks_late=True
+    ),
     "celery_acks_late_and_a_lost_connection": partial(
-        _control, "connections_redis", drop_connections, "repeats", acks_late=True
+        _control, "connections_redis", drop_connections, "repeats", USUAL_PREFETCH, acks_late=True
     ),
 }

@@ -11,6 +11,7 @@ from contextlib import suppress
 from factory.domain.lanes import all_lanes
 from tests.acceptance.stack import Process, eventually
 from tests.faults.scene import LONG_S, Scene
+from tests.faults.strikes import migration
 
 HOLDER = """
 SELECT w.pid FROM jobs j JOIN workers w ON w.id = j.worker_id
@@ -18,13 +19,13 @@ SELECT w.pid FROM jobs j JOIN workers w ON w.id = j.worker_id
 """
 
 
-def kill_workers(scene: Scene, times: int = 3) -> None:
+def kill_workers(scene: Scene, times: int = 3, pause_s: tuple[float, float] = (2.0, 2.0)) -> None:
     for _ in range(times):
         pid = scene.running_worker_pid()
         scene.struck()
         os.kill(pid, signal.SIGKILL)
         eventually(lambda gone=pid: gone not in scene.worker_pids(), LONG_S)
-        time.sleep(2.0)  # the pace of the kills
+        time.sleep(scene.dice.uniform(*pause_s))  # the pace of the kills
 
 
 def stop_and_wake_worker(scene: Scene, asleep_s: float = 20.0) -> None:
@@ -59,20 +60,24 @@ def kill_gateways(scene: Scene, times: int = 4) -> None:
         time.sleep(0.7)
 
 
-def kill_dispatchers(scene: Scene, times: int = 2) -> None:
+def kill_dispatchers(
+    scene: Scene, times: int = 2, pause_s: tuple[float, float] = (1.5, 1.5)
+) -> None:
     for _ in range(times):
         found = eventually(lambda: scene.stack.programs("workers.dispatcher"), LONG_S)
         scene.struck()
         os.kill(scene.dice.choice(found).pid, signal.SIGKILL)
-        time.sleep(1.5)
+        time.sleep(scene.dice.uniform(*pause_s))
 
 
 def roll_everything(scene: Scene) -> None:
-    """A rolling deploy: each program is told to go, and its successor serves before the next.
+    """A rolling deploy: the schema is migrated while all run, then each program is told to go, and its
+    successor serves before the next.
 
     The gateway reloads, so that its socket stays: one that ends resets the connections that it has
     not accepted yet, and only a load balancer in front could tell its clients before.
     """
+    migration.migrate(scene)
     for module in ("workers.worker", "workers.dispatcher"):
         for pid in _masters(scene, module):
             scene.struck()

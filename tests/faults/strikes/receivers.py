@@ -33,15 +33,24 @@ class Delivery:
 
 
 class Receiver(ThreadingHTTPServer):
-    """Answers every request with `status` after `delay_s`, and keeps who asked."""
+    """Answers every request with its status after `delay_s`, and keeps who asked."""
 
     daemon_threads = True
 
-    def __init__(self, status: int, delay_s: float = 0.0) -> None:
+    def __init__(self, status: int, delay_s: float = 0.0, down_s: float = 0.0) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.status = status
+        self._status = status
+        self._down_s = down_s
+        self._first_asked: float | None = None
         self.delay_s = delay_s
         self.deliveries: list[Delivery] = []
+
+    def status(self) -> int:
+        """0, which is no answer, for `down_s` from the first request on."""
+        if self._first_asked is None:
+            self._first_asked = time.monotonic()
+        up = time.monotonic() - self._first_asked >= self._down_s
+        return self._status if up else 0
 
     @property
     def url(self) -> str:
@@ -56,7 +65,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         event = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        at, status = datetime.now(UTC), self.server.status
+        at, status = datetime.now(UTC), self.server.status()
         time.sleep(self.server.delay_s)
         delivery = Delivery(at, event["data"]["id"], self.headers["webhook-id"], status)
         self.server.deliveries.append(delivery)
@@ -74,7 +83,7 @@ def four_receivers(scene: Scene) -> Iterator[None]:
     """The jobs' webhooks go to them in turn."""
     scene.receivers = {
         "well": Receiver(204),
-        "down": Receiver(0),
+        "down": Receiver(204, down_s=DOWN_S),
         "slow": Receiver(204, SLOW_S),
         "gone": Receiver(410),
     }
@@ -88,10 +97,9 @@ def four_receivers(scene: Scene) -> Iterator[None]:
 
 
 def come_back(scene: Scene) -> None:
-    """The one that is down has been so since the start."""
+    """The one that is down has been so since its first event."""
     scene.struck()
     time.sleep(DOWN_S)
-    scene.receivers["down"].status = 204
 
 
 def verify(scene: Scene, accepted: Sequence[Accepted]) -> Found:

@@ -62,6 +62,16 @@ def stop_and_wake_postgres(scene: Scene, asleep_s: float = 20.0) -> None:
         time.sleep(asleep_s)
 
 
+def wake_workers_last(scene: Scene, later_s: float = 3.0) -> None:
+    """Postgres sleeps for longer than a lease, and the workers longer still: when the reaper can look again,
+    none of them has beaten. Otherwise a beat that Postgres slept over may come first.
+    """
+    scene.running_worker_pid()
+    with _asleep([psutil.Process(pid) for pid in scene.worker_pids()]):
+        stop_and_wake_postgres(scene)
+        time.sleep(later_s)
+
+
 def postmaster_pid(scene: Scene) -> int:
     pid_file = scene.stack.home / "postgres" / "data" / "postmaster.pid"
     return int(pid_file.read_text().split()[0])

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, Phase, settings
 
 LIVES = settings(
     max_examples=25,
-    stateful_step_count=50,
+    stateful_step_count=80,
     derandomize=True,
     database=None,
     deadline=None,

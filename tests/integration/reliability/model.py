@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from factory.domain.job import ClaimedJob
+from factory.domain.quarantine import QUARANTINE_DEATHS, group_size
 from factory.domain.state import State
 
 
@@ -16,7 +17,7 @@ class Lease:
 
     worker_id: UUID
     job: ClaimedJob
-    alone: bool
+    quarantine: bool
     call_id: UUID | None = None
     """The open call of its step."""
     answered: bool = False
@@ -37,10 +38,15 @@ class Expected:
     deaths: int = 0
     unwanted: bool = False
     lease: Lease | None = None
+    last_lease: Lease | None = None
+    """Whose holder moved the job last."""
     step_done: bool = False
     endings: int = 0
     calls: int = 0
     """How many were allowed."""
+    archived: bool = False
+    expired: bool = False
+    """Its content is gone."""
 
     @property
     def events(self) -> int:
@@ -50,6 +56,10 @@ class Expected:
     @property
     def may_be_cancelled(self) -> bool:
         return not self.state.terminal or self.state is State.CANCELLED
+
+    @property
+    def may_be_retried(self) -> bool:
+        return self.state is State.FAILED and not self.expired
 
     def cancelled(self) -> None:
         """By its owner: at once where nobody holds it, else as soon as its attempt ends."""
@@ -65,8 +75,14 @@ class Expected:
         """Whether that lease may still decide."""
         return self.lease is lease
 
+    def moved_before(self, lease: Lease) -> State | None:
+        """What a finish by that lease tells when it is made again; None where it never was made."""
+        if self.last_lease is not lease:
+            return None
+        return State.QUEUED if self.state is State.RUNNING else self.state
+
     def ended(self, state: State) -> None:
-        self.state, self.lease = state, None
+        self.state, self.last_lease, self.lease = state, self.lease, None
         self.endings += 1
 
     def put_back(self, *, spends_attempt: bool) -> None:
@@ -74,23 +90,38 @@ class Expected:
         if self.unwanted:
             self.ended(State.CANCELLED)
             return
-        self.state, self.lease = State.QUEUED, None
+        self.state, self.last_lease, self.lease = State.QUEUED, self.lease, None
         if not spends_attempt:
             self.attempt -= 1
             self.deferrals += 1
 
     def worker_died(self) -> None:
+        if self.deaths >= QUARANTINE_DEATHS and group_size(self.deaths) > 1:
+            self.group_died()
+            return
         self.deaths += 1
         if self.attempt >= self.max_attempts:
             self.ended(State.FAILED)
         else:
             self.put_back(spends_attempt=True)
+        self.last_lease = None
+
+    def group_died(self) -> None:
+        self.deaths += 1
+        self.put_back(spends_attempt=False)
+        self.last_lease = None
 
     def poisoned(self) -> None:
         self.deaths += 1
         self.ended(State.FAILED)
+        self.last_lease = None
+
+    def moved_away(self) -> None:
+        """To the archive, where nobody asks for leases."""
+        self.archived, self.last_lease = True, None
 
     def retried(self) -> None:
+        self.archived = False
         self.state, self.attempt, self.deaths, self.unwanted = State.QUEUED, 0, 0, False
 
     def check(self, row: Any) -> None:
@@ -103,8 +134,15 @@ class Expected:
         )
         assert row.attempt <= row.max_attempts
         assert row.lease_token == (self.lease.job.lease_token if self.lease else None)
-        assert row.results == self.state.terminal
-        assert row.outputs == (self.state is State.SUCCEEDED)
+        kept = self.state.terminal and not self.expired
+        assert (row.archived, row.left_behind) == (self.archived, 0)
+        assert row.results == kept
+        assert row.outputs == (kept and self.state is State.SUCCEEDED)
         assert row.events == self.events
-        assert row.steps == self.step_done
+        assert row.steps == (self.step_done and self._keeps_steps)
         assert row.calls == self.calls
+
+    @property
+    def _keeps_steps(self) -> bool:
+        """The archive keeps them for a retry alone."""
+        return not self.archived or self.may_be_retried

@@ -15,6 +15,7 @@ from tests.integration.reliability.rig import SECRET_KEY, running_rig
 from tests.integration.reliability.sentinels import running_group
 
 RESUMES_S = 15.0
+LONGEST_LINE = 600
 JOBS = 150
 SLOTS = 10
 """Few enough that the master dies with hints on its lanes."""
@@ -43,6 +44,9 @@ def test_work_goes_on_within_15_seconds_of_the_masters_death(
         assert {(job.state, job.attempt) for job in ended} == {("succeeded", 1)}
         assert rig.called_once(first + second)
         assert group.master().port != master.port
+        log = rig.log("workers.worker") + rig.log("workers.dispatcher")
+        assert "Traceback" not in log
+        assert max(map(len, log.splitlines())) < LONGEST_LINE
 
 
 @pytest.mark.parametrize("url", ["sentinel://", "sentinel://a:1;sentinel://:2"])

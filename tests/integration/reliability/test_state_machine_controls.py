@@ -9,7 +9,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from factory.pipeline import rescue
 from factory.services import Services
-from factory.store import hints, journal, leases, moves
+from factory.store import archive, hints, journal, leases, moves
 from tests.integration.reliability.lives import MORE_LIVES
 from tests.integration.reliability.machine import JobsMachine
 
@@ -31,6 +31,31 @@ GUARDS = {
     ),
     "lost hints stay lost": (hints, "LOST", "WHERE state = 'queued'", "WHERE false"),
     "a heartbeat does not count": (leases, "EXPIRED", "w.heartbeat_at <", "now() >"),
+    "a deadline passes unnoticed": (moves, "OVERDUE", "deadline_at <= now()", "false"),
+    "a job is archived while its call may still end": (
+        archive,
+        "MOVE",
+        "OR NOT EXISTS",
+        "OR EXISTS",
+    ),
+    "an archived job keeps its place": (
+        archive,
+        "MOVE",
+        "DELETE FROM jobs j USING old o WHERE j.id = o.id RETURNING j.*",
+        "SELECT j.* FROM jobs j JOIN old o ON j.id = o.id",
+    ),
+    "a retry loses the archived steps": (
+        archive,
+        "RESTORE",
+        "jsonb_each(c.steps)",
+        "jsonb_each('{}')",
+    ),
+    "a lane is overlooked": (
+        hints,
+        "DUE_LANES",
+        "ORDER BY lane LIMIT 1",
+        "ORDER BY lane DESC LIMIT 1",
+    ),
     "a retry keeps its result": (moves, "RETRY", "WHERE r.job_id = m.id", "WHERE false"),
 }
 

@@ -10,32 +10,54 @@ from uuid import UUID
 from factory.domain.job import new_id
 from factory.domain.lanes import all_lanes
 from factory.pipeline.dispatch import Message, dispatch
-from factory.pipeline.rescue import Reaper, republish_lost
+from factory.pipeline.rescue import Reaper, bury, fail_overdue, republish_lost
 from factory.services import Services
-from factory.store import hints, leases
+from factory.store import archive, hints, leases, partitions
 from factory.store.database import Tx, rows, run
+from factory.store.partitions import CONTENTS
 from tests.integration.pipeline.clock import Clock
 
 SLOTS = 50
-TABLES = "jobs, job_payloads, job_results, job_steps, llm_calls, workers, counters, projects"
+MOST = 1000
+TABLES = """
+jobs, job_payloads, job_results, job_steps, llm_calls, workers, counters, projects, jobs_archive,
+job_contents, llm_calls_archive
+"""
 
 # Postgres' clock cannot be turned, so all that it has written is moved into the past.
 PASS = """
 WITH a AS (UPDATE workers SET heartbeat_at = heartbeat_at - make_interval(secs => %(s)s)),
      b AS (UPDATE jobs SET run_at = run_at - make_interval(secs => %(s)s),
-                           published_at = published_at - make_interval(secs => %(s)s)
+                           published_at = published_at - make_interval(secs => %(s)s),
+                           deadline_at = deadline_at - make_interval(secs => %(s)s)
             WHERE state IN ('queued', 'running'))
 SELECT
 """
 FOUND = """
 SELECT j.id, j.project_id, j.state, j.attempt, j.max_attempts, j.deferrals, j.deaths, j.worker_id,
        j.lease_token, j.state = 'queued' AND j.run_at <= now() AS due,
+       coalesce(j.deadline_at <= now(), false) AS overdue, false AS archived, 0 AS left_behind,
        (SELECT count(*) FROM job_results r WHERE r.job_id = j.id) AS results,
        (SELECT count(*) FROM job_results r WHERE r.job_id = j.id AND r.output IS NOT NULL) AS outputs,
        (SELECT count(*) FROM job_steps s WHERE s.job_id = j.id) AS steps,
        (SELECT count(*) FROM jobs w WHERE w.parent_id = j.id AND w.kind = 'webhook') AS events,
-       (SELECT count(*) FROM llm_calls c WHERE c.job_id = j.id) AS calls
+       (SELECT count(*) FROM llm_calls c WHERE c.job_id = j.id) AS calls,
+       (SELECT count(*) FROM llm_calls c WHERE c.job_id = j.id AND c.status = 'open') AS open_calls
   FROM jobs j
+ UNION ALL
+SELECT j.id, j.project_id, j.state, j.attempt, j.max_attempts, j.deferrals, j.deaths, NULL,
+       NULL, false, false, true,
+       (SELECT count(*) FROM job_payloads p WHERE p.job_id = j.id)
+           + (SELECT count(*) FROM job_results r WHERE r.job_id = j.id)
+           + (SELECT count(*) FROM job_steps s WHERE s.job_id = j.id)
+           + (SELECT count(*) FROM llm_calls l WHERE l.job_id = j.id),
+       (SELECT count(*) FROM job_contents c WHERE c.job_id = j.id),
+       (SELECT count(*) FROM job_contents c WHERE c.job_id = j.id AND c.output IS NOT NULL),
+       (SELECT count(*) FROM job_contents c, jsonb_object_keys(c.steps) WHERE c.job_id = j.id),
+       (SELECT count(*) FROM jobs w WHERE w.parent_id = j.id AND w.kind = 'webhook'),
+       (SELECT count(*) FROM llm_calls_archive c WHERE c.job_id = j.id),
+       (SELECT count(*) FROM llm_calls_archive c WHERE c.job_id = j.id AND c.status = 'open')
+  FROM jobs_archive j
 """
 
 Item = TypeVar("Item")
@@ -67,6 +89,10 @@ class World:
     def beat(self, worker_id: UUID) -> list[UUID]:
         with self.services.database.transaction() as tx:
             return leases.heartbeat(tx, worker_id).unwanted
+
+    def bury(self, worker_id: UUID) -> None:
+        with self.services.database.transaction() as tx:
+            bury(tx, [worker_id])
 
     def publish(self) -> None:
         dispatch(self.services, lambda _lane, messages: self.broker.extend(messages))
@@ -101,10 +127,26 @@ class World:
         for worker_id in beating:
             self.beat(worker_id)
 
-    def found(self) -> dict[UUID, Any]:
-        """Every job as it is stored, the platform's own deliveries too."""
+    def end_overdue(self) -> None:
+        fail_overdue(self.services)
+
+    def archive(self) -> None:
+        """All that may go there, without the hour that it mostly stays."""
         with self.services.database.transaction() as tx:
-            return {row.id: row for row in rows(tx, FOUND)}
+            archive.move(tx, 0, MOST)
+
+    def expire(self) -> None:
+        """The archive's content has had its time."""
+        with self.services.database.transaction() as tx:
+            partitions.trim_default(tx, CONTENTS, partitions.database_now(tx), MOST)
+
+    def found(self) -> dict[UUID, Any]:
+        """Every job as it is stored, the platform's own deliveries too. Each is in one place."""
+        with self.services.database.transaction() as tx:
+            everything = rows(tx, FOUND)
+        found = {row.id: row for row in everything}
+        assert len(found) == len(everything), "a job is among the live ones and in the archive"
+        return found
 
     def _tell(self, statement: str, **params: Any) -> None:
         with self.services.database.transaction() as tx:
