@@ -6,7 +6,7 @@ RUN := $(VENV)/bin
 CONTROLS := tests/integration/reliability/test_state_machine_controls.py
 export VENV
 
-.PHONY: help setup setup-dev demo demo-local up test test-local-llm unit integration acceptance faults-quick faults faults-controls lint fix requirements clean
+.PHONY: help setup setup-dev demo demo-local up test test-local-llm unit integration acceptance faults-quick faults faults-controls bench bench-quick lint fix requirements clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -46,12 +46,18 @@ acceptance: setup-dev ## the whole stack, as users run it
 faults-quick: setup-dev ## every fault under more than 500 jobs, 3 minutes
 	@$(RUN)/python -m tests.faults quick
 
-faults: setup-dev ## 10,000 jobs, more than 300 kills; takes an hour or more
+faults: setup-dev ## 10,000 jobs, more than 300 kills, 15 minutes
 	@$(RUN)/python -m tests.faults full
 
 faults-controls: setup-dev ## the harness must notice each guard that is taken away
 	@$(RUN)/python -m tests.faults.controls
 	@$(RUN)/python -m pytest -q $(CONTROLS)
+
+bench-quick: setup-dev ## how fast, small and flat it is beside others, 5 minutes
+	@$(RUN)/python -m benchmarks quick
+
+bench: setup-dev ## the figures and plots of docs/performance.md, 20 minutes
+	@$(RUN)/python -m benchmarks full --write docs
 
 lint: setup-dev ## format, style, types, layers
 	@$(RUN)/ruff format --check .
@@ -64,7 +70,7 @@ fix: setup-dev ## format and mend what can be mended
 	@$(RUN)/ruff format .
 
 requirements: ## resolve and pin anew, after a change of a .in file
-	@for name in requirements requirements-dev requirements-local-llm requirements-installer; do \
+	@for name in requirements requirements-dev requirements-local-llm requirements-installer requirements-bench; do \
 	  $(RUN)/uv pip compile -q --no-header --no-annotate --generate-hashes --python-version 3.11 $$name.in -o $$name.txt || exit 1; \
 	done
 

@@ -18,20 +18,37 @@ from benchmarks.peers.environment import python
 
 PAGE = "performance.md"
 BEGIN, END = "<!-- figures: written by `make bench` -->", "<!-- end of figures -->"
+HEAD = ("| figure | ours | peer | ratio | goal | verdict | |", "|---|---:|---:|---:|---|---|---|")
 LOG_FROM = 100
 """A panel whose numbers differ by as much gets a logarithmic scale."""
 PLOTS = Path(__file__).with_name("plots.py")
 
 
-def write(figures: Sequence[Figure], directory: Path) -> None:
-    """Puts the table between the markers of `directory`/performance.md, and plots into performance/."""
+def write(figures: Sequence[Figure], directory: Path, *, others_stay: bool) -> None:
+    """Puts the table between the markers of `directory`/performance.md, and plots into performance/.
+
+    `others_stay`: the page keeps figures of before that are not among these.
+    """
     page, plots = directory / PAGE, directory / Path(PAGE).stem
     plots.mkdir(exist_ok=True)
+    if not others_stay:
+        for plot in plots.glob("*.png"):
+            plot.unlink()
     charts = list(_charts(figures, plots))
     subprocess.run([str(python()), str(PLOTS)], input=json.dumps(charts), text=True, check=True)
-    images = [f"![{chart['title']}]({plots.name}/{Path(chart['file']).name})" for chart in charts]
-    block = "\n\n".join([_conditions(), table(figures), *images])
-    page.write_text(replaced(page.read_text(), block))
+    images = [f"![{one.stem}]({plots.name}/{one.name})" for one in sorted(plots.glob("*.png"))]
+    before = page.read_text()
+    lines = table_lines(before) if others_stay else {}
+    lines.update({figure.name: _line(figure) for figure in figures})
+    block = "\n\n".join([_conditions(), "\n".join([*HEAD, *lines.values()]), *images])
+    page.write_text(replaced(before, block))
+
+
+def table_lines(page: str) -> dict[str, str]:
+    """The lines of the figures that a page shows, by name."""
+    shown = page.partition(BEGIN)[2].partition(END)[0].splitlines()
+    lines = [line for line in shown if line.startswith("| ") and line not in HEAD]
+    return {line.split("|")[1].strip(): line for line in lines}
 
 
 def replaced(page: str, block: str) -> str:
@@ -41,15 +58,6 @@ def replaced(page: str, block: str) -> str:
     if not marker:
         raise ValueError(f"{PAGE} must hold the lines {BEGIN!r} and {END!r}")
     return f"{before}{BEGIN}\n\n{block}\n\n{END}{after}"
-
-
-def table(figures: Sequence[Figure]) -> str:
-    """A Markdown table, one line a figure."""
-    lines = [
-        "| figure | ours | peer | ratio | goal | verdict | |",
-        "|---|---:|---:|---:|---|---|---|",
-    ]
-    return "\n".join([*lines, *(_line(figure) for figure in figures)])
 
 
 def _line(figure: Figure) -> str:

@@ -64,7 +64,7 @@ def figures(scale: Scale) -> Iterator[Figure]:
 
 def _start_up(home: Path) -> Start:
     """Starts an installation and ends it."""
-    port, output, log = _free_port(), home.parent / "up.json", home.parent / "up.log"
+    port, output, log = free_port(), home.parent / "up.json", home.parent / "up.log"
     started = time.monotonic()
     with output.open("wb") as out, log.open("ab") as err:
         process = subprocess.Popen(
@@ -95,7 +95,7 @@ def _ready(port: int) -> bool:
         connection.close()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """Below the range from which the kernel gives ports to clients."""
     for port in range(18000, 19000):
         with socket.socket() as probe:

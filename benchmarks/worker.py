@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import random
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -31,11 +33,19 @@ from factory.store.database import rows
 
 MODEL = "openai/gpt-4o-mini"
 BULK = 5000
+WARM = 100
+"""Jobs that open the connections and fill the caches."""
+PACE, SPREAD = 0.8, 0.5
+"""Of what it can do; and its jobs take from half to one and a half times as long, so that none come in waves.
+A worker that has all it can do is late by as much as its slots exceed rate by latency, whatever it is.
+"""
 DEADLINE_S = 600.0
-LATE = """
+LATE = r"""
 SELECT percentile_cont(0.99) WITHIN GROUP (ORDER BY over_ms) AS p99_ms
-  FROM (SELECT 1000 * extract(epoch FROM j.finished_at - j.started_at) - %(latency_ms)s AS over_ms
-          FROM jobs j ORDER BY j.finished_at DESC LIMIT %(jobs)s) late
+  FROM (SELECT 1000 * extract(epoch FROM j.finished_at - j.started_at)
+               - substring(p.input::text FROM 'latency_ms=(\d+)')::float8 AS over_ms
+          FROM jobs j JOIN job_payloads p ON p.job_id = j.id
+         ORDER BY j.finished_at DESC LIMIT %(jobs)s) late
 """
 """How much longer a job took from its claim to its end than the provider did."""
 
@@ -63,21 +73,37 @@ def figures(scale: Scale) -> Iterator[Figure]:
     slots = 1000 if scale.quick else 2000
     batched = measure(seconds * slots, slots, 1000, "bulk")
     single = measure(seconds * slots, slots, 1000, "normal")
-    yield from _ours(batched, single)
+    yield from _of(batched, "batched", cpu_ms=0.65)
+    yield from _of(single, "single", cpu_ms=0.95)
+    for run, name in ((batched, "batched"), (single, "single")):
+        yield _calm(run, name, seconds)
     if not scale.quick:
         slow = measure(16_000, 4000, 5000, "bulk")
         yield Figure("worker_4000_slots_memory", slow.peak_mb, "MB", at_most(450))
     yield from _beside_celery(batched, scale)
 
 
-def _ours(batched: Run, single: Run) -> Iterator[Figure]:
-    note = f"1 s latency, {batched.slots} slots"
-    yield Figure("worker_rate", batched.jobs_per_s, "jobs/s", at_least(900), note=note)
-    yield Figure("worker_cpu_batched", batched.cpu_ms_per_job, "ms", at_most(0.65), note=note)
-    yield Figure("worker_cpu_single", single.cpu_ms_per_job, "ms", at_most(0.95), note=note)
-    yield Figure("worker_overhead_p99", batched.overhead_p99_ms, "ms", at_most(80), note=note)
-    yield Figure("worker_memory", batched.peak_mb, "MB", at_most(300), note=note)
-    yield Figure("worker_memory_a_call", batched.kb_per_call / 1000, "MB", at_most(0.06), note=note)
+def _of(run: Run, name: str, cpu_ms: float) -> Iterator[Figure]:
+    """One way of a job to the worker: a message for up to 32, or for one."""
+    note = f"1 s latency, {run.slots} slots"
+    memory_mb = run.kb_per_call / 1000
+    yield Figure(f"worker_rate_{name}", run.jobs_per_s, "jobs/s", at_least(900), note=note)
+    yield Figure(f"worker_cpu_{name}", run.cpu_ms_per_job, "ms", at_most(cpu_ms), note=note)
+    yield Figure(f"worker_memory_{name}", run.peak_mb, "MB", at_most(300), note=note)
+    yield Figure(f"worker_memory_a_call_{name}", memory_mb, "MB", at_most(0.06), note=note)
+
+
+def _calm(full: Run, name: str, seconds: int) -> Figure:
+    """What a job waits for others on a worker whose slots leave it a little less than it can do."""
+    slots = int(PACE * full.jobs_per_s * full.latency_ms / 1000)
+    jobs = slots * seconds
+    with _warm_worker(slots, full.priority) as (stand, worker):
+        submit(stand, jobs, full.latency_ms, full.priority, spread=SPREAD)
+        samples = samples_until(stand, worker, WARM + jobs)
+        p99_ms = _overhead_p99_ms(stand, jobs)
+    rate = middle_of(samples, WARM, jobs).jobs_per_s
+    note = f"beyond the provider's 1 s, {slots} slots, {rate:,.0f} jobs/s"
+    return Figure(f"worker_overhead_p99_{name}", p99_ms, "ms", at_most(80), note=note)
 
 
 def _beside_celery(ours: Run, scale: Scale) -> Iterator[Figure]:
@@ -115,48 +141,64 @@ def _celery(pool: str, concurrency: int, jobs: int) -> PeerFigures:
 
 def measure(jobs: int, slots: int, latency_ms: int, priority: str) -> Run:
     """One run on a fresh platform."""
+    with _warm_worker(slots, priority) as (stand, worker):
+        rest_mb = worker.memory_info().rss / 1e6
+        submit(stand, jobs, latency_ms, priority)
+        samples = samples_until(stand, worker, WARM + jobs)
+        overhead_p99_ms = _overhead_p99_ms(stand, jobs)
+    middle = middle_of(samples, WARM, jobs)
+    peak = max(samples, key=lambda sample: sample.rss_mb)
+    in_flight = max(sample.running for sample in samples)
+    return Run(
+        jobs,
+        slots,
+        latency_ms,
+        priority,
+        jobs_per_s=round(middle.jobs_per_s, 1),
+        cpu_ms_per_job=round(middle.cpu_ms_per_job, 3),
+        rest_mb=round(rest_mb, 1),
+        peak_mb=round(peak.rss_mb, 1),
+        peak_in_flight=in_flight,
+        kb_per_call=round(1000 * (peak.rss_mb - rest_mb) / max(1, in_flight), 1),
+        overhead_p99_ms=round(overhead_p99_ms, 1),
+    )
+
+
+@contextmanager
+def _warm_worker(slots: int, priority: str) -> Iterator[tuple[Stand, psutil.Process]]:
+    """A worker that has run a few jobs, on a fresh platform."""
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as directory,
         running_stand(Path(directory)) as stand,
     ):
         stand.start("workers.dispatcher")
         worker = psutil.Process(stand.start_worker(slots).pid)
-        submit(stand, slots, latency_ms, priority)  # warms caches and connections
-        samples_until(stand, worker, slots)
-        rest_mb = worker.memory_info().rss / 1e6
-        submit(stand, jobs, latency_ms, priority)
-        samples = samples_until(stand, worker, slots + jobs)
-        with stand.services.database.transaction() as tx:
-            [late] = rows(tx, LATE, {"jobs": jobs, "latency_ms": latency_ms})
-        middle = middle_of(samples, slots, jobs)
-        peak = max(samples, key=lambda sample: sample.rss_mb)
-        in_flight = max(sample.running for sample in samples)
-        return Run(
-            jobs,
-            slots,
-            latency_ms,
-            priority,
-            jobs_per_s=round(middle.jobs_per_s, 1),
-            cpu_ms_per_job=round(middle.cpu_ms_per_job, 3),
-            rest_mb=round(rest_mb, 1),
-            peak_mb=round(peak.rss_mb, 1),
-            peak_in_flight=in_flight,
-            kb_per_call=round(1000 * (peak.rss_mb - rest_mb) / max(1, in_flight), 1),
-            overhead_p99_ms=round(late.p99_ms, 1),
-        )
+        submit(stand, WARM, 0, priority)
+        samples_until(stand, worker, WARM)
+        yield stand, worker
 
 
-def submit(stand: Stand, jobs: int, latency_ms: int, priority: str) -> None:
-    """So many jobs, in bulk, as a caller of the gateway does."""
+def _overhead_p99_ms(stand: Stand, jobs: int) -> float:
+    """Of the latest so many jobs."""
+    with stand.services.database.transaction() as tx:
+        return float(rows(tx, LATE, {"jobs": jobs})[0].p99_ms)
+
+
+def submit(stand: Stand, jobs: int, latency_ms: int, priority: str, *, spread: float = 0.0) -> None:
+    """So many jobs, in bulk, as a caller of the gateway does. `spread` 0.5: half to one and a half times
+    the latency.
+    """
     services = stand.services
     intake = Intake(services, load_catalog(""), Poker(services.redis), Gate(services))
     with services.database.transaction() as tx:
         project_id = projects.ensure(tx, "bench").id
-    prompt = f"{{{{simulate latency_ms={latency_ms}}}}} "
-    requests = [
-        JobRequest.model_validate({"model": MODEL, "input": prompt + str(n), "priority": priority})
-        for n in range(jobs)
-    ]
+    dice = random.Random(1)
+    requests = []
+    for n in range(jobs):
+        takes_ms = round(latency_ms * dice.uniform(1 - spread, 1 + spread))
+        prompt = f"{{{{simulate latency_ms={takes_ms}}}}} {n}"
+        body = {"model": MODEL, "input": prompt, "priority": priority}
+        requests.append(JobRequest.model_validate(body))
     for first in range(0, jobs, BULK):
         lines = [Line(n, one) for n, one in enumerate(requests[first : first + BULK], 1)]
         submit_bulk(intake, project_id, lines)

@@ -20,12 +20,16 @@ Done = Callable[[], int]
 
 @contextmanager
 def started(
-    stand: Stand, command: Sequence[str], variables: Mapping[str, str], name: str
+    stand: Stand,
+    command: Sequence[str],
+    variables: Mapping[str, str],
+    name: str,
+    cores: Sequence[int] = (MEASURED_CORE,),
 ) -> Iterator[psutil.Process]:
-    """A peer's worker on the measured core, until the block ends."""
+    """A peer's program on these cores, until the block ends."""
     with (stand.directory / f"{name}.log").open("ab") as log:
         process = subprocess.Popen(
-            ["taskset", "-c", str(MEASURED_CORE), *command],
+            ["taskset", "-c", ",".join(map(str, cores)), *command],
             env={**os.environ, **stand.variables, **variables},
             cwd=ROOT,
             stdout=log,

@@ -1,0 +1,106 @@
+"""From a POST to the moment when a worker has claimed the job: on an idle system, and behind a backlog.
+
+The times are those of one machine's clock: the client's when it sends, Postgres' in the claim. The worker
+has the measured core; gateway, dispatcher, servers and provider share the other.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from http.client import HTTPConnection
+from pathlib import Path
+
+from benchmarks.figures import Figure, at_most
+from benchmarks.gateway import authorization, gateway
+from benchmarks.stand import OTHER_CORES, Scale, Stand, running_stand, until
+from benchmarks.worker import submit
+from factory.domain.job import parse_id
+from factory.domain.lanes import MESSAGE_JOBS, Priority
+from factory.store.database import rows
+
+SLOTS = 300
+BULK_LATENCY_MS, SPREAD = 1000, 0.5
+"""From half to one and a half seconds: slots free one by one and not in waves."""
+SLOT_MS = MESSAGE_JOBS[Priority.BULK] * BULK_LATENCY_MS / SLOTS
+"""The time for a slot on the full worker. A message of the bulk lane holds so many, and may take as many
+more than there are; until that many of its kind have ended, nothing else starts.
+"""
+PAUSE_S = (0.02, 0.08)
+"""Between two POSTs: any two are apart, and none keeps step with a poll of ours."""
+RUNNING = "SELECT count(*) AS jobs FROM jobs WHERE state = 'running'"
+CLAIMED = """
+SELECT id, started_at FROM jobs WHERE priority = %(priority)s AND started_at IS NOT NULL
+"""
+
+
+def figures(scale: Scale) -> Iterator[Figure]:
+    """Goal 5."""
+    posts = 150 if scale.quick else 400
+    backlog = 20_000 if scale.quick else 100_000
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-") as directory,
+        running_stand(Path(directory)) as stand,
+        gateway(stand, OTHER_CORES) as (port, _),
+    ):
+        stand.start("workers.dispatcher")
+        stand.start_worker(SLOTS)
+        _post_some(stand, port, "normal", 20)  # connections and caches
+        idle = _post_some(stand, port, "normal", posts)
+        note = f"idle, {posts} POSTs"
+        yield Figure("latency_idle_p50", _percentile(idle, 0.5), "ms", at_most(10), note=note)
+        yield Figure("latency_idle_p99", _percentile(idle, 0.99), "ms", at_most(40), note=note)
+        submit(stand, backlog, BULK_LATENCY_MS, "bulk", spread=SPREAD)
+        until(lambda: _running(stand) >= SLOTS)
+        behind = _post_some(stand, port, "high", posts)
+        left = _percentile(behind, 0.99) - SLOT_MS
+        if _running(stand) < SLOTS / 2:
+            raise RuntimeError("the backlog ended before the last POST")
+        note = (
+            f"high priority behind {backlog:,} bulk jobs on {SLOTS} full slots, {posts} POSTs; p50 "
+            f"{_percentile(behind, 0.5):.0f} ms; without the {SLOT_MS:.0f} ms in which a bulk message's slots free"
+        )
+        yield Figure("latency_behind_backlog_p99", left, "ms", at_most(100), note=note)
+
+
+def _post_some(stand: Stand, port: int, priority: str, posts: int) -> list[float]:
+    """Milliseconds from each POST to its job's claim, sorted."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=30)
+    headers = {**authorization(stand), "Content-Type": "application/json"}
+    body = {
+        "model": "openai/gpt-4o-mini",
+        "input": "{{simulate latency_ms=0}}",
+        "priority": priority,
+    }
+    sent_at = {}
+    for _ in range(posts):
+        at = time.time()
+        connection.request("POST", "/api/jobs", json.dumps(body), headers)
+        answer = connection.getresponse()
+        accepted = json.loads(answer.read())
+        if answer.status != 202:
+            raise RuntimeError(f"the gateway answered {answer.status}: {accepted}")
+        sent_at[parse_id(accepted["id"])] = at
+        time.sleep(random.uniform(*PAUSE_S))
+    connection.close()
+    until(lambda: sent_at.keys() <= _claimed_at(stand, priority).keys())
+    claimed_at = _claimed_at(stand, priority)
+    return sorted(1000 * (claimed_at[id].timestamp() - at) for id, at in sent_at.items())
+
+
+def _claimed_at(stand: Stand, priority: str) -> dict[object, datetime]:
+    with stand.services.database.transaction() as tx:
+        return {row.id: row.started_at for row in rows(tx, CLAIMED, {"priority": priority})}
+
+
+def _running(stand: Stand) -> int:
+    with stand.services.database.transaction() as tx:
+        return int(rows(tx, RUNNING)[0].jobs)
+
+
+def _percentile(sorted_ms: list[float], share: float) -> float:
+    return sorted_ms[int(share * (len(sorted_ms) - 1))]
