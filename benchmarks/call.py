@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from pathlib import Path
 from statistics import median
 
 import orjson
@@ -42,10 +40,7 @@ def figures(scale: Scale) -> Iterator[Figure]:
     # As workers do (workers/pool.py).
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
-    with (
-        tempfile.TemporaryDirectory(prefix="bench-") as directory,
-        running_simulator(Path(directory)) as url,
-    ):
+    with running_simulator() as url:
         yield from asyncio.run(_measured(url, 1000 if scale.quick else 5000))
 
 

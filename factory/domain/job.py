@@ -118,6 +118,8 @@ class ClaimedJob:
     """Outputs of the steps that earlier attempts finished, by step key."""
     unknown_models: tuple[str, ...] = ()
     """`<provider>/<name>` for each call of earlier attempts whose cost nobody knows."""
+    first_call: UUID | None = None
+    """The journal's row of the call that the attempt begins with, where it was written with the claim."""
 
 
 @dataclass(frozen=True, slots=True)

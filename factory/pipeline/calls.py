@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
+from uuid import UUID
 
 from factory import metrics
 from factory.domain.job import ClaimedJob, new_id
@@ -22,6 +24,14 @@ from factory.store.journal import Call, CallEnd
 Answer = TypeVar("Answer", Completion, Embeddings)
 
 
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A job's output; with `call`, the end of the call that gave it, to be committed with the job's own."""
+
+    output: Any
+    call: CallEnd | None = None
+
+
 async def call_once(
     worker: Worker,
     job: ClaimedJob,
@@ -30,14 +40,31 @@ async def call_once(
     send: Callable[[], Awaitable[Answer]],
     output: Callable[[Answer], Any],
 ) -> Any:
-    """The step's output, once the answer and what it cost are committed.
+    """The step's output, once the answer and what it cost are committed. Raises as `call_last` does."""
+    result = await call_last(worker, job, step_key, model, send, output)
+    if result.call:
+        await worker.writer.commit(close_calls, result.call)
+    return result.output
 
-    Raises what `send` raises, after recording it. A cancelled call is recorded as unknown spend.
+
+async def call_last(
+    worker: Worker,
+    job: ClaimedJob,
+    step_key: str,
+    model: Model,
+    send: Callable[[], Awaitable[Answer]],
+    output: Callable[[Answer], Any],
+    opened: UUID | None = None,
+) -> Result:
+    """The same where the job ends with the step: one commit less to wait for.
+
+    `opened`: the call's intent was committed with the claim. Raises what `send` raises, after recording it. A
+    cancelled call is recorded as unknown spend.
     """
-    call = _intent(job, step_key, model)
+    call = intent(job, step_key, model, opened or new_id())
     started, sent = time.monotonic(), False
     try:
-        may_call = await worker.writer.commit(open_calls, call)
+        may_call = opened is not None or await worker.writer.commit(open_calls, call)
         # The commit may have waited for Postgres longer than the lease lasts.
         if not may_call or not worker.holds_leases():
             raise LeaseLost("the lease ran out before the call was made")
@@ -53,13 +80,13 @@ async def call_once(
         await worker.writer.commit(close_calls, _cut_end(call, started, sent))
         raise
     result = output(answer)
-    await worker.writer.commit(close_calls, _paid_end(call, answer, None, result))
-    return result
+    return Result(result, _paid_end(call, answer, None, result))
 
 
-def _intent(job: ClaimedJob, step_key: str, model: Model) -> Call:
+def intent(job: ClaimedJob, step_key: str, model: Model, call_id: UUID) -> Call:
+    """What is written before the call is made."""
     return Call(
-        new_id(),
+        call_id,
         job.id,
         job.lease_token,
         job.project_id,
@@ -104,6 +131,11 @@ def _failed_end(call: Call, error: FactoryError, started: float, sent: bool) -> 
         error_type=error.type,
         http_status=getattr(error, "http_status", None),
     )
+
+
+def never_sent(call: Call) -> CallEnd:
+    """The end of a call whose job was given back before it began: it cost nothing."""
+    return _cut_end(call, time.monotonic(), sent=False)
 
 
 def _cut_end(call: Call, started: float, sent: bool) -> CallEnd:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 from factory.domain.job import ClaimedJob, public_id
 from factory.domain.message import Completion, Message, Params, Role
@@ -11,27 +12,30 @@ from factory.domain.text import without_nul
 from factory.errors import FactoryError, ProviderError
 from factory.limits.budget import CallSize
 from factory.llm.call import CallTrace
-from factory.llm.catalog import Model
+from factory.llm.catalog import Catalog, Model
 from factory.llm.route import route, should_fall_back
-from factory.pipeline.calls import call_once
+from factory.pipeline.calls import Result, call_last, intent
 from factory.pipeline.spending import open_budget
 from factory.pipeline.worker import Worker
+from factory.store.journal import Call
 
 STEP = "answer"
 
 
-async def complete(worker: Worker, job: ClaimedJob) -> Any:
+async def complete(worker: Worker, job: ClaimedJob) -> Result:
     """The answer as JSON. A step that an earlier attempt paid for is not called again."""
     if STEP in job.steps:
-        return job.steps[STEP]
+        return Result(job.steps[STEP])
     budget = open_budget(worker.catalog, job, _size(job))
     failures: list[FactoryError] = []
+    opened = job.first_call
     for model in route(worker.catalog, job.model or "", job.fallbacks):
         try:
             budget.check(model.price)
-            return await _ask(worker, job, model)
+            return await _ask(worker, job, model, opened)
         except FactoryError as error:
             failures.append(error)
+            opened = None
             if not should_fall_back(error):
                 break
             if isinstance(error, ProviderError) and error.may_be_billed:
@@ -40,16 +44,32 @@ async def complete(worker: Worker, job: ClaimedJob) -> Any:
     raise next((error for error in failures if error.retryable), failures[0])
 
 
-async def _ask(worker: Worker, job: ClaimedJob, model: Model) -> Any:
+def first_call(catalog: Catalog, job: ClaimedJob, call_id: UUID) -> Call | None:
+    """The call that `complete` begins with, so that its intent can be committed with the claim.
+
+    None where the job may not make it, or needs none. What is wrong with it is said when it runs.
+    """
+    if STEP in job.steps or (job.seconds_left is not None and job.seconds_left <= 0):
+        return None
+    try:
+        model = route(catalog, job.model or "", job.fallbacks)[0]
+        open_budget(catalog, job, _size(job)).check(model.price)
+    except Exception:  # noqa: BLE001 - one job's odd content must not break the claims of others
+        return None
+    return intent(job, STEP, model, call_id)
+
+
+async def _ask(worker: Worker, job: ClaimedJob, model: Model, opened: UUID | None) -> Result:
     messages, params = _messages(job), _params(job)
     trace = CallTrace(public_id(job.id), STEP, job.attempt, job.traceparent)
-    return await call_once(
+    return await call_last(
         worker,
         job,
         STEP,
         model,
         lambda: worker.client.complete(model, messages, params, trace),
         answer_json,
+        opened,
     )
 
 

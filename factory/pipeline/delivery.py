@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from factory.domain.job import ClaimedJob, new_id
 from factory.errors import WebhookFailed, WebhookRefused
+from factory.pipeline.calls import Result
 from factory.pipeline.view import job_json
 from factory.pipeline.worker import Worker
 from factory.store import deliveries
@@ -17,7 +17,7 @@ from factory.store.deliveries import Attempt
 from factory.webhooks.sign import derive_secret, event_body
 
 
-async def deliver(worker: Worker, job: ClaimedJob) -> Any:
+async def deliver(worker: Worker, job: ClaimedJob) -> Result:
     """Posts the event once and logs what came of it. Raises WebhookFailed or WebhookRefused."""
     subject = deliveries.told_job(job.input["job"])
     body = event_body(
@@ -36,7 +36,8 @@ async def deliver(worker: Worker, job: ClaimedJob) -> Any:
         await _log(worker, job, started, error.http_status, error.message)
         raise
     await _log(worker, job, started, delivery.http_status, None)
-    return {"http_status": delivery.http_status, "duration_ms": delivery.duration_ms}
+    answer = {"http_status": delivery.http_status, "duration_ms": delivery.duration_ms}
+    return Result(answer)
 
 
 async def _log(

@@ -17,7 +17,7 @@ from factory.knowledge.embed import LocalEmbedder
 from factory.limits.budget import CallSize
 from factory.llm.call import CallTrace
 from factory.llm.catalog import Model
-from factory.pipeline.calls import call_once
+from factory.pipeline.calls import Result, call_once
 from factory.pipeline.spending import open_budget
 from factory.pipeline.worker import Worker
 from factory.store import chunks
@@ -27,7 +27,7 @@ from factory.store.database import Tx
 STEP = "embed"
 
 
-async def embed(worker: Worker, job: ClaimedJob) -> Any:
+async def embed(worker: Worker, job: ClaimedJob) -> Result:
     """Chunks the texts, embeds the chunks and stores both; gives what is now searchable.
 
     The chunks are committed before the call's end is, all together: an attempt that finds them neither
@@ -49,15 +49,16 @@ async def embed(worker: Worker, job: ClaimedJob) -> Any:
 
         await call_once(worker, job, STEP, model, send, lambda answer: {"texts": len(pieces)})
         stored = await worker.writer.write(read_stored, (job.id, model.id))
-    return {
+    found = {
         "model": model.id,
         "dimensions": stored.dimensions,
         "chunks": sum(stored.sources.values()),
         "sources": stored.sources,
     }
+    return Result(found)
 
 
-async def find_nearest(worker: Worker, job: ClaimedJob) -> Any:
+async def find_nearest(worker: Worker, job: ClaimedJob) -> Result:
     """The project's chunks nearest to the query. An attempt after a crash embeds the query again."""
     model = worker.catalog.find(job.model or "")
     kept: list[Embeddings] = []
@@ -69,7 +70,7 @@ async def find_nearest(worker: Worker, job: ClaimedJob) -> Any:
     await call_once(worker, job, STEP, model, send, lambda answer: {"texts": 1})
     wanted = _Query(job.project_id, model.id, kept[0].vectors[0], job.input["limit"])
     hits = await worker.writer.write(search_chunks, wanted)
-    return {"model": model.id, "hits": [_hit_json(hit) for hit in hits]}
+    return Result({"model": model.id, "hits": [_hit_json(hit) for hit in hits]})
 
 
 async def _ask(worker: Worker, job: ClaimedJob, model: Model, texts: Sequence[str]) -> Embeddings:

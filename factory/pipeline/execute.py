@@ -6,23 +6,25 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
-from factory.domain.job import ClaimedJob, JobError, Kind, Outcome, public_id
+from factory.domain.job import ClaimedJob, JobError, Kind, Outcome, new_id, public_id
 from factory.domain.state import State
 from factory.errors import DeadlineExceeded, FactoryError, JobFailure
+from factory.llm.catalog import Catalog
 from factory.log import job_id as logged_job_id
-from factory.pipeline.completion import complete
+from factory.pipeline.calls import Result, close_calls, never_sent
+from factory.pipeline.completion import complete, first_call
 from factory.pipeline.delivery import deliver
 from factory.pipeline.embedding import embed, find_nearest
 from factory.pipeline.finish import finish_jobs, outcome_of
 from factory.pipeline.worker import Worker
-from factory.store import moves
+from factory.store import journal, moves
 from factory.store.database import Tx
+from factory.store.journal import Call, CallEnd
 
-Handler = Callable[[Worker, ClaimedJob], Awaitable[Any]]
+Handler = Callable[[Worker, ClaimedJob], Awaitable[Result]]
 HANDLERS: Mapping[Kind, Handler] = {
     Kind.COMPLETION: complete,
     Kind.EMBEDDING: embed,
@@ -76,36 +78,46 @@ async def _claim(worker: Worker, job_id: UUID) -> ClaimedJob | None:
     """
     if not await worker.until_leased():
         return None
-    claiming = worker.writer.write(claim_jobs, Claim(worker.id, job_id, worker.quarantine))
+    claim = Claim(worker.id, job_id, worker.catalog, worker.quarantine)
+    claiming = worker.writer.write(claim_jobs, claim)
     try:
         job = await asyncio.shield(claiming)
     except asyncio.CancelledError:
         job = await claiming
         if job:
-            await _report(worker, job, _stopped(worker, job))
+            await _report(worker, job, Ending(_stopped(worker, job), _unsent(worker, job)))
         return None
     if job and not worker.holds_leases():
-        await _report(worker, job, _given_back(job))
+        await _report(worker, job, Ending(_given_back(job), _unsent(worker, job)))
         return None
     return job
 
 
-async def _perform(worker: Worker, job: ClaimedJob) -> Outcome:
+def _unsent(worker: Worker, job: ClaimedJob) -> CallEnd | None:
+    """The end of the call that was opened with the claim, for a job that never came to it."""
+    call = _first_call(worker.catalog, job, job.first_call) if job.first_call else None
+    return never_sent(call) if call else None
+
+
+async def _perform(worker: Worker, job: ClaimedJob) -> Ending:
     """The handler's result or what its failure means. This is where a job ends, whatever happens."""
     try:
         async with asyncio.timeout(job.seconds_left):
-            output = await HANDLERS[job.kind](worker, job)
+            result = await HANDLERS[job.kind](worker, job)
     except asyncio.CancelledError:
-        return _stopped(worker, job)
+        return Ending(_stopped(worker, job))
     except TimeoutError:
-        return outcome_of(job, DeadlineExceeded("the job's deadline passed while it ran"))
+        late = DeadlineExceeded("the job's deadline passed while it ran")
+        return Ending(outcome_of(job, late))
     except FactoryError as error:
         log.info("attempt %d of %d failed: %s", job.attempt, job.max_attempts, error)
-        return outcome_of(job, error)
+        return Ending(outcome_of(job, error))
     except Exception as error:
         log.exception("attempt %d of %d broke", job.attempt, job.max_attempts)
-        return outcome_of(job, JobFailure(f"internal error: {type(error).__name__}"))
-    return Outcome(job.id, job.lease_token, State.SUCCEEDED, output=output)
+        broken = JobFailure(f"internal error: {type(error).__name__}")
+        return Ending(outcome_of(job, broken))
+    succeeded = Outcome(job.id, job.lease_token, State.SUCCEEDED, output=result.output)
+    return Ending(succeeded, result.call)
 
 
 def _stopped(worker: Worker, job: ClaimedJob) -> Outcome:
@@ -121,29 +133,54 @@ def _given_back(job: ClaimedJob) -> Outcome:
     return Outcome(job.id, job.lease_token, State.QUEUED, spends_attempt=False)
 
 
-async def _report(worker: Worker, job: ClaimedJob, outcome: Outcome) -> State | None:
+async def _report(worker: Worker, job: ClaimedJob, ending: Ending) -> State | None:
     """Moves the job on, and gives its new state. From here on a cancellation comes too late."""
     with suppress(asyncio.CancelledError):
         try:
-            return await _finish(worker, outcome)
+            return await _end(worker, ending)
         except Exception as error:
             # Its worker lives, so no reaper would ever take the job back.
             log.exception("the outcome could not be stored")
             failure = JobFailure(f"the outcome could not be stored: {type(error).__name__}")
-            return await _finish(worker, _failed(job, failure))
+            return await _end(worker, _without_output(ending, failure))
     return None
 
 
-def _failed(job: ClaimedJob, error: JobFailure) -> Outcome:
-    return Outcome(job.id, job.lease_token, State.FAILED, error=JobError.of(error))
+def _without_output(ending: Ending, error: JobFailure) -> Ending:
+    """What was paid is recorded, whatever it was that Postgres refused."""
+    outcome, call = ending.outcome, ending.call
+    return Ending(
+        Outcome(outcome.job_id, outcome.lease_token, State.FAILED, error=JobError.of(error)),
+        call and replace(call, output=None, error_type=error.type),
+    )
 
 
-async def _finish(worker: Worker, outcome: Outcome) -> State | None:
-    state = await worker.writer.commit(finish_jobs, outcome)
+async def _end(worker: Worker, ending: Ending) -> State | None:
+    state = await worker.writer.commit(end_attempts, ending)
     if state is None:
         log.warning("the lease is stale: another attempt owns the job now")
     worker.poker.poke()
     return state
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an attempt ends, and the call that it ends with, if it does."""
+
+    outcome: Outcome
+    call: CallEnd | None = None
+
+
+def end_attempts(tx: Tx, endings: list[Ending]) -> Sequence[State | None]:
+    """Statement for the writer: the new state of each job, None where its lease was stale.
+
+    The calls are closed first, and by whom ever: what was paid is recorded though the job is another's by
+    now, and a job's usage is the sum of its calls.
+    """
+    calls = [ending.call for ending in endings if ending.call]
+    if calls:
+        close_calls(tx, calls)
+    return finish_jobs(tx, [ending.outcome for ending in endings])
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +189,34 @@ class Claim:
 
     worker_id: UUID
     job_id: UUID
+    catalog: Catalog
     quarantine: bool = False
+    call_id: UUID = field(default_factory=new_id)
+    """Of the call that the job may begin with; the same when the claim is made again."""
 
 
 def claim_jobs(tx: Tx, claims: list[Claim]) -> Sequence[ClaimedJob | None]:
-    """Statement for the writer: the claims of one worker."""
-    job_ids = [claim.job_id for claim in claims]
-    taken = moves.claim(tx, claims[0].worker_id, job_ids, quarantine=claims[0].quarantine)
+    """Statement for the writer: the claims of one worker, and the intents of the jobs' first calls."""
+    taken = moves.claim(
+        tx,
+        claims[0].worker_id,
+        [claim.job_id for claim in claims],
+        [claim.call_id for claim in claims],
+        quarantine=claims[0].quarantine,
+    )
     claimed = {job.id: job for job in taken}
-    return [claimed.get(job_id) for job_id in job_ids]
+    calls = [
+        call
+        for claim in claims
+        if (job := claimed.get(claim.job_id))
+        and (call := _first_call(claim.catalog, job, claim.call_id))
+    ]
+    if calls:
+        journal.open_calls(tx, calls)
+    for call in calls:
+        claimed[call.job_id] = replace(claimed[call.job_id], first_call=call.id)
+    return [claimed.get(claim.job_id) for claim in claims]
+
+
+def _first_call(catalog: Catalog, job: ClaimedJob, call_id: UUID) -> Call | None:
+    return first_call(catalog, job, call_id) if job.kind is Kind.COMPLETION else None

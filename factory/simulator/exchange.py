@@ -12,7 +12,7 @@ import orjson
 from aiohttp import web
 
 from factory.errors import FactoryError, Forbidden, InvalidInput, NotFound, Unauthorized
-from factory.simulator.journal import Entry, Journal, Outcome, Phase
+from factory.simulator.journal import Counts, Entry, Outcome, Phase
 from factory.simulator.playbook import Plan
 from factory.simulator.provider import JSON_TYPE, Call, Endpoint, Fault, Provider, Reply
 from factory.simulator.script import Act, Kind
@@ -40,7 +40,7 @@ class Exchange:
         provider: Provider,
         endpoint: Endpoint,
         call: Call,
-        journal: Journal,
+        journal: Counts,
     ) -> None:
         self._request = request
         self._provider = provider

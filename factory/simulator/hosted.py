@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,7 +45,7 @@ def running_simulator(config: SimulatorConfig) -> Iterator[HostedSimulator]:
     try:
         url = asyncio.run_coroutine_threadsafe(simulator.start(), loop).result()
         try:
-            yield HostedSimulator(url, config.log, simulator, loop)
+            yield HostedSimulator(url, config.log or Path(os.devnull), simulator, loop)
         finally:
             asyncio.run_coroutine_threadsafe(simulator.stop(), loop).result()
     finally:

@@ -72,22 +72,49 @@ class _Batch:
     lines: list[bytes] = field(default_factory=list)
 
 
-class Journal:
+class Counts:
+    """What a simulator without a log knows of its calls."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str | None, Counter[str]] = defaultdict(Counter)
+
+    def note(self, entry: Entry) -> None:
+        """Takes the entry, without waiting for the disk."""
+        keys = [entry.phase.value]
+        if entry.phase is not Phase.RECEIVED and entry.status is not None:
+            keys.append(f"status_{entry.status}")
+        self._counts[None].update(keys)
+        if entry.job is not None:
+            self._counts[entry.job].update(keys)
+
+    async def commit(self, entry: Entry) -> None:
+        """Takes the entry and returns when it is on disk, if there is a log; raises OSError if it cannot be."""
+        self.note(entry)
+
+    def counts(self, job: str | None = None) -> dict[str, int]:
+        """Lines since the start by phase, and ended calls by status, of one job or of all (None)."""
+        return dict(self._counts[job]) if job in self._counts else {}
+
+    async def close(self) -> None:
+        """Writes what is pending."""
+
+
+class Journal(Counts):
     """Appends entries to a file; opened, used and closed within one event loop."""
 
     def __init__(self, path: Path) -> None:
+        super().__init__()
         _drop_torn_line(path)
         self._file = path.open("ab")
         self._thread = ThreadPoolExecutor(1, "simulator-journal")
         self._loop = asyncio.get_running_loop()
         self._batch = _Batch(self._loop.create_future())
         self._writer: asyncio.Task[None] | None = None
-        self._counts: dict[str | None, Counter[str]] = defaultdict(Counter)
 
     def note(self, entry: Entry) -> None:
         """Appends the entry soon, without waiting for the disk."""
+        super().note(entry)
         self._batch.lines.append(orjson.dumps(entry, option=orjson.OPT_APPEND_NEWLINE))
-        self._count(entry)
         if self._writer is None or self._writer.done():
             self._writer = self._loop.create_task(self._write_batches())
 
@@ -97,24 +124,12 @@ class Journal:
         # Shielded: the future belongs to every call of the batch, and this one may be cancelled.
         await asyncio.shield(self._batch.written)
 
-    def counts(self, job: str | None = None) -> dict[str, int]:
-        """Lines since the start by phase, and ended calls by status, of one job or of all (None)."""
-        return dict(self._counts[job]) if job in self._counts else {}
-
     async def close(self) -> None:
         """Writes what is pending and closes the file."""
         if self._writer is not None:
             await self._writer
         self._thread.shutdown()
         self._file.close()
-
-    def _count(self, entry: Entry) -> None:
-        keys = [entry.phase.value]
-        if entry.phase is not Phase.RECEIVED and entry.status is not None:
-            keys.append(f"status_{entry.status}")
-        self._counts[None].update(keys)
-        if entry.job is not None:
-            self._counts[entry.job].update(keys)
 
     async def _write_batches(self) -> None:
         while self._batch.lines:

@@ -18,7 +18,7 @@ from factory.errors import FactoryError, InvalidInput
 from factory.simulator.anthropic import ANTHROPIC
 from factory.simulator.exchange import SIGNATURE, Exchange
 from factory.simulator.gemini import GEMINI
-from factory.simulator.journal import Journal
+from factory.simulator.journal import Counts, Journal
 from factory.simulator.ollama import OLLAMA
 from factory.simulator.openai import OPENAI
 from factory.simulator.playbook import Playbook
@@ -33,13 +33,13 @@ _BACKLOG = 4096
 
 @dataclass(frozen=True, slots=True)
 class SimulatorConfig:
-    """`log` is where every call is written; `seed` decides all texts and latencies.
+    """`log` is where every call is written, None is nowhere; `seed` decides all texts and latencies.
 
     `latency` is what a call takes where no script says otherwise, `scripts` are the first ones in
     force, by provider.
     """
 
-    log: Path
+    log: Path | None
     host: str = "127.0.0.1"
     port: int = 0
     seed: int = 0
@@ -60,7 +60,8 @@ class Simulator:
 
     async def start(self) -> str:
         """Listens, and gives the base URL (`http://host:port`, no slash at the end)."""
-        self._journal = Journal(self._config.log)
+        log = self._config.log
+        self._journal = Journal(log) if log else Counts()
         # Cancelled handlers are how the simulator learns that a client has gone.
         self._runner = web.AppRunner(
             self._build_app(), access_log=None, handler_cancellation=True, shutdown_timeout=0.1

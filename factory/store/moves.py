@@ -52,21 +52,29 @@ SELECT c.id, c.project_id, c.kind, c.lane, c.provider, c.model, c.attempt, c.max
        (SELECT sum(l.cost_micros)::bigint FROM llm_calls l
          WHERE l.job_id = c.id AND c.again) AS spent_micros,
        (SELECT array_agg(l.provider || '/' || l.model) FROM llm_calls l
-         WHERE l.job_id = c.id AND c.again AND l.cost_micros IS NULL) AS unknown_models
+         WHERE l.job_id = c.id AND c.again AND l.cost_micros IS NULL
+           AND l.id <> ALL(CAST(%(call_ids)s AS uuid[]))) AS unknown_models
   FROM claimed c
   JOIN job_payloads p ON p.job_id = c.id
 """
 
 
 def claim(
-    tx: Tx, worker_id: UUID, job_ids: Sequence[UUID], *, quarantine: bool = False
+    tx: Tx,
+    worker_id: UUID,
+    job_ids: Sequence[UUID],
+    call_ids: Sequence[UUID] = (),
+    *,
+    quarantine: bool = False,
 ) -> list[ClaimedJob]:
     """Takes those of the jobs that are queued and due; the others are somebody else's or not due.
 
-    A suspect is taken only by a process in `quarantine`.
+    A suspect is taken only by a process in `quarantine`. `call_ids` are of calls that this claim is to open: if
+    it is made again, they are no earlier attempt's.
     """
     params = {
         "ids": ids(job_ids),
+        "call_ids": ids(call_ids),
         "worker_id": str(worker_id),
         "quarantine": quarantine,
         "quarantine_deaths": QUARANTINE_DEATHS,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
 
 from factory.domain.job import new_id, public_id
 from factory.domain.state import State
-from factory.pipeline.execute import Observer, execute
+from factory.llm.catalog import load_catalog
+from factory.pipeline.execute import Claim, Observer, claim_jobs, execute
 from factory.simulator.journal import Phase
 from tests.integration.pipeline.bench import Bench, script, timed
 from tests.integration.store.samples import ask, tell, view
@@ -35,6 +37,31 @@ def test_each_provider_answers_once_and_its_usage_is_recorded(bench: Bench, prov
     assert job.unknown_calls == 0
     assert (job.cost_micros or 0) > 0 or provider == "ollama"
     assert bench.calls(job.id) == 1
+
+
+def test_a_job_of_one_call_is_two_commits(bench: Bench) -> None:
+    job_id = bench.submit()
+    bench.execute(job_id)
+    [times] = ask(
+        bench.services,
+        "SELECT c.started_at - j.started_at AS opened, c.finished_at - j.finished_at AS closed"
+        "  FROM jobs j JOIN llm_calls c ON c.job_id = j.id WHERE j.id = %(id)s",
+        id=str(job_id),
+    )
+    assert (times.opened, times.closed) == (timedelta(0), timedelta(0))
+
+
+def test_a_claim_that_is_made_again_takes_its_own_call_for_no_other(bench: Bench) -> None:
+    job_id = bench.submit(max_cost_usd=0.01)
+    claim = Claim(new_id(), job_id, load_catalog(""))
+    for _ in range(2):  # as after a commit whose answer was lost
+        with bench.services.database.transaction() as tx:
+            [claimed] = claim_jobs(tx, [claim])
+        assert claimed
+        assert (claimed.first_call, claimed.unknown_models) == (claim.call_id, ())
+    assert (
+        len(ask(bench.services, "SELECT FROM llm_calls WHERE job_id = %(id)s", id=str(job_id))) == 1
+    )
 
 
 def test_a_model_without_a_price_costs_an_unknown_amount(bench: Bench) -> None:

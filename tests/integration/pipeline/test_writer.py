@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,24 @@ def test_a_commit_outlives_its_cancellation_and_then_tells(services: Services) -
         return _metrics(services)
 
     assert with_writer(services, work) == ["paid"]
+
+
+def test_a_transaction_that_takes_long_holds_up_no_other(services: Services) -> None:
+    begun, released = threading.Event(), threading.Event()
+
+    def wait(_tx: Tx, items: list[str]) -> Sequence[bool]:
+        begun.set()
+        return [released.wait(30) for _ in items]
+
+    async def work(writer: Writer) -> list[bool]:
+        slow = writer.write(wait, "slow")
+        await until(begun.is_set)
+        await asyncio.wait_for(writer.write(count, "quick"), 10)
+        ended = slow.done()
+        released.set()
+        return [ended, await slow]
+
+    assert with_writer(services, work) == [False, True]
 
 
 def test_stop_writes_what_is_left(services: Services) -> None:

@@ -11,16 +11,17 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, multiple, precond
 from factory.domain.job import new_id
 from factory.domain.quarantine import QUARANTINE_DEATHS
 from factory.domain.state import State
+from factory.llm.catalog import load_catalog
 from factory.pipeline.calls import close_calls, open_calls
 from factory.pipeline.dispatch import Message
-from factory.pipeline.execute import Claim, claim_jobs
-from factory.pipeline.finish import finish_jobs
+from factory.pipeline.execute import Claim, Ending, claim_jobs, end_attempts
 from factory.services import Services
 from tests.integration.reliability.attempt import ERRORS, STEP, end_of, intent, outcome
 from tests.integration.reliability.model import Expected, Lease
 from tests.integration.reliability.world import World
 from workers.quarantine import Death, end_group
 
+CATALOG = load_catalog("")
 RARE = 3
 """The remainder of a pick that has the rarer thing done. Small numbers are picked most, above all 0."""
 FEW = 4
@@ -88,15 +89,20 @@ class CrewRules(RuleBasedStateMachine):
             return None  # a worker asks only for jobs that it does not know to hold
         in_time = job.attempt < job.max_attempts and self.world.found()[job.id].due
         fit = job.deaths < QUARANTINE_DEATHS or message.quarantine
-        claimed = self.world.write(claim_jobs, Claim(worker, job.id, message.quarantine))
+        claim = Claim(worker, job.id, CATALOG, message.quarantine)
+        claimed = self.world.write(claim_jobs, claim)
         assert (claimed is not None) == (job.state is State.QUEUED and in_time and fit)
         if claimed and unheard:
-            claimed = self.world.write(claim_jobs, Claim(worker, job.id, message.quarantine))
+            claimed = self.world.write(claim_jobs, claim)
             assert claimed is not None
         if claimed is None:
             return None
         assert (STEP in claimed.steps) == job.step_done, "a finished step would be called again"
+        in_time = claimed.seconds_left is None or claimed.seconds_left > 0
+        assert (claimed.first_call is not None) == (in_time and not job.step_done)
         lease = Lease(worker, claimed, message.quarantine, answered=job.step_done)
+        lease.call_id = claimed.first_call
+        job.calls += claimed.first_call is not None
         job.claimed(lease)
         assert claimed.attempt == job.attempt
         return lease
@@ -146,17 +152,21 @@ class CrewRules(RuleBasedStateMachine):
             lease.answered = self.jobs[lease.job.id].step_done = True
 
     def _finish(self, lease: Lease, how: str) -> None:
-        if lease.call_id or how == "succeed":
-            self._close_call(lease, None)
+        if how == "succeed":
+            self._open_call(lease)
         job = self.jobs[lease.job.id]
         holds, wanted = job.holds(lease), outcome(lease, how)
-        state = self.world.write(finish_jobs, wanted)
+        ending = Ending(wanted, end_of(lease, None) if lease.call_id else None)
+        state = self.world.write(end_attempts, ending)
+        if ending.call:
+            lease.call_id = None
+            lease.answered = job.step_done = True
         if holds and wanted.state is State.QUEUED:
             job.put_back(spends_attempt=wanted.spends_attempt)
         elif holds:
             job.ended(wanted.state)
         assert state == job.moved_before(lease)
-        assert self.world.write(finish_jobs, wanted) == state, "the same finish, made again"
+        assert self.world.write(end_attempts, ending) == state, "the same end, made again"
 
     def _die_apart(self, lease: Lease, alone: bool) -> None:
         """The process of a group of suspects ends, and its parent says so."""

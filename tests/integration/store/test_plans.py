@@ -96,7 +96,7 @@ def _some_ids(services: Services, state: State) -> list[str]:
 
 def _claim(services: Services) -> tuple[str, dict[str, Any]]:
     params = {"ids": _some_ids(services, State.QUEUED), "worker_id": str(new_id())}
-    return moves.CLAIM, {**params, "quarantine": False, "quarantine_deaths": 2}
+    return moves.CLAIM, {**params, "call_ids": [], "quarantine": False, "quarantine_deaths": 2}
 
 
 def _finish(services: Services) -> tuple[str, dict[str, Any]]:
