@@ -164,10 +164,14 @@ def open_calls(tx: Tx, calls: list[Call]) -> Sequence[bool]:
 
 def close_calls(tx: Tx, ends: list[CallEnd]) -> Sequence[None]:
     """Statement for the writer: commits ends, and counts each once."""
-    closed = journal.close_calls(tx, ends)
-    deltas = [one for end in ends if end.call_id in closed for one in _deltas(end)]
-    counters.add(tx, metrics.add_up(deltas))
+    counters.add(tx, metrics.add_up(record_ends(tx, ends)))
     return [None] * len(ends)
+
+
+def record_ends(tx: Tx, ends: Sequence[CallEnd]) -> list[Delta]:
+    """The same, but for the counting: what is to be counted."""
+    closed = journal.close_calls(tx, ends)
+    return [one for end in ends if end.call_id in closed for one in _deltas(end)]
 
 
 def _deltas(end: CallEnd) -> list[Delta]:

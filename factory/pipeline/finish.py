@@ -10,7 +10,7 @@ from factory.domain.job import ClaimedJob, JobError, Outcome
 from factory.domain.retry import delay_s
 from factory.domain.state import State
 from factory.errors import FactoryError, LeaseLost, RateLimited
-from factory.metrics import delta
+from factory.metrics import Delta, delta
 from factory.store import counters, moves
 from factory.store.database import Tx
 
@@ -31,20 +31,20 @@ def outcome_of(job: ClaimedJob, error: FactoryError) -> Outcome:
     )
 
 
-def finish_jobs(tx: Tx, outcomes: list[Outcome]) -> Sequence[State | None]:
-    """The new state of each job, None where its lease was stale; counts what ended.
+def finish_jobs(
+    tx: Tx, outcomes: list[Outcome], calls: Sequence[Delta] = ()
+) -> Sequence[State | None]:
+    """The new state of each job, None where its lease was stale; counts what ended, and `calls`.
 
     What the same lease has moved before is told again: nobody may have heard of that commit.
     """
     moved = {(one.id, one.lease_token): one for one in moves.finish(tx, outcomes)}
-    counters.add(
-        tx,
-        metrics.add_up(
-            delta(metrics.JOBS_FINISHED, lane=one.lane, state=one.state)
-            for one in moved.values()
-            if one.state.terminal
-        ),
-    )
+    ended = [
+        delta(metrics.JOBS_FINISHED, lane=one.lane, state=one.state)
+        for one in moved.values()
+        if one.state.terminal
+    ]
+    counters.add(tx, metrics.add_up([*ended, *calls]))
     left = [one for one in outcomes if (one.job_id, one.lease_token) not in moved]
     moved |= {(one.id, one.lease_token): one for one in moves.finished_before(tx, left)}
     found = [moved.get((one.job_id, one.lease_token)) for one in outcomes]

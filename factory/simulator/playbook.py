@@ -55,8 +55,8 @@ class Playbook:
         latency = next(script.latency for script in scripts if script.latency)
         tail = next((script.tail for script in scripts if script.tail), None)
         act = next((s.act for s in scripts if s.act and self._strikes_now(s, provider, key)), None)
-        if latency.high_ms == 0 and tail is None:
-            return Plan(0, act)
+        if latency.high_ms == latency.low_ms and tail is None:
+            return Plan(latency.low_ms, act)
         return Plan(draw_latency_ms(latency, tail, Random(digest).random), act)  # noqa: S311
 
     def _strikes_now(self, script: Script, provider: str, key: str) -> bool:

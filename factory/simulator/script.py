@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from factory.errors import InvalidInput
 
@@ -87,6 +88,7 @@ _WORDS: dict[str, re.Pattern[str]] = {
 _DIRECTIVE = re.compile(rb"\{\{simulate ([^{}]*)\}\}")
 
 
+@lru_cache(maxsize=1000)
 def parse_script(text: str) -> Script:
     """Raises InvalidInput (`param` names the word) for anything outside the grammar."""
     words = {}

@@ -91,7 +91,7 @@ WITH given AS MATERIALIZED (
         latency_ms int, output jsonb)
 ), steps AS (
     INSERT INTO job_steps (job_id, step_key, output)
-    SELECT job_id, step_key, output FROM given WHERE status = 'succeeded'
+    SELECT job_id, step_key, output FROM given WHERE output IS NOT NULL
     ON CONFLICT (job_id, step_key) DO NOTHING
 )
 UPDATE llm_calls c
@@ -99,7 +99,8 @@ UPDATE llm_calls c
        http_status = g.http_status, input_tokens = g.input_tokens, output_tokens = g.output_tokens,
        cached_tokens = g.cached_tokens, cost_micros = g.cost_micros, latency_ms = g.latency_ms
   FROM given g WHERE c.id = g.call_id AND c.finished_at IS NULL
-RETURNING c.id
+RETURNING c.id, EXISTS (SELECT FROM job_results r
+                         WHERE r.job_id = c.job_id AND r.unknown_calls > 0) AS settles
 """
 
 
@@ -113,8 +114,7 @@ SELECT coalesce(sum(c.input_tokens), 0) AS input_tokens,
        count(*) - count(c.cost_micros) AS unknown_calls
   FROM llm_calls c WHERE c.job_id = e.job_id
 """
-# A call may end after its job has: a zombie's, once the zombie wakes. Then the job's cost is known after
-# all. For the others this finds no row, by primary key.
+# A call may end after its job has: a zombie's, once the zombie wakes. Then the job's cost is known after all.
 SETTLE = f"""
 WITH settled AS MATERIALIZED (
     SELECT e.job_id, u.* FROM job_results e CROSS JOIN LATERAL ({USAGE}) u
@@ -149,9 +149,24 @@ def close_calls(tx: Tx, ends: Sequence[CallEnd]) -> set[UUID]:
         }
         for end in ends
     ]
-    closed = {row.id for row in rows(tx, CLOSE, {"ends": as_json(given)})}
-    run(tx, SETTLE, {"ids": ids([end.job_id for end in ends])})
-    return closed
+    closed = rows(tx, CLOSE, {"ends": as_json(given)})
+    if any(row.settles for row in closed):
+        run(tx, SETTLE, {"ids": ids([end.job_id for end in ends])})
+    return {row.id for row in closed}
+
+
+RECORD = """
+INSERT INTO job_steps (job_id, step_key, output)
+SELECT job_id, step_key, output
+  FROM jsonb_to_recordset(CAST(%(steps)s AS jsonb)) AS g(job_id uuid, step_key text, output jsonb)
+    ON CONFLICT (job_id, step_key) DO NOTHING
+"""
+
+
+def record_steps(tx: Tx, ends: Sequence[CallEnd]) -> None:
+    """Records the outputs of the steps that the calls finished, for who has the jobs now."""
+    steps = [{"job_id": end.job_id, "step_key": end.step_key, "output": end.output} for end in ends]
+    run(tx, RECORD, {"steps": as_json(steps)})
 
 
 TODAY = """

@@ -11,7 +11,8 @@ import pytest
 from factory.domain.job import new_id, public_id
 from factory.domain.state import State
 from factory.llm.catalog import load_catalog
-from factory.pipeline.execute import Claim, Observer, claim_jobs, execute
+from factory.pipeline.attempt import Claim, claim_jobs
+from factory.pipeline.execute import Observer, execute
 from factory.simulator.journal import Phase
 from tests.integration.pipeline.bench import Bench, script, timed
 from tests.integration.store.samples import ask, tell, view

@@ -79,11 +79,10 @@ def test_an_outcome_that_cannot_be_stored_fails_the_job(bench: Bench) -> None:
     assert (job.cost_micros or 0) > 0
 
 
-def test_an_answer_that_cannot_be_journaled_is_known_spend(bench: Bench) -> None:
-    tell(bench.services, "ALTER TABLE job_steps ADD CHECK (output IS NULL)")
+def test_an_answer_that_cannot_be_journaled_is_unknown_spend(bench: Bench) -> None:
+    tell(bench.services, "ALTER TABLE llm_calls ADD CHECK (latency_ms IS NULL)")
     job = bench.finished()
-    assert (job.state, job.unknown_calls) == (State.FAILED, 0)
-    assert (job.cost_micros or 0) > 0
+    assert (job.state, job.cost_micros, job.unknown_calls) == (State.FAILED, None, 1)
 
 
 def test_an_answer_that_we_cannot_use_is_unknown_spend(bench: Bench) -> None:

@@ -12,9 +12,9 @@ from factory.domain.job import new_id
 from factory.domain.quarantine import QUARANTINE_DEATHS
 from factory.domain.state import State
 from factory.llm.catalog import load_catalog
+from factory.pipeline.attempt import Claim, Ending, claim_jobs, end_attempts
 from factory.pipeline.calls import close_calls, open_calls
 from factory.pipeline.dispatch import Message
-from factory.pipeline.execute import Claim, Ending, claim_jobs, end_attempts
 from factory.services import Services
 from tests.integration.reliability.attempt import ERRORS, STEP, end_of, intent, outcome
 from tests.integration.reliability.model import Expected, Lease
@@ -159,8 +159,9 @@ class CrewRules(RuleBasedStateMachine):
         ending = Ending(wanted, end_of(lease, None) if lease.call_id else None)
         state = self.world.write(end_attempts, ending)
         if ending.call:
-            lease.call_id = None
-            lease.answered = job.step_done = True
+            lease.call_id, lease.answered = None, True
+            # The output of a step that ends its job is the job's.
+            job.step_done |= not (holds and wanted.state is State.SUCCEEDED)
         if holds and wanted.state is State.QUEUED:
             job.put_back(spends_attempt=wanted.spends_attempt)
         elif holds:
