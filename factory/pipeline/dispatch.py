@@ -38,17 +38,13 @@ def dispatch(services: Services, send: Send) -> int:
     Unavailable; what could not be sent is unmarked.
     """
     with services.database.transaction() as tx:
-        lanes = hints.due_lanes(tx)
-        if not lanes:
-            return 0
-        slots = hints.slots(tx, services.settings.lease_s)
-        out = hints.in_flight(tx)
-        with_suspects = suspects.lanes(tx)
-    jobs = windows(lanes, slots, {lane: one.jobs for lane, one in out.items()})
+        look = hints.look(tx, services.settings.lease_s)
+    out = look.in_flight
+    jobs = windows(look.due, look.slots, {lane: one.jobs for lane, one in out.items()})
     in_quarantine = {
         lane: SUSPECTS_WINDOW - out.get(lane, InFlight()).suspects
-        for lane in with_suspects
-        if slots.get(lane)
+        for lane in look.with_suspects
+        if look.slots.get(lane)
     }
     return sum(
         _publish(services, send, pick, lane, room)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from factory.store.database import Tx, ids, rows, run
-from factory.store.suspects import SUSPECT
+from factory.store.suspects import SUSPECT, SUSPECT_LANES
 
 FIRST_PATIENCE_S = 10
 LONGEST_PATIENCE_S = 300
@@ -35,11 +35,6 @@ class InFlight:
     suspects: int = 0
 
 
-def in_flight(tx: Tx) -> dict[str, InFlight]:
-    """By lane."""
-    return {row.lane: InFlight(row.jobs, row.suspects) for row in rows(tx, IN_FLIGHT)}
-
-
 # The lanes with work, by hopping from lane to lane along ix_jobs_due: the cost is one index probe a
 # lane and not a scan of the backlog. https://wiki.postgresql.org/wiki/Loose_indexscan
 DUE_LANES = """
@@ -55,9 +50,43 @@ SELECT lane FROM lanes WHERE lane IS NOT NULL
 """
 
 
-def due_lanes(tx: Tx) -> list[str]:
-    """Lanes that have unpublished queued jobs, due or not."""
-    return [row.lane for row in rows(tx, DUE_LANES)]
+# Slots that a lane may fill, summed over the live workers that serve it.
+SLOTS = """
+SELECT lane, sum(slots)::int AS slots FROM workers, unnest(lanes) AS lane
+ WHERE stopped_at IS NULL AND draining_at IS NULL
+   AND heartbeat_at > now() - make_interval(secs => %(lease_s)s)
+ GROUP BY lane
+"""
+
+
+# One snapshot and one trip: each end of a job asks for a round, and most find no room.
+LOOK = f"""
+SELECT (SELECT array_agg(lane) FROM ({DUE_LANES}) due) AS due,
+       (SELECT jsonb_object_agg(lane, slots) FROM ({SLOTS}) live) AS slots,
+       (SELECT jsonb_object_agg(lane, jsonb_build_array(jobs, suspects))
+          FROM ({IN_FLIGHT}) out) AS in_flight,
+       (SELECT array_agg(lane) FROM ({SUSPECT_LANES}) suspect) AS with_suspects
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a round of dispatch decides by."""
+
+    due: Sequence[str]
+    """Lanes that have unpublished queued jobs, due or not, by name."""
+    slots: Mapping[str, int]
+    """Job slots of live workers, by lane. A worker with many lanes counts in each."""
+    in_flight: Mapping[str, InFlight]
+    with_suspects: Sequence[str]
+    """Lanes with suspects to publish: mostly none."""
+
+
+def look(tx: Tx, lease_s: float) -> Look:
+    """All of it at one moment."""
+    [found] = rows(tx, LOOK, {"lease_s": lease_s})
+    in_flight = {lane: InFlight(*counts) for lane, counts in (found.in_flight or {}).items()}
+    return Look(found.due or (), found.slots or {}, in_flight, found.with_suspects or ())
 
 
 # The jobs of a lane that go next. Projects with work are found by hopping along the index; each
@@ -187,17 +216,3 @@ UPDATE jobs SET published_at = NULL, publishes = 0 WHERE state = 'queued' AND pu
 def forget_all(tx: Tx) -> int:
     """The broker is new or was emptied: every hint that was out is lost."""
     return run(tx, FORGET_ALL)
-
-
-# Slots that a lane may fill, summed over the live workers that serve it.
-SLOTS = """
-SELECT lane, sum(slots)::int AS slots FROM workers, unnest(lanes) AS lane
- WHERE stopped_at IS NULL AND draining_at IS NULL
-   AND heartbeat_at > now() - make_interval(secs => %(lease_s)s)
- GROUP BY lane
-"""
-
-
-def slots(tx: Tx, lease_s: float) -> Mapping[str, int]:
-    """Job slots of live workers, by lane. A worker with many lanes counts in each."""
-    return {row.lane: row.slots for row in rows(tx, SLOTS, {"lease_s": lease_s})}

@@ -13,17 +13,10 @@ from factory.store.database import Tx, ids, rows
 SUSPECT = f"deaths >= {QUARANTINE_DEATHS}"
 """As it stands in the index: a parameter would hide it from the planner."""
 
-LANES = f"""
+SUSPECT_LANES = f"""
 SELECT DISTINCT lane FROM jobs
  WHERE state = 'queued' AND published_at IS NULL AND {SUSPECT} AND run_at <= now()
 """
-
-
-def lanes(tx: Tx) -> set[str]:
-    """Lanes with suspects to publish: mostly none."""
-    return {row.lane for row in rows(tx, LANES)}
-
-
 PUBLISH = f"""
 WITH chosen AS (
     SELECT id, run_at FROM jobs

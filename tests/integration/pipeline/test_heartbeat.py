@@ -12,7 +12,7 @@ from tests.integration.store.samples import ask, silence, tell
 
 def _slots(services: Services) -> int:
     with services.database.transaction() as tx:
-        return hints.slots(tx, 15.0).get("openai.normal", 0)
+        return hints.look(tx, 15.0).slots.get("openai.normal", 0)
 
 
 def _becomes(bench: Bench, true: Callable[[], object]) -> None:

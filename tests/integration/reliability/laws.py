@@ -62,6 +62,6 @@ def _publish_all(tx: Tx) -> set[UUID]:
     hints.forget_lost(tx)
     return {
         job_id
-        for lane in hints.due_lanes(tx)
+        for lane in hints.look(tx, 15.0).due
         for job_id in [*hints.publish(tx, lane, MOST), *suspects.publish(tx, lane, MOST)]
     }

@@ -126,7 +126,7 @@ def test_lanes_with_work_are_found_whatever_their_number(services: Services) -> 
     published = given_job(services, provider="gemini")
     assert publish(services, "gemini.normal", 1) == [published]
     with services.database.transaction() as tx:
-        found = hints.due_lanes(tx)
+        found = hints.look(tx, 15.0).due
     assert found == [
         "anthropic.normal",
         "openai.bulk",
@@ -146,7 +146,7 @@ def test_what_is_published_or_runs_is_in_flight(services: Services) -> None:
 
 def _in_flight(services: Services) -> dict[str, InFlight]:
     with services.database.transaction() as tx:
-        return hints.in_flight(tx)
+        return hints.look(tx, 15.0).in_flight
 
 
 def test_slots_are_those_of_workers_that_live_and_take_jobs(services: Services) -> None:
@@ -158,7 +158,7 @@ def test_slots_are_those_of_workers_that_live_and_take_jobs(services: Services) 
     tell(services, "UPDATE workers SET draining_at = now() WHERE id = %(id)s", id=str(draining))
     tell(services, "UPDATE workers SET stopped_at = now() WHERE id = %(id)s", id=str(stopped))
     with services.database.transaction() as tx:
-        assert hints.slots(tx, 15.0) == {LANE: 15, "openai.high": 10}
+        assert hints.look(tx, 15.0).slots == {LANE: 15, "openai.high": 10}
 
 
 def test_a_hint_that_nobody_claims_goes_out_again_with_growing_patience(
