@@ -38,7 +38,7 @@ unit: setup-dev ## tests without any server, seconds
 	@$(RUN)/python -m pytest -q tests/unit
 
 integration: setup-dev ## tests on real Postgres and Valkey
-	@$(RUN)/python -m pytest -q -n 3 --dist loadfile tests/integration
+	@$(RUN)/python -m pytest -q -n 3 --dist loadfile -m "not local_llm" --ignore=$(CONTROLS) tests/integration
 
 acceptance: setup-dev ## the whole stack, as users run it
 	@$(RUN)/python -m pytest -q -n 2 --dist loadfile tests/acceptance
@@ -53,7 +53,7 @@ faults-controls: setup-dev ## the harness must notice each guard that is taken a
 	@$(RUN)/python -m tests.faults.controls
 	@$(RUN)/python -m pytest -q $(CONTROLS)
 
-bench-quick: setup-dev ## how fast, small and flat it is beside others, 5 minutes
+bench-quick: setup-dev ## how fast, small and flat it is beside others, 3 minutes
 	@$(RUN)/python -m benchmarks quick
 
 bench: setup-dev ## the figures and plots of docs/performance.md, 20 minutes

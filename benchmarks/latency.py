@@ -40,7 +40,7 @@ SELECT id, started_at FROM jobs WHERE priority = %(priority)s AND started_at IS 
 
 def figures(scale: Scale) -> Iterator[Figure]:
     """Goal 5."""
-    posts = 150 if scale.quick else 400
+    posts = 100 if scale.quick else 400
     backlog = 20_000 if scale.quick else 100_000
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as directory,
