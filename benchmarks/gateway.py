@@ -61,7 +61,7 @@ def figures(scale: Scale) -> Iterator[Figure]:
         tempfile.TemporaryDirectory(prefix="bench-") as directory,
         running_stand(Path(directory)) as stand,
     ):
-        total = 2500 if scale.quick else 12_000
+        total = 1500 if scale.quick else 12_000
         with gateway(stand) as (port, process):
             post = _post(stand, "/api/jobs")
             ours = _runs(scale, lambda: _measure(process, port, [post], total))
@@ -97,7 +97,7 @@ def _of_reads(stand: Stand, scale: Scale, port: int, process: psutil.Process) ->
         found = rows(tx, "SELECT id FROM jobs LIMIT 1000")
     headers = authorization(stand)
     reads = [request_bytes("GET", f"/api/jobs/{public_id(row.id)}", headers) for row in found]
-    total = 3000 if scale.quick else 15_000
+    total = 2000 if scale.quick else 15_000
     run = _runs(scale, lambda: _measure(process, port, reads, total, expected=200))
     note = f"by id, {CONNECTIONS} connections, p99 {run.load.p99_ms:.1f} ms, {run.cpu_ms:.2f} ms of CPU"
     yield Figure("gateway_get", run.load.per_s, "req/s", at_least(2500), note=note)

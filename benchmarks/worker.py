@@ -71,7 +71,7 @@ class Run:
 
 def figures(scale: Scale) -> Iterator[Figure]:
     """Goal 1: a thousand and more calls in flight, beside Celery's pools with litellm."""
-    seconds = 4 if scale.quick else 12
+    seconds = 3 if scale.quick else 12
     slots = 2000
     batched = measure(seconds * slots, slots, 1000, "bulk")
     single = measure(seconds * slots, slots, 1000, "normal")
