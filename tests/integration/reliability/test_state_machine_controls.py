@@ -52,7 +52,7 @@ GUARDS = {
     ),
     "a lane is overlooked": (
         hints,
-        "DUE_LANES",
+        "LOOK",
         "ORDER BY lane LIMIT 1",
         "ORDER BY lane DESC LIMIT 1",
     ),
