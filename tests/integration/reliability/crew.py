@@ -109,7 +109,9 @@ class CrewRules(RuleBasedStateMachine):
 
     @rule(
         lease=leases,
-        act=st.sampled_from(["open", "answer", "error", "succeed", "die", *ERRORS, "fail", "fail"]),
+        act=st.sampled_from(
+            ["retry", "answer", "error", "succeed", "die", *ERRORS, "open", "fail", "fail"]
+        ),
         called=st.booleans(),
         alone=st.booleans(),
     )
@@ -120,7 +122,9 @@ class CrewRules(RuleBasedStateMachine):
         if called and act in ERRORS:
             self._close_call(lease, None)
         match act:
-            case "open":
+            case "open":  # a fallback, after the call that came with the claim
+                if lease.call_id:
+                    self._close_call(lease, "provider_unavailable")
                 self._open_call(lease)
             case "answer" | "error":
                 self._close_call(lease, None if act == "answer" else "provider_unavailable")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import ModuleType
 
 import pytest
+from hypothesis.errors import FlakyFailure
 from hypothesis.stateful import run_state_machine_as_test
 
 from factory.pipeline import rescue
@@ -74,7 +75,8 @@ def test_a_reaper_that_does_not_hold_is_caught(
     hasty: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rescue, "LONGEST_SILENCE_S", float("inf"))
-    with pytest.raises(AssertionError):
+    # It goes by the clock: a life that failed may pass when it is lived again, and hypothesis then says so.
+    with pytest.raises((AssertionError, FlakyFailure)):
         run_state_machine_as_test(lambda: JobsMachine(hasty), settings=MORE_LIVES)
 
 
