@@ -39,24 +39,9 @@ async def call_once(
     model: Model,
     send: Callable[[], Awaitable[Answer]],
     output: Callable[[Answer], Any],
-) -> Any:
-    """The step's output, once the answer and what it cost are committed. Raises as `call_last` does."""
-    result = await call_last(worker, job, step_key, model, send, output)
-    if result.call:
-        await worker.writer.commit(close_calls, result.call)
-    return result.output
-
-
-async def call_last(
-    worker: Worker,
-    job: ClaimedJob,
-    step_key: str,
-    model: Model,
-    send: Callable[[], Awaitable[Answer]],
-    output: Callable[[Answer], Any],
     opened: UUID | None = None,
 ) -> Result:
-    """The same where the job ends with the step: one commit less to wait for.
+    """The step's output. The call's end is yet to be committed: with the job's own, or by `close`.
 
     `opened`: the call's intent was committed with the claim. Raises what `send` raises, after recording it. A
     cancelled call is recorded as unknown spend.
@@ -81,6 +66,12 @@ async def call_last(
         raise
     result = output(answer)
     return Result(result, _paid_end(call, answer, None, result))
+
+
+async def close(worker: Worker, result: Result) -> None:
+    """Commits the end of the call, for a job that has more to do afterwards."""
+    if result.call:
+        await worker.writer.commit(close_calls, result.call)
 
 
 def intent(job: ClaimedJob, step_key: str, model: Model, call_id: UUID) -> Call:

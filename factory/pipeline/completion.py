@@ -14,7 +14,7 @@ from factory.limits.budget import CallSize
 from factory.llm.call import CallTrace
 from factory.llm.catalog import Catalog, Model
 from factory.llm.route import route, should_fall_back
-from factory.pipeline.calls import Result, call_last, intent
+from factory.pipeline.calls import Result, call_once, intent
 from factory.pipeline.spending import open_budget
 from factory.pipeline.worker import Worker
 from factory.store.journal import Call
@@ -62,7 +62,7 @@ def first_call(catalog: Catalog, job: ClaimedJob, call_id: UUID) -> Call | None:
 async def _ask(worker: Worker, job: ClaimedJob, model: Model, opened: UUID | None) -> Result:
     messages, params = _messages(job), _params(job)
     trace = CallTrace(public_id(job.id), STEP, job.attempt, job.traceparent)
-    return await call_last(
+    return await call_once(
         worker,
         job,
         STEP,

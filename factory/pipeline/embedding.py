@@ -17,7 +17,7 @@ from factory.knowledge.embed import LocalEmbedder
 from factory.limits.budget import CallSize
 from factory.llm.call import CallTrace
 from factory.llm.catalog import Model
-from factory.pipeline.calls import Result, call_once
+from factory.pipeline.calls import Result, call_once, close
 from factory.pipeline.spending import open_budget
 from factory.pipeline.worker import Worker
 from factory.store import chunks
@@ -47,7 +47,8 @@ async def embed(worker: Worker, job: ClaimedJob) -> Result:
             await worker.writer.commit(insert_chunks, chunks_of_job)
             return answer
 
-        await call_once(worker, job, STEP, model, send, lambda answer: {"texts": len(pieces)})
+        texts = {"texts": len(pieces)}
+        await close(worker, await call_once(worker, job, STEP, model, send, lambda _: texts))
         stored = await worker.writer.write(read_stored, (job.id, model.id))
     found = {
         "model": model.id,
@@ -67,7 +68,7 @@ async def find_nearest(worker: Worker, job: ClaimedJob) -> Result:
         kept.append(await _ask(worker, job, model, [job.input["query"]]))
         return kept[0]
 
-    await call_once(worker, job, STEP, model, send, lambda answer: {"texts": 1})
+    await close(worker, await call_once(worker, job, STEP, model, send, lambda _: {"texts": 1}))
     wanted = _Query(job.project_id, model.id, kept[0].vectors[0], job.input["limit"])
     hits = await worker.writer.write(search_chunks, wanted)
     return Result({"model": model.id, "hits": [_hit_json(hit) for hit in hits]})
