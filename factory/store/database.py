@@ -21,6 +21,10 @@ DIALECT = "postgresql+psycopg2://"
 STATEMENT_TIMEOUT_S = 30
 ANSWER_S = 15.0
 """Longest transaction, unless it asks for more time: after as long without Postgres a lease is over."""
+IDLE_S = 10
+"""Longest pause within a transaction. Shorter than `ANSWER_S`: where a connection is lost half-way, the rows
+that its transaction holds are free by the time its client notices and tries again.
+"""
 CONNECT_TIMEOUT_S = 5
 POOL_WAIT_S = 5
 PASSING = ("08", "25006", "25P03", "40", "53", "55P03", "57", "58")
@@ -88,7 +92,7 @@ def _connection_options(process: str) -> Mapping[str, Any]:
         "keepalives_count": 3,
         "tcp_user_timeout": 20_000,
         "options": f"-c statement_timeout={STATEMENT_TIMEOUT_S}s -c timezone=UTC"
-        f" -c idle_in_transaction_session_timeout={STATEMENT_TIMEOUT_S}s"
+        f" -c idle_in_transaction_session_timeout={IDLE_S}s"
         # What a client has given up must not go on and hold its locks.
         " -c client_connection_check_interval=1s",
     }

@@ -74,6 +74,8 @@ class Loss(StrEnum):
     """The server has answered; the client's connection is reset."""
     SILENCE = "silence"
     """The server has answered; the client waits."""
+    LIMBO = "limbo"
+    """The server never hears the question; both wait, and neither learns that the other has gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +194,7 @@ class Relay:
                 link.reset()
                 return
             if up and self._is_time(link, data) and self._cuts_before(link):
-                return
+                break
             if link.deaf and not up:
                 continue
             target.writer.write(data)
@@ -230,4 +232,4 @@ class Relay:
             return True
         link.doomed = cut is not None and cut.loss is Loss.ANSWER
         link.stranded = not link.doomed
-        return False
+        return cut is not None and cut.loss is Loss.LIMBO

@@ -15,7 +15,7 @@ from factory.embedded.postgres import EmbeddedPostgres
 from factory.embedded.valkey import SOCKET_NAME, EmbeddedValkey
 from factory.simulator import SimulatorConfig, running_simulator
 from factory.store.migrate import upgrade
-from tests.integration.reliability.proxy import Direction, Proxy, running_proxy
+from tests.integration.reliability.proxy import Direction, Loss, Proxy, running_proxy
 from tests.integration.reliability.rig import Rig, eventually, running_rig
 from tests.integration.reliability.urls import postgres_socket
 
@@ -102,6 +102,14 @@ def test_work_goes_on_after(site: Site, server: str, fault: str) -> None:
     assert {(job.state, job.attempt) for job in ended} == {("succeeded", 1)}
     assert rig.called_once(job_ids)
     assert site.pids() == pids
+
+
+def test_a_claim_cut_off_before_its_commit_does_not_hold_its_jobs_for_long(site: Site) -> None:
+    proxy = site.proxies["postgres"]
+    proxy.cut_at(b"COMMIT", Loss.LIMBO, after=b"SET state = 'running'")
+    job_ids = site.rig.submit(8)
+    site.rig.all_ended(job_ids, STRANDED_RECOVERS_S)
+    assert (proxy.cuts, site.rig.called_once(job_ids)) == (1, True)
 
 
 def _pass_time(seconds: float) -> None:
