@@ -91,7 +91,7 @@ def _heard(answer: Future[T], until: float) -> tuple[bool, T | None]:
 
 
 def _revision(services: Services) -> str | None:
-    with services.database.transaction() as tx:
+    with services.database.autocommit() as tx:
         return schema.revision(tx)
 
 

@@ -26,7 +26,7 @@ class Keyring:
         key, believed_until = self._remembered.get(token, (None, 0.0))
         if key and now < believed_until:
             return key
-        with self._services.database.transaction() as tx:
+        with self._services.database.autocommit() as tx:
             key = keys.verify(tx, self._services.settings.secret_key, token)
         if key:
             self._remember(token, key, now + REMEMBER_S)

@@ -182,7 +182,7 @@ class Lounge:
     def _ended(self, waiting: set[UUID]) -> set[UUID]:
         if not waiting:
             return set()
-        with self._database.transaction() as tx:
+        with self._database.autocommit() as tx:
             return jobs.ended(tx, list(waiting))
 
     def _answer(self, guests: Sequence[Guest]) -> None:
@@ -193,7 +193,7 @@ class Lounge:
 
     def _outcomes(self, guests: Sequence[Guest]) -> Sequence[JobView | FactoryError]:
         try:
-            with self._database.transaction() as tx:
+            with self._database.autocommit() as tx:
                 found = jobs.get_all(tx, [(guest.project_id, guest.job_id) for guest in guests])
         except Unavailable as error:
             return [error] * len(guests)

@@ -65,7 +65,7 @@ class Gate:
         found = self._readings.get(project_id)
         if found and now - found.read_at < FRESH_S:
             return found
-        with self._services.database.transaction() as tx:
+        with self._services.database.autocommit() as tx:
             reading = _Reading(backlog.depth(tx, project_id), now)
         with self._lock:
             self._readings[project_id] = reading

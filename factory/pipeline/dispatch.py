@@ -37,7 +37,7 @@ def dispatch(services: Services, send: Send) -> int:
     waits for Redis. A crash in between loses hints, and the reaper of hints finds those. Raises
     Unavailable; what could not be sent is unmarked.
     """
-    with services.database.transaction() as tx:
+    with services.database.autocommit() as tx:
         look = hints.look(tx, services.settings.lease_s)
     out = look.in_flight
     jobs = windows(look.due, look.slots, {lane: one.jobs for lane, one in out.items()})
@@ -59,7 +59,7 @@ Pick = Callable[[Tx, str, int], list[Message]]
 
 
 def _publish(services: Services, send: Send, pick: Pick, lane: str, room: int) -> int:
-    with services.database.transaction() as tx:
+    with services.database.autocommit() as tx:
         messages = pick(tx, lane, room)
     job_ids = [job_id for message in messages for job_id in message.job_ids]
     if not messages:
@@ -67,7 +67,7 @@ def _publish(services: Services, send: Send, pick: Pick, lane: str, room: int) -
     try:
         send(lane, messages)
     except BaseException:
-        with services.database.transaction() as tx:
+        with services.database.autocommit() as tx:
             hints.unpublish(tx, job_ids)
         raise
     return len(job_ids)

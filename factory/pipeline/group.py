@@ -31,7 +31,7 @@ class _Entry:
 
 
 class Group(Generic[Item, Result]):
-    """A set-based statement for threads that each bring one item and wait for its result.
+    """A set-based statement, which commits by itself, for threads that each bring one item and wait for its result.
 
     It has no thread and no timer. A thread that finds nobody asking asks at once: an idle process
     answers as fast as with a transaction for each. Whoever comes meanwhile waits, and the first of
@@ -79,9 +79,9 @@ class Group(Generic[Item, Result]):
                 self._waiting[0].told.release()
 
     def _transact(self, database: Database, batch: Sequence[_Entry]) -> None:
-        """One transaction for all; where Postgres refuses what one of them holds, one for each."""
+        """One statement for all; where Postgres refuses what one of them holds, one for each."""
         try:
-            with database.transaction() as tx:
+            with database.autocommit() as tx:
                 results = self._statement(tx, [entry.item for entry in batch])
         except Exception as error:  # noqa: BLE001 — whatever it is, each thread must learn its own
             if len(batch) > 1 and not isinstance(error, Unavailable):

@@ -48,11 +48,11 @@ def search(
         max_attempts=ATTEMPTS,
         deadline_s=PATIENCE_S,
     )
-    with intake.services.database.transaction() as tx:
+    with intake.services.database.autocommit() as tx:
         jobs.insert(tx, [job])
     intake.poker.poke()
     waiter.wait(job.id, PATIENCE_S)
-    with intake.services.database.transaction() as tx:
+    with intake.services.database.autocommit() as tx:
         return _hits(jobs.get(tx, project_id, job.id))
 
 

@@ -106,7 +106,7 @@ def _earlier(
     """Looked up first: what was accepted once is answered again, whatever has changed since."""
     if key is None:
         return None
-    with intake.services.database.transaction() as tx:
+    with intake.services.database.autocommit() as tx:
         return idempotency.find(tx, project_id, key.key)
 
 
@@ -151,7 +151,7 @@ def _agent(intake: Intake, name: str | None) -> Agent | None:
     """The named agent's active spec and version."""
     if name is None:
         return None
-    with intake.services.database.transaction() as tx:
+    with intake.services.database.autocommit() as tx:
         found = agents.find(tx, name)
         if found is None:
             raise _unknown_agent(name, [agent.name for agent in agents.listed(tx)])

@@ -67,7 +67,7 @@ class Waiter:
 
     def _tell(self, wanted: list[UUID]) -> None:
         try:
-            with self._services.database.transaction() as tx:
+            with self._services.database.autocommit() as tx:
                 ended = jobs.ended(tx, wanted)
         except Unavailable as error:
             log.warning("waiters go on waiting: %s", error)
