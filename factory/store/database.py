@@ -27,9 +27,9 @@ that its transaction holds are free by the time its client notices and tries aga
 """
 CONNECT_TIMEOUT_S = 5
 POOL_WAIT_S = 5
-PASSING = ("08", "25006", "25P03", "40", "53", "55P03", "57", "58")
-"""SQLSTATEs of what passes: connections, a read-only standby, idle transactions cut off, deadlocks, full
-disks, locks, shutdowns and timeouts, I/O. https://www.postgresql.org/docs/current/errcodes-appendix.html
+PASSING = ("08", "25006", "25P03", "26000", "40", "42P05", "53", "55P03", "57", "58")
+"""SQLSTATEs of what passes: connections, a read-only standby, idle transactions cut off, prepared statements of
+another connection, deadlocks, full disks, locks, shutdowns and timeouts, I/O. https://www.postgresql.org/docs/current/errcodes-appendix.html
 """
 
 
@@ -103,6 +103,8 @@ def _connection_options(process: str) -> Mapping[str, Any]:
         "tcp_user_timeout": 20_000,
         "options": f"-c statement_timeout={STATEMENT_TIMEOUT_S}s -c timezone=UTC"
         f" -c idle_in_transaction_session_timeout={IDLE_S}s"
+        # Of what is prepared; what is not has its values before it.
+        " -c plan_cache_mode=force_generic_plan"
         # What a client has given up must not go on and hold its locks.
         " -c client_connection_check_interval=1s",
     }
@@ -146,3 +148,8 @@ def as_json(value: Any) -> str:
 def ids(values: Iterable[UUID]) -> list[str]:
     """UUIDs for a `uuid[]` parameter."""
     return [str(value) for value in values]
+
+
+def array(values: Iterable[UUID | str]) -> str:
+    """The same as the text of an array, for a prepared statement. Of what needs no quotes."""
+    return f"{{{','.join(map(str, values))}}}"

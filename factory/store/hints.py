@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from factory.store.database import Tx, ids, rows, run
+from factory.store.prepared import prepared_rows
 from factory.store.suspects import SUSPECT, SUSPECT_LANES
 
 FIRST_PATIENCE_S = 10
@@ -84,7 +85,7 @@ class Look:
 
 def look(tx: Tx, lease_s: float) -> Look:
     """All of it at one moment."""
-    [found] = rows(tx, LOOK, {"lease_s": lease_s})
+    [found] = prepared_rows(tx, "look", LOOK, {"lease_s": lease_s})
     in_flight = {lane: InFlight(*counts) for lane, counts in (found.in_flight or {}).items()}
     return Look(found.due or (), found.slots or {}, in_flight, found.with_suspects or ())
 

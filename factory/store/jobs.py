@@ -10,7 +10,8 @@ from uuid import UUID
 
 from factory.domain.job import NewJob
 from factory.domain.state import State
-from factory.store.database import Tx, as_json, ids, rows
+from factory.store.database import Tx, array, as_json, ids, rows
+from factory.store.prepared import prepared_rows
 
 # One statement writes a set: the rows travel as one JSON document, which costs less than twenty
 # arrays and keeps a set of one and a set of 10,000 the same statement.
@@ -37,6 +38,9 @@ SELECT id, project_id, kind, lane, provider, model, agent, agent_version, priori
 """
 
 
+ACCEPT = INSERT + " RETURNING created_at"
+
+
 def insert(tx: Tx, jobs: Sequence[NewJob]) -> None:
     """Writes jobs and their payloads, queued."""
     if jobs:
@@ -45,7 +49,8 @@ def insert(tx: Tx, jobs: Sequence[NewJob]) -> None:
 
 def accept(tx: Tx, jobs: Sequence[NewJob]) -> list[JobView]:
     """Writes at least one job, and gives what reading them back would give: the hot path saves that."""
-    written = rows(tx, INSERT + " RETURNING created_at", {"jobs": as_json([*map(_as_row, jobs)])})
+    given = {"jobs": as_json([*map(_as_row, jobs)])}
+    written = prepared_rows(tx, "accept", ACCEPT, given)
     # Postgres' now() is the transaction's start, so it is the same for all.
     return [_queued(job, written[0].created_at) for job in jobs]
 
@@ -189,13 +194,13 @@ def get_all(tx: Tx, wanted: Sequence[Wanted]) -> list[JobView | None]:
     """For each the job if it is the project's, live or archived, or None."""
     found: dict[Wanted, JobView] = {}
     # Once more at the end: a retry may have brought one back between the first two looks.
-    for statement in (GET, GET_ARCHIVED, GET):
+    for name, statement in (("get", GET), ("get_archived", GET_ARCHIVED), ("get", GET)):
         if missing := [one for one in wanted if one not in found]:
             params = {
-                "ids": ids([one[1] for one in missing]),
-                "project_ids": ids([one[0] for one in missing]),
+                "ids": array([one[1] for one in missing]),
+                "project_ids": array([one[0] for one in missing]),
             }
-            for row in rows(tx, statement, params):
+            for row in prepared_rows(tx, name, statement, params):
                 found[row.project_id, row.id] = view_of(row)
     return [found.get(one) for one in wanted]
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from factory.domain.money import Usage
 from factory.store.database import Tx, as_json, ids, rows, run
+from factory.store.prepared import prepared_rows
 
 # Guarded by the lease: a worker that slept through its lease's end must not spend money for a job that
 # is somebody else's by now. Only running jobs have a token, which the constraint `lease` keeps true: their state
@@ -61,7 +62,8 @@ def open_calls(tx: Tx, calls: Sequence[Call]) -> set[UUID]:
         }
         for call in calls
     ]
-    return {row.id for row in rows(tx, OPEN, {"calls": as_json(given)})}
+    found = prepared_rows(tx, "open_calls", OPEN, {"calls": as_json(given)})
+    return {row.id for row in found}
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +151,7 @@ def close_calls(tx: Tx, ends: Sequence[CallEnd]) -> set[UUID]:
         }
         for end in ends
     ]
-    closed = rows(tx, CLOSE, {"ends": as_json(given)})
+    closed = prepared_rows(tx, "close_calls", CLOSE, {"ends": as_json(given)})
     if any(row.settles for row in closed):
         run(tx, SETTLE, {"ids": ids([end.job_id for end in ends])})
     return {row.id for row in closed}

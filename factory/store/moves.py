@@ -17,9 +17,10 @@ from factory.domain.lanes import WEBHOOK, Priority, lane_name
 from factory.domain.quarantine import QUARANTINE_DEATHS
 from factory.domain.retry import WEBHOOK_MAX_ATTEMPTS
 from factory.domain.state import State
-from factory.store.database import Tx, as_json, ids, rows
+from factory.store.database import Tx, array, as_json, ids, rows
 from factory.store.jobs import SHOWN
 from factory.store.journal import USAGE
+from factory.store.prepared import prepared_rows
 
 # queued → running. `published_at` plays no part: a hint is a hint, only this decides. A stale hint of
 # a job that waits for its next attempt is refused by `run_at`. A worker takes its own running job
@@ -73,13 +74,13 @@ def claim(
     it is made again, they are no earlier attempt's.
     """
     params = {
-        "ids": ids(job_ids),
-        "call_ids": ids(call_ids),
+        "ids": array(job_ids),
+        "call_ids": array(call_ids),
         "worker_id": str(worker_id),
         "quarantine": quarantine,
         "quarantine_deaths": QUARANTINE_DEATHS,
     }
-    found = rows(tx, CLAIM, params)
+    found = prepared_rows(tx, "claim", CLAIM, params)
     return [_claimed(row) for row in found]
 
 
@@ -185,7 +186,8 @@ class Moved:
 
 def finish(tx: Tx, outcomes: Sequence[Outcome]) -> list[Moved]:
     """The jobs that moved; one whose lease was stale is left out."""
-    return [_moved(row) for row in rows(tx, FINISH, finish_params(outcomes))]
+    found = prepared_rows(tx, "finish", FINISH, finish_params(outcomes))
+    return [_moved(row) for row in found]
 
 
 # A reaper that ends a lease leaves no mark of it: what its holder says afterwards is stale. What has gone

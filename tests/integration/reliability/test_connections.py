@@ -106,7 +106,7 @@ def test_work_goes_on_after(site: Site, server: str, fault: str) -> None:
 
 def test_a_claim_cut_off_before_its_commit_does_not_hold_its_jobs_for_long(site: Site) -> None:
     proxy = site.proxies["postgres"]
-    proxy.cut_at(b"COMMIT", Loss.LIMBO, after=b"SET state = 'running'")
+    proxy.cut_at(b"COMMIT", Loss.LIMBO, after=b"EXECUTE claim_")
     job_ids = site.rig.submit(8)
     site.rig.all_ended(job_ids, STRANDED_RECOVERS_S)
     assert (proxy.cuts, site.rig.called_once(job_ids)) == (1, True)

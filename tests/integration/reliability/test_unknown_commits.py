@@ -22,10 +22,10 @@ from tests.integration.store.samples import ask, webhooks_of
 
 NOWHERE = "http://127.0.0.1:1024/"
 WRITES = {
-    "claim": b"SET state = 'running'",
-    "intent": b"INSERT INTO llm_calls",
-    "answer": b"UPDATE llm_calls",
-    "finish": b"SET state = h.state",
+    "claim": b"EXECUTE claim_",
+    "intent": b"EXECUTE open_calls_",
+    "answer": b"EXECUTE close_calls_",
+    "finish": b"EXECUTE finish_",
 }
 
 

@@ -23,8 +23,9 @@ from factory.store import (
     moves,
     suspects,
 )
-from factory.store.database import as_json, rows
+from factory.store.database import array, as_json, rows
 from factory.store.listing import Filter
+from factory.store.prepared import prepared_form
 from tests.integration.store.samples import (
     OTHER_PROJECT,
     PROJECT,
@@ -95,8 +96,8 @@ def _some_ids(services: Services, state: State) -> list[str]:
 
 
 def _claim(services: Services) -> tuple[str, dict[str, Any]]:
-    params = {"ids": _some_ids(services, State.QUEUED), "worker_id": str(new_id())}
-    return moves.CLAIM, {**params, "call_ids": [], "quarantine": False, "quarantine_deaths": 2}
+    params = {"ids": array(_some_ids(services, State.QUEUED)), "worker_id": str(new_id())}
+    return moves.CLAIM, {**params, "call_ids": "{}", "quarantine": False, "quarantine_deaths": 2}
 
 
 def _finish(services: Services) -> tuple[str, dict[str, Any]]:
@@ -140,7 +141,7 @@ def _one(services: Services, state: State) -> dict[str, Any]:
 
 def _wanted(services: Services) -> dict[str, Any]:
     found = _some_ids(services, State.SUCCEEDED)
-    return {"ids": found, "project_ids": [str(PROJECT)] * len(found)}
+    return {"ids": array(found), "project_ids": array([str(PROJECT)] * len(found))}
 
 
 def _page(chosen: Filter, **params: Any) -> tuple[str, dict[str, Any]]:
@@ -148,6 +149,16 @@ def _page(chosen: Filter, **params: Any) -> tuple[str, dict[str, Any]]:
     return listing.statement(chosen, new_id()), given
 
 
+PREPARED = {
+    moves.CLAIM: "claim",
+    moves.FINISH: "finish",
+    journal.OPEN: "open",
+    journal.CLOSE: "close",
+    hints.LOOK: "look",
+    jobs.GET: "get",
+    jobs.GET_ARCHIVED: "get_archived",
+}
+"""Planned without knowing their parameters."""
 WINDOW = {"lane": "openai.normal", "window": 50}
 QUERIES = {
     "claim": _claim,
@@ -242,8 +253,13 @@ def _plan(
     services: Services, statement: str, params: dict[str, Any], options: str = ""
 ) -> dict[str, Any]:
     """The plan; with ANALYZE the statement runs, and is rolled back."""
+    explain = f"EXPLAIN ({options}FORMAT JSON) "
+    if name := PREPARED.get(statement):
+        form = prepared_form(name, statement)
+        explain = "DEALLOCATE ALL;" + form.prepare + explain
+        statement = form.execute
     with services.database.engine.connect() as tx:
-        [row] = rows(tx, f"EXPLAIN ({options}FORMAT JSON) {statement}", params)
+        [row] = rows(tx, explain + statement, params)
         tx.rollback()
     plan = row[0]
     found = json.loads(plan) if isinstance(plan, str) else plan
