@@ -54,7 +54,8 @@ def prepared_rows(
 ) -> Sequence[Row[Any]]:
     """As `rows`, for a statement that runs many times a second. Arrays must come as text, such as `{1,2}`.
 
-    `name` is what logs show, with a sum of the text behind it: programs of two versions may share a pooler."""
+    `name` is what logs show, with a sum of the text behind it: programs of two versions may share a pooler.
+    """
     kept: _Kept = tx.info.setdefault("prepared", _Kept())
     if kept.pooled:
         return rows(tx, statement, params)
