@@ -90,40 +90,47 @@ def look(tx: Tx, lease_s: float) -> Look:
     return Look(found.due or (), found.slots or {}, in_flight, found.with_suspects or ())
 
 
-# The jobs of a lane that go next. Projects with work are found by hopping along the index; each
-# offers its own oldest, and a job's turn is its place among its project's jobs after those already
-# in flight: a project with 10,000 jobs and one with a single job both get their first turn first.
+# The jobs of a lane that go next. Projects with work are found by hopping along the index; each offers its own
+# oldest, and a job's turn is its place among its project's jobs after those already in flight: a project with
+# 10,000 jobs and one with a single job both get their first turn first. So all fill up to the same level, and a
+# project offers what it lacks: a round reads a window and not a window a project. Where one has less than its
+# share, the next round gives it to others.
 # SKIP LOCKED lets two dispatchers pick different jobs at the same moment. CASE hides from the planner that the
 # index of all that is due would do: it took that, after a bulk of which its statistics had not heard, and read
 # the whole backlog instead of a window by primary key. Suspects go out by themselves.
 PUBLISH = f"""
 WITH RECURSIVE owners AS (
-    (SELECT project_id FROM jobs
+    (SELECT project_id, run_at FROM jobs
       WHERE lane = %(lane)s AND state = 'queued' AND published_at IS NULL AND NOT {SUSPECT}
-      ORDER BY project_id LIMIT 1)
+      ORDER BY project_id, run_at, id LIMIT 1)
     UNION ALL
-    SELECT (SELECT j.project_id FROM jobs j
-             WHERE j.lane = %(lane)s AND j.state = 'queued' AND j.published_at IS NULL
-               AND NOT {SUSPECT} AND j.project_id > o.project_id
-             ORDER BY j.project_id LIMIT 1)
-      FROM owners o WHERE o.project_id IS NOT NULL
+    SELECT next.project_id, next.run_at FROM owners o CROSS JOIN LATERAL (
+         SELECT project_id, run_at FROM jobs
+          WHERE lane = %(lane)s AND state = 'queued' AND published_at IS NULL AND NOT {SUSPECT}
+            AND project_id > o.project_id
+          ORDER BY project_id, run_at, id LIMIT 1) next
 ), busy AS (
     SELECT project_id, count(*) AS jobs FROM jobs
      WHERE lane = %(lane)s AND NOT {SUSPECT}
        AND (state = 'running' OR (state = 'queued' AND published_at IS NOT NULL))
      GROUP BY project_id
+), poorest AS (
+    SELECT o.project_id, coalesce(b.jobs, 0) AS jobs,
+           row_number() OVER by_jobs AS projects, sum(coalesce(b.jobs, 0)) OVER by_jobs AS held
+      FROM owners o LEFT JOIN busy b ON b.project_id = o.project_id
+     WHERE o.run_at <= now()
+    WINDOW by_jobs AS (ORDER BY coalesce(b.jobs, 0), o.project_id)
+), level AS (
+    SELECT ceil(min((held + %(window)s) / projects))::bigint AS jobs FROM poorest
 ), candidates AS (
     SELECT d.id, d.run_at,
-           coalesce(b.jobs, 0) + row_number() OVER (PARTITION BY o.project_id ORDER BY d.run_at, d.id)
-               AS turn
-      FROM owners o
-      LEFT JOIN busy b ON b.project_id = o.project_id
+           p.jobs + row_number() OVER (PARTITION BY p.project_id ORDER BY d.run_at, d.id) AS turn
+      FROM poorest p
      CROSS JOIN LATERAL (
           SELECT id, run_at FROM jobs
-           WHERE lane = %(lane)s AND project_id = o.project_id AND state = 'queued'
+           WHERE lane = %(lane)s AND project_id = p.project_id AND state = 'queued'
              AND published_at IS NULL AND NOT {SUSPECT} AND run_at <= now()
-           ORDER BY run_at, id LIMIT %(window)s) d
-     WHERE o.project_id IS NOT NULL
+           ORDER BY run_at, id LIMIT greatest((SELECT jobs FROM level) - p.jobs, 0)) d
 ), chosen AS (
     SELECT j.id, c.turn, c.run_at
       FROM jobs j JOIN (SELECT * FROM candidates ORDER BY turn, run_at, id LIMIT %(window)s) c

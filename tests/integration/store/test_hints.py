@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
 
+from factory.domain.job import new_id
 from factory.domain.lanes import Priority
 from factory.domain.state import State
 from factory.services import Services
 from factory.store import hints
+from factory.store.database import ids
 from factory.store.hints import InFlight
 from tests.integration.store.samples import (
     OTHER_PROJECT,
@@ -70,6 +75,38 @@ def test_what_a_project_has_in_flight_counts_against_its_turn(services: Services
     mine = given_jobs(services, 4, project_id=PROJECT)
     assert set(publish(services, LANE, 4)) == set(mine)
     assert set(publish(services, LANE, 10)) == set(busy) - set(running)
+
+
+def test_projects_fill_up_to_the_same_level(services: Services) -> None:
+    for project_id, running in ((PROJECT, 4), (OTHER_PROJECT, 1)):
+        given_jobs(services, 20, project_id=project_id)
+        for job_id in publish(services, LANE, running):
+            claim_one(services, job_id)
+        tell(services, "UPDATE jobs SET lane = 'away' WHERE state = 'queued'")
+    tell(services, "UPDATE jobs SET lane = %(lane)s", lane=LANE)
+    given_jobs(services, 20, project_id=new_id())
+    published = publish(services, LANE, 7)
+    owners = Counter(row.project_id for row in _projects_of(services, published))
+    assert sorted(owners.values()) == [3, 4]
+    assert owners[OTHER_PROJECT] == 3
+
+
+def _projects_of(services: Services, job_ids: list[UUID]) -> Sequence[Any]:
+    statement = "SELECT project_id FROM jobs WHERE id = ANY(CAST(%(ids)s AS uuid[]))"
+    return ask(services, statement, ids=ids(job_ids))
+
+
+def test_what_a_project_leaves_of_its_share_is_others_in_the_next_round(services: Services) -> None:
+    given_job(services, project_id=PROJECT)
+    given_jobs(services, 10, project_id=OTHER_PROJECT)
+    assert len(publish(services, LANE, 8)) == 5
+    assert len(publish(services, LANE, 3)) == 3
+
+
+def test_a_project_whose_jobs_are_all_of_the_future_has_no_share(services: Services) -> None:
+    given_jobs(services, 3, project_id=OTHER_PROJECT, run_at=datetime.now(UTC) + timedelta(hours=1))
+    mine = given_jobs(services, 10, project_id=PROJECT)
+    assert set(publish(services, LANE, 4)) < set(mine)
 
 
 def test_a_job_of_the_future_is_not_published(services: Services) -> None:

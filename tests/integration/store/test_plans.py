@@ -223,6 +223,21 @@ def test_a_round_of_publishing_reads_about_as_many_jobs_as_it_publishes(
     assert _rows_read(history, hints.PUBLISH, WINDOW, "jobs") < 2000
 
 
+MANY_PROJECTS = """
+INSERT INTO jobs (id, project_id, kind, state, lane, provider, priority, max_attempts)
+SELECT gen_random_uuid(), owner, 'completion', 'queued', 'openai.normal', 'openai', 'normal', 5
+  FROM (SELECT gen_random_uuid() AS owner FROM generate_series(1, 40)) owners, generate_series(1, 200)
+"""
+
+
+def test_a_round_of_publishing_reads_a_window_and_not_a_window_a_project(
+    services: Services,
+) -> None:
+    tell(services, MANY_PROJECTS)
+    tell(services, "ANALYZE jobs")
+    assert _rows_read(services, hints.PUBLISH, WINDOW, "jobs") < 400
+
+
 SURGE = """
 INSERT INTO jobs (id, project_id, kind, state, lane, provider, priority, max_attempts)
 SELECT gen_random_uuid(), %(mine)s, 'completion', 'queued', 'openai.normal', 'openai', 'normal', 5
