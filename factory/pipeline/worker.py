@@ -79,7 +79,9 @@ class Worker:
             yield True
         finally:
             del self._running[job_id]
-            self._unwanted.discard(job_id)
+            if job_id in self._unwanted:
+                self._unwanted.discard(job_id)
+                task.uncancel()  # that was for the job alone
 
     @property
     def running(self) -> int:
