@@ -15,7 +15,7 @@ from statistics import median
 import orjson
 from aiohttp import ClientSession
 
-from benchmarks.figures import Figure, at_most
+from benchmarks.figures import Figure, at_most, at_most_times
 from benchmarks.stand import Scale, running_simulator
 from factory.config import Settings
 from factory.domain.message import Message, Params, Role
@@ -29,6 +29,8 @@ GOALS_MS = {
     "gemini-2.5-flash": 0.45,
     "ollama/llama3.2": 0.30,
 }
+FLOOR_MS = 0.07
+"""Of the machine that the goals were set on. Another is to be judged by as many times its own floor."""
 IN_FLIGHT = 50
 MESSAGES = (Message(Role.SYSTEM, "Be brief."), Message(Role.USER, "What is a queue?"))
 PARAMS = Params(temperature=0.2, max_tokens=60)
@@ -56,7 +58,16 @@ async def _measured(url: str, calls: int) -> list[Figure]:
                 return orjson.loads(await answer.read())
 
         floor_ms = await _cpu_ms(bare, calls)
-    return [*found, Figure("call_floor", floor_ms, "ms", note="aiohttp and orjson alone")]
+    floor = Figure("call_floor", floor_ms, "ms", note="aiohttp and orjson alone")
+    return [*found, floor, *(_beside_floor(figure, floor_ms) for figure in found)]
+
+
+def _beside_floor(figure: Figure, floor_ms: float) -> Figure:
+    assert figure.goal is not None
+    goal = at_most_times(round(figure.goal.bound / FLOOR_MS, 2))
+    return Figure(
+        f"{figure.name}_vs_floor", figure.ours, "ms", goal, floor_ms, "aiohttp and orjson"
+    )
 
 
 async def _ours(url: str, calls: int, theirs_ms: float) -> AsyncIterator[Figure]:

@@ -53,7 +53,7 @@ UNENDED = "SELECT count(*) AS jobs FROM jobs WHERE finished_at IS NULL"
 
 def figures(scale: Scale) -> Iterator[Figure]:
     """Goal 3."""
-    jobs = 8000 if scale.quick else 20_000
+    jobs = 6000 if scale.quick else 20_000
     ours = median_of(scale.runs, lambda: _on_a_stand(lambda stand: _rate(stand, jobs)))
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as directory,

@@ -37,6 +37,8 @@ PACE = 0.7
 """Of its best rate: where each connection has a request under way all the time, the time of an answer is
 the number of connections by the rate, and tells nothing about the gateway.
 """
+READS_TO_USUAL = round(2500 / 1200, 2)
+"""The goals of the two on the machine that they were set on. Another is to be judged by the same ratio."""
 LINES = 10_000
 WAITING = 1000
 PEERS = "benchmarks.peers.programs.flask_views"
@@ -61,17 +63,22 @@ def figures(scale: Scale) -> Iterator[Figure]:
         tempfile.TemporaryDirectory(prefix="bench-") as directory,
         running_stand(Path(directory)) as stand,
     ):
-        total = 1500 if scale.quick else 12_000
+        total = 1000 if scale.quick else 12_000
         with gateway(stand) as (port, process):
             post = _post(stand, "/api/jobs")
             ours = _runs(scale, lambda: _measure(process, port, [post], total))
             paced = PACE * ours.load.per_s
             calm = _runs(scale, lambda: _measure(process, port, [post], total // 2, per_s=paced))
-            yield from _of_reads(stand, scale, port, process)
+            read = _of_reads(stand, scale, port, process)
+            yield read
             yield _of_bulk(stand, scale, port, process)
         usual = _peer(stand, scale, "usual", total)
         bare = _peer(stand, scale, "bare", total)
         yield from _of_posts(ours, calm, usual, bare)
+        goal, rate = at_least_times(READS_TO_USUAL), usual.load.per_s
+        yield Figure(
+            "gateway_get_vs_usual", read.ours, "req/s", goal, rate, "POST to the usual view"
+        )
         with gateway(stand) as (port, process):
             yield from _of_waiting(stand, port, process)
 
@@ -92,15 +99,15 @@ def _of_posts(ours: Run, calm: Run, usual: Run, bare: Run) -> Iterator[Figure]:
     yield Figure("gateway_post_cpu", cost, "ms", None, usual.cpu_ms, title, "CPU a request")
 
 
-def _of_reads(stand: Stand, scale: Scale, port: int, process: psutil.Process) -> Iterator[Figure]:
+def _of_reads(stand: Stand, scale: Scale, port: int, process: psutil.Process) -> Figure:
     with stand.services.database.transaction() as tx:
         found = rows(tx, "SELECT id FROM jobs LIMIT 1000")
     headers = authorization(stand)
     reads = [request_bytes("GET", f"/api/jobs/{public_id(row.id)}", headers) for row in found]
-    total = 2000 if scale.quick else 15_000
+    total = 1500 if scale.quick else 15_000
     run = _runs(scale, lambda: _measure(process, port, reads, total, expected=200))
     note = f"by id, {CONNECTIONS} connections, p99 {run.load.p99_ms:.1f} ms, {run.cpu_ms:.2f} ms of CPU"
-    yield Figure("gateway_get", run.load.per_s, "req/s", at_least(2500), note=note)
+    return Figure("gateway_get", run.load.per_s, "req/s", at_least(2500), note=note)
 
 
 def _of_bulk(stand: Stand, scale: Scale, port: int, process: psutil.Process) -> Figure:

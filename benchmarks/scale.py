@@ -38,7 +38,7 @@ SELECT EXISTS (SELECT FROM jobs WHERE state = 'queued' AND published_at IS NULL)
 
 def figures(scale: Scale) -> Iterator[Figure]:
     """Goal 7."""
-    rounds = 4 if scale.quick else 20
+    rounds = 3 if scale.quick else 20
     counts = (1, 2) if scale.quick else (1, 2, 4)
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as directory,

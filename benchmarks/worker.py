@@ -71,7 +71,7 @@ class Run:
 
 def figures(scale: Scale) -> Iterator[Figure]:
     """Goal 1: a thousand and more calls in flight, beside Celery's pools with litellm."""
-    seconds = 3 if scale.quick else 12
+    seconds = 2 if scale.quick else 12
     slots = 2000
     batched = measure(seconds * slots, slots, 1000, "bulk")
     single = measure(seconds * slots, slots, 1000, "normal")
@@ -109,7 +109,7 @@ def _calm(full: Run, name: str, seconds: int) -> Figure:
 
 
 def _beside_celery(ours: Run, scale: Scale) -> Iterator[Figure]:
-    pools = [("prefork", 8, 32 if scale.quick else 80, 100.0)]
+    pools = [("prefork", 8, 24 if scale.quick else 80, 100.0)]
     if not scale.quick:
         pools.append(("threads", 100, 400, None))
     rate, memory = ours.jobs_per_s, ours.kb_per_call / 1000

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -118,18 +119,19 @@ class Wire:
     def completion(self, request: Request, body: bytes, latency_ms: int) -> Completion:
         """The answer in our words. Raises ProviderCutOff where there is none to read."""
         try:
-            response = self._config.transform_response(
-                model=self._model.name,
-                raw_response=_Answer(orjson.loads(body)),
-                model_response=ModelResponse(),
-                logging_obj=_Silence(),
-                request_data={},
-                messages=[],
-                optional_params={},
-                litellm_params={},
-                encoding=None,
-                json_mode=request.json_mode,
-            )
+            with _tokens_uncounted():
+                response = self._config.transform_response(
+                    model=self._model.name,
+                    raw_response=_Answer(orjson.loads(body)),
+                    model_response=ModelResponse(),
+                    logging_obj=_Silence(),
+                    request_data={},
+                    messages=[],
+                    optional_params={},
+                    litellm_params={},
+                    encoding=None,
+                    json_mode=request.json_mode,
+                )
             return read_completion(self._model, response, latency_ms)
         # Whatever is missing in the body, LiteLLM stumbles over it with whatever exception comes.
         except Exception as error:  # noqa: BLE001
@@ -178,6 +180,16 @@ def _credentials(model: Model, endpoint: Endpoint) -> Json:
         "litellm_params": {},
         "api_key": {"x-goog-api-key": endpoint.key} if gemini else endpoint.key,
     }
+
+
+@contextmanager
+def _tokens_uncounted() -> Iterator[None]:
+    """LiteLLM counts an answer of Ollama's itself, and then takes Ollama's own count: a fifth of a call."""
+    litellm.disable_token_counter = True
+    try:
+        yield
+    finally:
+        litellm.disable_token_counter = False
 
 
 class _Answer:
