@@ -160,9 +160,13 @@ def publish(tx: Tx, lane: str, window: int) -> list[UUID]:
     return [row.id for row in rows(tx, statement, {"lane": lane, "window": window})]
 
 
+# In the order of claims, which wait for who holds a row.
 UNPUBLISH = """
 UPDATE jobs SET published_at = NULL
- WHERE id = ANY(CAST(%(ids)s AS uuid[])) AND state = 'queued' AND published_at IS NOT NULL
+ WHERE id IN (
+    SELECT id FROM jobs
+     WHERE id = ANY(CAST(%(ids)s AS uuid[])) AND state = 'queued' AND published_at IS NOT NULL
+     ORDER BY id FOR UPDATE)
 """
 
 
@@ -226,7 +230,9 @@ def forget_of_lanes(tx: Tx, lanes: Iterable[str]) -> int:
 
 
 FORGET_ALL = """
-UPDATE jobs SET published_at = NULL, publishes = 0 WHERE state = 'queued' AND published_at IS NOT NULL
+UPDATE jobs SET published_at = NULL, publishes = 0
+ WHERE id IN (
+    SELECT id FROM jobs WHERE state = 'queued' AND published_at IS NOT NULL ORDER BY id FOR UPDATE)
 """
 
 

@@ -131,10 +131,10 @@ def _complaints(scene: Scene) -> Iterator[str]:
     gone = [one.job_id for one in scene.receivers["gone"].deliveries]
     if len(gone) > len(set(gone)):
         yield "a receiver that is gone was asked again"
-    late = [
-        one.job_id
+    waited = [
+        (one.at - scene.ended_at(one.job_id)).total_seconds()
         for one in scene.receivers["well"].deliveries
-        if (one.at - scene.ended_at(one.job_id)).total_seconds() > PROMPT_S
     ]
+    late = sorted(seconds for seconds in waited if seconds > PROMPT_S)
     if late:
-        yield f"{len(late)} events waited for somebody else's receiver"
+        yield f"{len(late)} events waited for somebody else's receiver, up to {late[-1]:.1f} s"

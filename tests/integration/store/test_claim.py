@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 from factory.domain.job import ClaimedJob
@@ -10,9 +11,12 @@ from factory.domain.money import Usage
 from factory.domain.state import State
 from factory.services import Services
 from factory.store import moves
+from factory.store.database import rows
+from tests.integration.embedded.processes import until
 from tests.integration.store.samples import (
     BROKE,
     PROJECT,
+    ask,
     claim,
     claim_one,
     end,
@@ -25,6 +29,10 @@ from tests.integration.store.samples import (
     state_of,
     tell,
     view,
+)
+
+LOCKED_OUT = (
+    "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 )
 
 
@@ -108,6 +116,16 @@ def test_two_workers_that_claim_the_same_jobs_at_once_share_them(services: Servi
         thread.join()
     assert sorted(job.id for job in claimed) == sorted(job_ids)
     assert len({job.lease_token for job in claimed}) == 50
+
+
+def test_a_claim_waits_for_who_holds_the_row_and_leaves_it_as_it_was(services: Services) -> None:
+    job_id, worker_id = given_job(services), given_worker(services)
+    with ThreadPoolExecutor(1) as pool:
+        with services.database.transaction() as tx:
+            rows(tx, "SELECT FROM jobs WHERE id = %(id)s FOR UPDATE", {"id": str(job_id)})
+            claiming = pool.submit(claim, services, worker_id, job_id)
+            until(lambda: claiming.done() or ask(services, LOCKED_OUT))
+        assert [job.id for job in claiming.result()] == [job_id]
 
 
 def test_a_later_attempt_knows_the_steps_and_the_cost_of_the_earlier(services: Services) -> None:
