@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from typing import Any
 
+from celery.signals import before_task_publish
 from kombu.exceptions import KombuError
 from kombu.messaging import Producer
 from redis.exceptions import RedisError
@@ -17,6 +19,8 @@ from workers.app import WorkerApp
 RUN_JOBS = "factory.run_jobs"
 RUN_SUSPECTS = "factory.run_suspects"
 BATCH = 500
+UNSAID: tuple[object, ...] = (None, 0, {}, [None, None])
+"""Values of headers that say no more than a header that is not there."""
 PROMPT = {
     "max_retries": 0,
     "retry_on_timeout": False,
@@ -37,6 +41,7 @@ class Publisher:
     def __init__(self, app: WorkerApp) -> None:
         options = {**app.conf.broker_transport_options, **PROMPT}
         app.conf.broker_transport_options = options
+        before_task_publish.connect(leave_out_unsaid)
         self._app = app
         self._producer: Producer | None = None
 
@@ -68,3 +73,9 @@ class Publisher:
             retry=False,
             ignore_result=True,
         )
+
+
+def leave_out_unsaid(headers: dict[str, Any], **_: object) -> None:
+    """Celery gives each message 19 headers, of which it needs 7, and keeps three copies while it runs."""
+    for name in [name for name, value in headers.items() if value in UNSAID]:
+        del headers[name]

@@ -7,12 +7,23 @@ lanes are consumed with `no_ack`, and a request has nothing to tell the broker.
 
 from __future__ import annotations
 
+from typing import Any
+
 from celery.worker.request import Request
 
 
 class HintRequest(Request):  # type: ignore[misc]
     """A message that was forgotten by the broker when it was handed over."""
 
+    def __init__(self, message: Any, **options: Any) -> None:
+        super().__init__(message, **{**options, "on_ack": _nothing, "on_reject": _nothing})
+        # All that is needed of it is copied by now; the rest would stay for as long as the job runs.
+        self._message = None
+
     def acknowledge(self) -> None:
         """Nothing to say; Celery asks whether it was said."""
         self.acknowledged = True
+
+
+def _nothing(*_: object) -> None:
+    """The broker has no message to take back or to forget."""

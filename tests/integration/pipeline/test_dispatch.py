@@ -156,6 +156,8 @@ def test_hints_lie_in_redis_under_their_lane(
     hints = [json.loads(base64.b64decode(message["body"]))[0][0] for message in messages]
     assert sorted(len(hint) for hint in hints) == [8, 32]
     assert {one for hint in hints for one in hint} == set(map(public_id, job_ids))
+    said = {"argsrepr", "id", "ignore_result", "kwargsrepr", "lang", "origin", "root_id", "task"}
+    assert [set(message["headers"]) - said for message in messages] == [set(), set()]
 
 
 def test_publishing_survives_a_restart_of_the_broker(
