@@ -154,15 +154,25 @@ class JobsMachine(CrewRules):
                 retry(self.services, job.project_id, job.id)
                 job.retried()
 
-    @rule(worker=workers, seen=st.booleans())
-    def lose_worker(self, worker: UUID, seen: bool) -> None:
-        """One that holds jobs falls silent for a lease, or its end is seen; the others go on."""
-        if not self._held_by(worker):
-            return
+    @precondition(lambda self: self._holders())
+    @rule(pick=st.integers(0, 99), seen=st.booleans(), pause_s=st.sampled_from([0, 60]))
+    def lose_worker(self, pick: int, seen: bool, pause_s: int) -> None:
+        """One that holds jobs falls silent for a lease, or its end is seen; the others go on.
+
+        Perhaps all had a pause before, as when Postgres was away: then the reaper is the first that is back.
+        """
+        holders = self._holders()
+        worker = holders[pick % len(holders)]
+        if pause_s:
+            self.world.sleep(pause_s)
+            self._end_overdue()
         if seen:
             self.world.bury(worker)
         self._look(self.crew - {worker}, seconds=1 if seen else self._silence_s)
         assert not self._held_by(worker), "its jobs wait for it"
+
+    def _holders(self) -> list[UUID]:
+        return sorted({job.lease.worker_id for job in self.jobs.values() if job.lease})
 
     @property
     def _silence_s(self) -> int:
