@@ -28,7 +28,7 @@ from factory.store.prepared import prepared_rows
 # hold, and that is no new attempt. What was paid for before comes along whenever the job has been
 # started before: counts of attempts begin anew with an owner's retry, `started_at` does not.
 # It waits for who holds a row: mostly a dispatcher that came too late to publish it. To pass over it, as if it were
-# another worker's, used up the hint, and one job of 300 was left until the hint counted as lost.
+# another worker's, used up the hint, and its job was left until the hint counted as lost.
 CLAIM = """
 WITH open AS MATERIALIZED (
     SELECT id, started_at IS NOT NULL AS again FROM jobs
