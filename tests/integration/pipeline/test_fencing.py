@@ -13,13 +13,10 @@ from factory.pipeline.worker import Worker
 from factory.services import Services
 from factory.store.database import Tx
 from tests.integration.pipeline.bench import Bench, until
-from tests.integration.store.samples import ask, state_of
+from tests.integration.store.samples import state_of, waits_for_locks
 
 LOCK_HEARTBEATS = "LOCK TABLE workers IN EXCLUSIVE MODE"
 LOCK_CLAIMS = "LOCK TABLE job_payloads IN ACCESS EXCLUSIVE MODE"
-WAITING = """
-SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()
-"""
 
 
 @contextmanager
@@ -30,7 +27,7 @@ def _holding(services: Services, statement: str) -> Iterator[Tx]:
 
 
 async def _waiting(services: Services, statements: int) -> None:
-    await until(lambda: len(ask(services, WAITING)) >= statements)
+    await until(lambda: waits_for_locks(services) >= statements)
 
 
 def _fence(worker: Worker) -> None:

@@ -14,7 +14,7 @@ from factory.pipeline.worker import Worker
 from factory.services import Services
 from factory.store.database import Tx
 from tests.integration.pipeline.bench import Bench, until
-from tests.integration.store.samples import ask, state_of
+from tests.integration.store.samples import ask, state_of, waits_for_locks
 
 
 @contextmanager
@@ -26,8 +26,7 @@ def _holding(services: Services, statement: str) -> Iterator[Tx]:
 
 
 async def _a_write_waits(services: Services) -> None:
-    waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    await until(lambda: ask(services, waiting))
+    await until(lambda: waits_for_locks(services))
 
 
 async def _pass_writes(worker: Worker) -> None:

@@ -185,6 +185,12 @@ def tell(services: Services, statement: str, **params: Any) -> int:
         return run(tx, statement, params)
 
 
+def waits_for_locks(services: Services) -> int:
+    """How many statements wait for a lock that another transaction holds."""
+    waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    return len(ask(services, waiting))
+
+
 def silence(services: Services, worker_id: UUID, seconds: float) -> None:
     """The worker's last heartbeat is this long ago."""
     tell(

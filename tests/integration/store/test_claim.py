@@ -16,7 +16,6 @@ from tests.integration.embedded.processes import until
 from tests.integration.store.samples import (
     BROKE,
     PROJECT,
-    ask,
     claim,
     claim_one,
     end,
@@ -29,10 +28,7 @@ from tests.integration.store.samples import (
     state_of,
     tell,
     view,
-)
-
-LOCKED_OUT = (
-    "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    waits_for_locks,
 )
 
 
@@ -124,7 +120,7 @@ def test_a_claim_waits_for_who_holds_the_row_and_leaves_it_as_it_was(services: S
         with services.database.transaction() as tx:
             rows(tx, "SELECT FROM jobs WHERE id = %(id)s FOR UPDATE", {"id": str(job_id)})
             claiming = pool.submit(claim, services, worker_id, job_id)
-            until(lambda: claiming.done() or ask(services, LOCKED_OUT))
+            until(lambda: claiming.done() or waits_for_locks(services))
         assert [job.id for job in claiming.result()] == [job_id]
 
 
