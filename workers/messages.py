@@ -76,6 +76,6 @@ class Publisher:
 
 
 def leave_out_unsaid(headers: dict[str, Any], **_: object) -> None:
-    """Celery gives each message 19 headers, of which it needs 7, and keeps three copies while it runs."""
+    """Celery gives each message 19 headers, of which 8 say something, and keeps three copies while it runs."""
     for name in [name for name, value in headers.items() if value in UNSAID]:
         del headers[name]

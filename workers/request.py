@@ -20,10 +20,6 @@ class HintRequest(Request):  # type: ignore[misc]
         # All that is needed of it is copied by now; the rest would stay for as long as the job runs.
         self._message = None
 
-    def acknowledge(self) -> None:
-        """Nothing to say; Celery asks whether it was said."""
-        self.acknowledged = True
-
 
 def _nothing(*_: object) -> None:
     """The broker has no message to take back or to forget."""
