@@ -58,6 +58,8 @@ class Settings(BaseSettings):
     retention_months: int = Field(default=13, ge=1)
     """Whole months that ended jobs, their usage and calls are kept beside the current one."""
     call_timeout_s: float = Field(default=300.0, gt=0)
+    rate_limit_give_up_s: float = Field(default=86_400.0, gt=0)
+    """How long a job may meet nothing but its provider's rate limits before it fails."""
     metrics_port: int = 9090
 
     @cached_property

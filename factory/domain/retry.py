@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from factory.errors import FactoryError, RateLimited, WebhookFailed
+from factory.errors import FactoryError, ProviderError, RateLimited, WebhookFailed
 
 BASE_S = 1.0
 CAP_S = 120.0
@@ -14,6 +14,9 @@ WEBHOOK_MAX_ATTEMPTS = len(WEBHOOK_DELAYS_S) + 1
 RATE_WAIT_S = 2.0
 """Shortest wait after a 429 that named no time of its own, in seconds."""
 RATE_WAIT_CAP_S = 60.0
+NAMED_WAIT_S = 0.5
+NAMED_WAIT_CAP_S = 30.0
+"""A wait that the provider names is at least so long, doubled with each that the job has waited for: some name 0."""
 LONGEST_RETRY_AFTER_S = 3600.0
 
 
@@ -28,10 +31,19 @@ def backoff_s(attempt: int, random: Callable[[], float]) -> float:
 
 
 def rate_wait_s(deferrals: int, retry_after_s: float | None, random: Callable[[], float]) -> float:
-    """Delay after a 429: what the provider asked for, plus up to a quarter so that not all return at once."""
+    """Delay after a 429: what the provider asked for, plus up to a quarter so that not all return at once.
+
+    A job that meets one 429 after another waits longer each time, whatever the provider asks for.
+    """
     if retry_after_s is not None:
-        return min(retry_after_s, LONGEST_RETRY_AFTER_S) * (1 + random() / 4)
+        least = min(NAMED_WAIT_CAP_S, NAMED_WAIT_S * 2.0 ** min(deferrals, 10)) * (1 - random() / 2)
+        return max(least, named_wait_s(retry_after_s, random))
     return min(RATE_WAIT_CAP_S, RATE_WAIT_S * 2.0 ** min(deferrals, 10)) * (0.5 + random() / 2)
+
+
+def named_wait_s(retry_after_s: float, random: Callable[[], float]) -> float:
+    """What a provider asked for, an hour at most, plus up to a quarter."""
+    return min(retry_after_s, LONGEST_RETRY_AFTER_S) * (1 + random() / 4)
 
 
 def webhook_delay_s(
@@ -50,4 +62,7 @@ def delay_s(
         return rate_wait_s(deferrals, error.retry_after_s, random)
     if isinstance(error, WebhookFailed):
         return webhook_delay_s(attempt, error.retry_after_s, random)
-    return backoff_s(attempt, random)
+    planned = backoff_s(attempt, random)
+    if isinstance(error, ProviderError) and error.retry_after_s is not None:
+        return max(planned, named_wait_s(error.retry_after_s, random))
+    return planned

@@ -45,7 +45,7 @@ def provider_failure(
         f"{provider} answered {status}: {message[:MESSAGE_CHARS]}",
         provider=provider,
         http_status=status,
-        retry_after_s=_retry_after_s(headers, error) if kind.retryable else None,
+        retry_after_s=_retry_after_s(headers, error, kind) if kind.retryable else None,
         code=code,
     )
 
@@ -99,7 +99,9 @@ def _reasons(error: Mapping[str, Any]) -> set[object]:
     return {detail.get("reason") for detail in _details(error)}
 
 
-def _retry_after_s(headers: Mapping[str, str], error: Mapping[str, Any]) -> float | None:
+def _retry_after_s(
+    headers: Mapping[str, str], error: Mapping[str, Any], kind: type[ProviderError]
+) -> float | None:
     """Seconds until the provider wants to be asked again; None when it does not say."""
     if (wait_ms := _number(headers.get("retry-after-ms"))) is not None:
         return wait_ms / 1000
@@ -108,7 +110,8 @@ def _retry_after_s(headers: Mapping[str, str], error: Mapping[str, Any]) -> floa
     for detail in _details(error):
         if delay := detail.get("retryDelay"):
             return parse_duration_s(str(delay))
-    return _reset_s(headers)
+    # Every answer of OpenAI tells when the limits are whole again; it is a wait only where one ran out.
+    return _reset_s(headers) if kind is RateLimited else None
 
 
 def _reset_s(headers: Mapping[str, str]) -> float | None:

@@ -118,16 +118,20 @@ async def _perform(worker: Worker, job: ClaimedJob) -> Ending:
         return Ending(_stopped(worker, job))
     except TimeoutError:
         late = DeadlineExceeded("the job's deadline passed while it ran")
-        return Ending(outcome_of(job, late))
+        return Ending(_outcome(worker, job, late))
     except FactoryError as error:
         log.info("attempt %d of %d failed: %s", job.attempt, job.max_attempts, error)
-        return Ending(outcome_of(job, error))
+        return Ending(_outcome(worker, job, error))
     except Exception as error:
         log.exception("attempt %d of %d broke", job.attempt, job.max_attempts)
         broken = JobFailure(f"internal error: {type(error).__name__}")
-        return Ending(outcome_of(job, broken))
+        return Ending(_outcome(worker, job, broken))
     succeeded = Outcome(job.id, job.lease_token, State.SUCCEEDED, output=result.output)
     return Ending(succeeded, result.call)
+
+
+def _outcome(worker: Worker, job: ClaimedJob, error: FactoryError) -> Outcome:
+    return outcome_of(job, error, worker.services.settings.rate_limit_give_up_s)
 
 
 def _stopped(worker: Worker, job: ClaimedJob) -> Outcome:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 from factory import metrics
 from factory.domain.job import ClaimedJob, JobError, Outcome
@@ -15,11 +16,16 @@ from factory.store import counters, moves
 from factory.store.database import Tx
 
 
-def outcome_of(job: ClaimedJob, error: FactoryError) -> Outcome:
-    """Once more, later, where that can help; else failed. Neither a rate wait nor a lost lease spends an attempt."""
+def outcome_of(job: ClaimedJob, error: FactoryError, longest_wait_s: float) -> Outcome:
+    """Once more, later, where that can help; else failed. Neither a rate wait nor a lost lease spends an attempt.
+
+    A job that has met nothing but rate limits for `longest_wait_s` seconds is failed, and says so.
+    """
+    if isinstance(error, RateLimited) and (job.deferred_s or 0.0) >= longest_wait_s:
+        return _failed(job, _given_up(error, longest_wait_s))
     waits = isinstance(error, RateLimited | LeaseLost)
     if not error.retryable or (job.attempt >= job.max_attempts and not waits):
-        return Outcome(job.id, job.lease_token, State.FAILED, error=JobError.of(error))
+        return _failed(job, JobError.of(error))
     return Outcome(
         job.id,
         job.lease_token,
@@ -29,6 +35,16 @@ def outcome_of(job: ClaimedJob, error: FactoryError) -> Outcome:
         delay_s=delay_s(error, job.attempt, job.deferrals, random.random),
         spends_attempt=not waits,
     )
+
+
+def _failed(job: ClaimedJob, error: JobError) -> Outcome:
+    return Outcome(job.id, job.lease_token, State.FAILED, error=error)
+
+
+def _given_up(error: RateLimited, longest_wait_s: float) -> JobError:
+    """The provider's last word is kept behind ours."""
+    waited = f"rate limited for {longest_wait_s / 3600:g} hours (RATE_LIMIT_GIVE_UP_S), given up"
+    return replace(JobError.of(error), message=f"{waited}: {error.message}"[:2000])
 
 
 def finish_jobs(

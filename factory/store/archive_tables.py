@@ -21,7 +21,14 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
 from factory.store.tables import jobs, llm_calls, metadata
 
-LEASING = {"published_at", "publishes", "worker_id", "lease_token", "last_lease_token"}
+LIVE = {
+    "published_at",
+    "publishes",
+    "worker_id",
+    "lease_token",
+    "last_lease_token",
+    "deferred_since",
+}
 """What only a live job has."""
 
 
@@ -37,7 +44,7 @@ def _like(table: Table, moment: str, *, without: set[str] | None = None) -> list
 jobs_archive = Table(
     "jobs_archive",
     metadata,
-    *_like(jobs, "finished_at", without=LEASING),
+    *_like(jobs, "finished_at", without=LIVE),
     Column("metadata", JSONB, nullable=False),
     Column("traceparent", Text),
     Column("input_tokens", BigInteger, nullable=False),

@@ -47,7 +47,8 @@ WITH open AS MATERIALIZED (
     RETURNING j.*, open.again
 )
 SELECT c.id, c.project_id, c.kind, c.lane, c.provider, c.model, c.attempt, c.max_attempts,
-       c.deferrals, c.lease_token, c.max_cost_micros, p.input, p.params, p.fallbacks,
+       c.deferrals, extract(epoch FROM now() - c.deferred_since)::float8 AS deferred_s,
+       c.lease_token, c.max_cost_micros, p.input, p.params, p.fallbacks,
        p.webhook_url, p.traceparent,
        extract(epoch FROM c.deadline_at - now())::float8 AS seconds_left,
        (SELECT jsonb_object_agg(s.step_key, s.output) FROM job_steps s
@@ -125,6 +126,7 @@ WITH given AS MATERIALIZED (
        SET state = h.state, worker_id = NULL, lease_token = NULL, published_at = NULL, publishes = 0,
            last_lease_token = CASE WHEN h.died = 0 THEN h.lease_token END,
            attempt = j.attempt - h.deferred, deferrals = j.deferrals + h.deferred,
+           deferred_since = CASE WHEN h.deferred = 1 THEN coalesce(j.deferred_since, now()) END,
            deaths = j.deaths + h.died,
            run_at = CASE WHEN h.state = 'queued' THEN now() + make_interval(secs => h.delay_s)
                          ELSE j.run_at END,

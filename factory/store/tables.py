@@ -108,6 +108,7 @@ jobs = Table(
     Column("attempt", SmallInteger, nullable=False, server_default=text("0")),
     Column("max_attempts", SmallInteger, nullable=False),
     Column("deferrals", Integer, nullable=False, server_default=text("0")),
+    _when("deferred_since"),
     Column("deaths", SmallInteger, nullable=False, server_default=text("0")),
     _when("run_at", required=True),
     _when("deadline_at"),

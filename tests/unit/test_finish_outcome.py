@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from factory.domain.job import ClaimedJob, Kind, Outcome, new_id
@@ -23,6 +25,8 @@ from factory.errors import (
     WebhookRefused,
 )
 from factory.pipeline.finish import outcome_of
+
+DAY_S = 86_400.0
 
 
 def _job(attempt: int = 1, max_attempts: int = 3) -> ClaimedJob:
@@ -73,27 +77,44 @@ def _name(error: FactoryError) -> str:
 
 @pytest.mark.parametrize("error", PASSING, ids=_name)
 def test_what_passes_is_tried_again_until_the_attempts_are_spent(error: FactoryError) -> None:
-    again = outcome_of(_job(attempt=2), error)
+    again = outcome_of(_job(attempt=2), error, DAY_S)
     assert (again.state, again.spends_attempt) == (State.QUEUED, True)
     assert again.delay_s >= 0
-    assert outcome_of(_job(attempt=3), error).state is State.FAILED
+    assert outcome_of(_job(attempt=3), error, DAY_S).state is State.FAILED
 
 
 @pytest.mark.parametrize("error", FINAL, ids=_name)
 def test_what_does_not_pass_ends_the_job(error: FactoryError) -> None:
-    outcome = outcome_of(_job(), error)
+    outcome = outcome_of(_job(), error, DAY_S)
     assert outcome.state is State.FAILED
     assert outcome.error is not None
     assert outcome.error.type == error.type
 
 
-def test_a_rate_wait_spends_no_attempt_and_never_ends_a_job() -> None:
-    outcome = outcome_of(_job(attempt=3), RateLimited("no", provider="openai", retry_after_s=8.0))
+def test_a_rate_wait_spends_no_attempt_and_ends_no_job() -> None:
+    error = RateLimited("no", provider="openai", retry_after_s=8.0)
+    outcome = outcome_of(_job(attempt=3), error, DAY_S)
     assert (outcome.state, outcome.spends_attempt) == (State.QUEUED, False)
     assert 8 <= outcome.delay_s <= 10
 
 
+def test_a_job_that_was_rate_limited_for_too_long_fails_and_says_so() -> None:
+    waiting = replace(_job(), deferrals=40, deferred_s=DAY_S)
+    outcome = outcome_of(waiting, RateLimited("openai answered 429", provider="openai"), DAY_S)
+    assert outcome.state is State.FAILED
+    assert outcome.error is not None
+    assert outcome.error.type == "rate_limited"
+    assert "for 24 hours (RATE_LIMIT_GIVE_UP_S)" in outcome.error.message
+    assert "openai answered 429" in outcome.error.message
+
+
+def test_a_long_wait_ends_no_job_whose_next_error_is_another() -> None:
+    waiting = replace(_job(), deferrals=40, deferred_s=DAY_S)
+    error = _provider_error(ProviderUnavailable)
+    assert outcome_of(waiting, error, DAY_S).state is State.QUEUED
+
+
 def test_the_lease_goes_along() -> None:
     job = _job()
-    outcome: Outcome = outcome_of(job, JobFailure("no"))
+    outcome: Outcome = outcome_of(job, JobFailure("no"), DAY_S)
     assert (outcome.job_id, outcome.lease_token) == (job.id, 7)

@@ -186,3 +186,8 @@ def test_what_must_not_be_retried_has_no_time_to_come_back() -> None:
 )
 def test_durations_are_read_as_providers_write_them(text: str, seconds: float | None) -> None:
     assert parse_duration_s(text) == seconds
+
+
+def test_the_reset_of_a_limit_that_did_not_run_out_is_no_wait() -> None:
+    assert failure(503, x_ratelimit_reset_requests="6m0s").retry_after_s is None
+    assert failure(529, retry_after="7", x_ratelimit_reset_requests="6m0s").retry_after_s == 7

@@ -15,7 +15,15 @@ from factory.domain.retry import (
     rate_wait_s,
     webhook_delay_s,
 )
-from factory.errors import FactoryError, ProviderUnavailable, RateLimited, WebhookFailed
+from factory.errors import (
+    FactoryError,
+    ProviderError,
+    ProviderOverloaded,
+    ProviderTimeout,
+    ProviderUnavailable,
+    RateLimited,
+    WebhookFailed,
+)
 
 
 def lowest() -> float:
@@ -35,6 +43,20 @@ def test_backoff_doubles_up_to_its_cap_with_full_jitter(attempt: int, ceiling_s:
 def test_a_rate_wait_is_what_the_provider_asked_for_and_up_to_a_quarter_more() -> None:
     assert rate_wait_s(0, 40.0, lowest) == 40
     assert rate_wait_s(0, 40.0, highest) == 50
+
+
+@pytest.mark.parametrize(("deferrals", "least_s"), [(0, 0.25), (1, 0.5), (5, 8.0), (999, 15.0)])
+def test_a_rate_wait_of_nothing_is_a_wait_all_the_same(deferrals: int, least_s: float) -> None:
+    assert rate_wait_s(deferrals, 0.0, highest) == least_s
+    assert rate_wait_s(deferrals, 0.02, lowest) == 2 * least_s
+
+
+@pytest.mark.parametrize("kind", [ProviderOverloaded, ProviderUnavailable, ProviderTimeout])
+def test_a_wait_that_a_provider_names_is_honoured_with_any_error(kind: type[ProviderError]) -> None:
+    error = kind("", provider="openai", retry_after_s=40.0)
+    assert delay_s(error, 1, 0, lowest) == 40
+    assert delay_s(error, 1, 0, highest) == 50
+    assert delay_s(kind("", provider="openai", retry_after_s=0.0), 3, 0, highest) == 4
 
 
 def test_no_provider_makes_a_job_wait_for_days() -> None:

@@ -54,4 +54,4 @@ def end_of(lease: Lease, error: str | None) -> CallEnd:
 def outcome(lease: Lease, how: str) -> Outcome:
     if how == "succeed":
         return Outcome(lease.job.id, lease.job.lease_token, State.SUCCEEDED, output=OUTPUT)
-    return outcome_of(lease.job, ERRORS[how])
+    return outcome_of(lease.job, ERRORS[how], longest_wait_s=86_400.0)
