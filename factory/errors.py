@@ -21,6 +21,18 @@ class FactoryError(Exception):
         self.param = param
         self.code = code
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Errors cross from child processes, and many have arguments that pickle would not give them."""
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+
+def _rebuild(
+    kind: type[FactoryError], args: tuple[Any, ...], content: dict[str, Any]
+) -> FactoryError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(content)
+    return error
+
 
 class Misconfigured(FactoryError):
     """A setting is missing or wrong; `param` names the environment variable."""
@@ -120,6 +132,19 @@ class PoisonJob(JobFailure):
     """The job killed its workers, and in the end the process in which it ran alone."""
 
     type = "poison_job"
+
+
+class WorkTooLong(JobFailure):
+    """Work in a process of its own took longer than it may, and would again."""
+
+    type = "work_too_long"
+
+
+class WorkLost(JobFailure):
+    """The process that did a piece of a job's work died or broke."""
+
+    type = "work_lost"
+    retryable = True
 
 
 class DeadlineExceeded(JobFailure):
