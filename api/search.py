@@ -37,8 +37,8 @@ class SearchRequest(BaseModel):
 def search_chunks(json_data: SearchRequest) -> Response:
     """Search the embedded texts.
 
-    The model must be the one that embedded them. The worker that has it answers; without one the
-    call ends with 503 after 20 s.
+    The model must be the one that embedded them; 422 says so where it is not. The worker that has it answers;
+    without one the call ends with 503 after 20 s. A search counts against the limits of queued jobs.
     """
     patience = gateway().patience
     with patience.seat() as seated:

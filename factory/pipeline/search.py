@@ -12,7 +12,8 @@ from factory.domain.text import find_nul
 from factory.errors import FactoryError, InvalidInput, Unavailable
 from factory.pipeline.submit import Intake
 from factory.pipeline.wait import Waiter
-from factory.store import jobs
+from factory.store import chunks, jobs
+from factory.store.database import Tx
 from factory.store.jobs import JobView
 
 PATIENCE_S = 20.0
@@ -30,7 +31,7 @@ def search(
 ) -> list[dict[str, Any]]:
     """The project's nearest chunks `{content, source, score, …}`, nearest first.
 
-    Raises InvalidInput, SearchFailed, or Unavailable when no worker answers within 20 s.
+    Raises InvalidInput, SearchFailed, TooManyQueued, or Unavailable, as when no worker answers within 20 s.
     """
     if find_nul(query) is not None or not query.strip():
         raise InvalidInput("query must be a text that is not empty", param="query")
@@ -48,12 +49,28 @@ def search(
         max_attempts=ATTEMPTS,
         deadline_s=PATIENCE_S,
     )
+    intake.gate.admit(project_id, 1)
     with intake.services.database.autocommit() as tx:
+        _check_searchable(tx, job)
         jobs.insert(tx, [job])
     intake.poker.poke()
     waiter.wait(job.id, PATIENCE_S)
     with intake.services.database.autocommit() as tx:
         return _hits(jobs.get(tx, project_id, job.id))
+
+
+def _check_searchable(tx: Tx, job: NewJob) -> None:
+    """Raises InvalidInput where no vector of the model could be found: a call for the query would be wasted."""
+    model = job.model or ""
+    if chunks.has_any(tx, job.project_id, model):
+        return
+    other = chunks.any_model(tx, job.project_id)
+    hint = f"; its texts are embedded with {other}" if other else ""
+    raise InvalidInput(
+        f"the project has no text that is embedded with {model}{hint}: "
+        f'submit a job with "model": "{model}" and the texts as input first',
+        param="model",
+    )
 
 
 def _hits(job: JobView | None) -> list[dict[str, Any]]:

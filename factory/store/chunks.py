@@ -80,6 +80,24 @@ def stored(tx: Tx, job_id: UUID, model: str) -> Stored:
     return Stored({row.source: row.chunks for row in found}, found[0].dimensions if found else 0)
 
 
+HAS_ANY = """
+SELECT EXISTS (SELECT FROM embeddings WHERE project_id = %(project_id)s AND model = %(model)s) AS found
+"""
+ANY_MODEL = "SELECT model FROM embeddings WHERE project_id = %(project_id)s LIMIT 1"
+
+
+def has_any(tx: Tx, project_id: UUID, model: str) -> bool:
+    """Whether the project has a chunk that the model embedded."""
+    found = rows(tx, HAS_ANY, {"project_id": str(project_id), "model": model})
+    return bool(found[0].found)
+
+
+def any_model(tx: Tx, project_id: UUID) -> str | None:
+    """A model that the project has chunks of."""
+    found = rows(tx, ANY_MODEL, {"project_id": str(project_id)})
+    return str(found[0].model) if found else None
+
+
 @dataclass(frozen=True, slots=True)
 class Hit:
     """A chunk near the query; `score` is cosine similarity, 1 for the same direction."""

@@ -2,18 +2,33 @@
 
 import threading
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from factory.domain.job import public_id
+from api import create_app
+from api.gateway import gateway_of
+from factory.domain.job import new_id, public_id
 from factory.domain.state import State
+from factory.llm.catalog import Catalog
 from factory.services import Services
+from factory.store import chunks
+from factory.store.chunks import NewChunk
 from factory.store.database import rows
 
-from .conftest import Caller, assert_problem, count_jobs, end_job
+from .conftest import JOB, Caller, assert_problem, count_jobs, end_job
 
 HIT = {"content": "c", "source": "s", "score": 0.5}
+LOCAL = "local/all-minilm-l6-v2"
+
+
+@pytest.fixture
+def embedded(caller: Caller, services: Services) -> None:
+    """The project has a text that the default model embedded."""
+    chunk = NewChunk(new_id(), 0, "s", 0, 1, "c", [0.5] * 384)
+    with services.database.transaction() as tx:
+        chunks.insert(tx, caller.project_id, new_id(), LOCAL, [chunk])
 
 
 def answer_search(services: Services, state: State, output: Any) -> threading.Thread:
@@ -32,6 +47,7 @@ def answer_search(services: Services, state: State, output: Any) -> threading.Th
     return thread
 
 
+@pytest.mark.usefixtures("embedded")
 def test_a_search_answers_with_hits(caller: Caller, services: Services) -> None:
     worker = answer_search(services, State.SUCCEEDED, {"hits": [HIT]})
     answer = caller.post("/api/search", {"query": "leases", "limit": 1})
@@ -41,6 +57,7 @@ def test_a_search_answers_with_hits(caller: Caller, services: Services) -> None:
     assert answer.get_json() == {"object": "list", "data": [HIT]}
 
 
+@pytest.mark.usefixtures("embedded")
 def test_a_failed_search_is_502(caller: Caller, services: Services) -> None:
     worker = answer_search(services, State.FAILED, None)
     answer = caller.post("/api/search", {"query": "leases"})
@@ -66,3 +83,39 @@ def test_a_search_that_is_not_valid_names_the_field(
 ) -> None:
     assert_problem(caller.post("/api/search", body), 422, param)
     assert count_jobs(services) == 0
+
+
+@pytest.mark.usefixtures("embedded")
+@pytest.mark.parametrize(
+    ("limit", "status", "says"),
+    [
+        ("max_queued_per_project", 429, "its limit is 1"),
+        ("max_queued", 503, "no more are accepted"),
+    ],
+)
+def test_a_search_passes_the_gate_that_jobs_pass(
+    services: Services, catalog: Catalog, caller: Caller, limit: str, status: int, says: str
+) -> None:
+    settings = services.settings.model_copy(update={limit: 1})
+    app = create_app(replace(services, settings=settings), catalog)
+    try:
+        crowded = replace(caller, client=app.test_client())
+        assert crowded.post("/api/jobs", JOB).status_code == 202
+        answer = crowded.post("/api/search", {"query": "leases"})
+        assert_problem(answer, status, None, says)
+        assert int(answer.headers["Retry-After"]) >= 1
+    finally:
+        gateway_of(app).close()
+
+
+def test_a_search_among_nothing_is_refused_at_once(caller: Caller, services: Services) -> None:
+    answer = caller.post("/api/search", {"query": "leases"})
+    assert_problem(answer, 422, "model", "no text that is embedded with local/all-minilm-l6-v2")
+    assert count_jobs(services) == 0
+
+
+@pytest.mark.usefixtures("embedded")
+def test_a_search_with_another_model_than_the_texts_names_theirs(caller: Caller) -> None:
+    body = {"query": "leases", "model": "openai/text-embedding-3-small"}
+    says = "its texts are embedded with local/all-minilm-l6-v2"
+    assert_problem(caller.post("/api/search", body), 422, "model", says)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -128,23 +129,44 @@ def _search(bench: Bench, model: str) -> list[dict[str, object]]:
 
 
 def test_a_search_that_fails_says_why(bench: Bench) -> None:
+    bench.finished(model=SMALL, input=TEXTS)
     bench.simulator.replace_scripts({"openai": "status=400"})
+    assert _failure_of_search(bench, SMALL).code == "provider_refused"
+
+
+def test_a_search_whose_provider_has_no_key_fails_at_once_and_names_the_variable(
+    bench: Bench,
+) -> None:
+    bench.finished(model=SMALL, input=TEXTS)
+    settings = bench.services.settings.model_copy(update={"openai_api_key": None})
+    bench.services = replace(bench.services, settings=settings)
+    failure = _failure_of_search(bench, SMALL)
+    assert (failure.code, failure.message) == (
+        "provider_auth_failed",
+        "OPENAI_API_KEY is not set",
+    )
+
+
+def _failure_of_search(bench: Bench, model: str) -> SearchFailed:
+    """Of the first attempt: nobody else runs the job."""
     worker = bench.worker()
 
-    async def work() -> None:
-        asking = asyncio.ensure_future(asyncio.to_thread(_search, bench, SMALL))
-        await until(lambda: ask(bench.services, "SELECT FROM jobs"))
-        await execute(worker, [row.id for row in ask(bench.services, "SELECT id FROM jobs")])
+    async def work() -> SearchFailed:
+        asking = asyncio.ensure_future(asyncio.to_thread(_search, bench, model))
+        queued = "SELECT id FROM jobs WHERE state = 'queued'"
+        await until(lambda: ask(bench.services, queued))
+        await execute(worker, [row.id for row in ask(bench.services, queued)])
         with pytest.raises(SearchFailed) as caught:
             await asking
-        assert caught.value.code == "provider_refused"
+        return caught.value
 
-    bench.run(work())
+    return bench.run(work())
 
 
 def test_a_search_without_a_worker_is_given_up(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    bench.finished(model=LOCAL, input=TEXTS)
     monkeypatch.setattr(search_module, "PATIENCE_S", 0.1)
     with pytest.raises(Unavailable):
         _search(bench, LOCAL)
