@@ -24,7 +24,7 @@ blueprint.before_request(require(Scope.JOBS))
 @blueprint.doc(operation_id="list_agents")
 def list_agents() -> Response:
     """List the agents, each in its active version."""
-    with gateway().services.database.transaction() as tx:
+    with gateway().services.database.autocommit() as tx:
         found = agents.listed(tx)
     return list_answer(
         [

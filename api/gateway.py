@@ -10,6 +10,7 @@ from api.access import AccessLog
 from api.keyring import Keyring
 from api.lounge import Lounge
 from api.meter import Meter
+from api.readiness import Readiness
 from api.waiting import Patience
 from factory.limits.backlog import Gate
 from factory.llm.catalog import Catalog
@@ -34,6 +35,7 @@ class Gateway:
     lounge: Lounge
     meter: Meter
     access_log: AccessLog
+    readiness: Readiness
 
     def leave(self) -> None:
         """Lets waiting requests go: the process is asked to end."""
@@ -60,6 +62,7 @@ def open_gateway(services: Services, catalog: Catalog) -> Gateway:
         Lounge(services.database),
         Meter(services.database),
         AccessLog(services.settings.log_format),
+        Readiness(services),
     )
 
 

@@ -218,7 +218,7 @@ def list_jobs(query_data: ListQuery) -> Response:
         metadata=query_data.metadata,
     )
     after = parse_id(query_data.after) if query_data.after else None
-    with gateway().services.database.transaction() as tx:
+    with gateway().services.database.autocommit() as tx:
         found = listing.find(tx, g.project_id, chosen, limit=query_data.limit + 1, after=after)
     page = [job_json(job) for job in found[: query_data.limit]]
     return list_answer(page, has_more=len(found) > query_data.limit)

@@ -1,24 +1,43 @@
-"""API keys that were verified a moment ago, so that not every request reads the table."""
+"""API keys that were looked up a moment ago, so that not every request reads the table."""
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Sequence
+from typing import TypeVar
 
+from factory.pipeline.group import Group
 from factory.services import Services
 from factory.store import keys
-from factory.store.keys import KeyView
+from factory.store.database import Tx
+from factory.store.keys import KeyView, LiveKey
 
 REMEMBER_S = 30.0
 """How long a verified key is believed: one revoked in another process works for at most so long."""
 MOST_REMEMBERED = 10_000
+REFUSE_S = 5.0
+"""How long an unknown token is refused without another look."""
+MOST_REFUSED = 10_000
+"""Unknown tokens have a room of their own: guessing pushes out no good key."""
+
+T = TypeVar("T")
 
 
 class Keyring:
-    """Tells live keys from others."""
+    """Tells live keys from others. Tokens that are looked up at the same moment share one connection."""
 
     def __init__(self, services: Services) -> None:
-        self._services = services
+        self._database = services.database
+        self._lock = threading.Lock()
         self._remembered: dict[str, tuple[KeyView, float]] = {}
+        self._refused: dict[str, float] = {}
+        secret_key = services.settings.secret_key
+
+        def look_up(tx: Tx, tokens: list[str]) -> Sequence[LiveKey | None]:
+            return keys.verify_all(tx, secret_key, tokens)
+
+        self._asking: Group[str, LiveKey | None] = Group(look_up)
 
     def verify(self, token: str) -> KeyView | None:
         """The live key that this token is, or None. Raises Unavailable."""
@@ -26,18 +45,29 @@ class Keyring:
         key, believed_until = self._remembered.get(token, (None, 0.0))
         if key and now < believed_until:
             return key
-        with self._services.database.autocommit() as tx:
-            key = keys.verify(tx, self._services.settings.secret_key, token)
-        if key:
-            self._remember(token, key, now + REMEMBER_S)
-        return key
-
-    def _remember(self, token: str, key: KeyView, believed_until: float) -> None:
-        if len(self._remembered) >= MOST_REMEMBERED:
-            self._remembered = {}
-        self._remembered[token] = key, believed_until
+        if not keys.prefix_of(token) or now < self._refused.get(token, 0.0):
+            return None
+        found = self._asking.ask(self._database, token)
+        if found is None:
+            self._keep(self._refused, token, now + REFUSE_S, MOST_REFUSED)
+            return None
+        left_s = REMEMBER_S if found.expires_in_s is None else found.expires_in_s
+        believed_until = now + min(REMEMBER_S, left_s)
+        self._keep(self._remembered, token, (found.view, believed_until), MOST_REMEMBERED)
+        return found.view
 
     def forget(self, prefix: str) -> None:
         """Has the key with this prefix looked up again at its next use."""
-        kept = dict(self._remembered)
-        self._remembered = {token: one for token, one in kept.items() if one[0].prefix != prefix}
+        with self._lock:
+            kept = self._remembered
+            self._remembered = {
+                token: one for token, one in kept.items() if one[0].prefix != prefix
+            }
+
+    def _keep(self, kept: dict[str, T], token: str, value: T, most: int) -> None:
+        """Keeps a value; where there are too many, the one that was written first goes."""
+        with self._lock:
+            kept.pop(token, None)
+            if len(kept) >= most:
+                del kept[next(iter(kept))]
+            kept[token] = value

@@ -63,7 +63,7 @@ def create_key(json_data: KeyRequest) -> Response:
 @blueprint.doc(operation_id="list_keys")
 def list_keys() -> Response:
     """List the keys, newest first."""
-    with gateway().services.database.transaction() as tx:
+    with gateway().services.database.autocommit() as tx:
         found = keys.listed(tx, g.project_id)
     return list_answer([_key_json(key) for key in found], cursor="prefix")
 
@@ -75,7 +75,7 @@ def revoke_key(prefix: str) -> Response:
 
     Every gateway refuses it within 30 seconds.
     """
-    with gateway().services.database.transaction() as tx:
+    with gateway().services.database.autocommit() as tx:
         revoked = prefix.isalnum() and keys.revoke(tx, g.project_id, prefix)
     if not revoked:
         raise NotFound("there is no live key with this prefix", param="prefix")

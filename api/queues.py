@@ -26,7 +26,7 @@ blueprint.before_request(require(Scope.JOBS))
 @blueprint.doc(operation_id="list_queues")
 def list_queues() -> Response:
     """List the lanes with the project's live jobs."""
-    with gateway().services.database.transaction() as tx:
+    with gateway().services.database.autocommit() as tx:
         depths = jobs.depths(tx, g.project_id)
     queues = [_queue(lane, [d for d in depths if d.lane == lane]) for lane in all_lanes()]
     return list_answer(queues, cursor="lane")

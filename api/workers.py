@@ -28,7 +28,7 @@ def list_workers() -> Response:
     taken back.
     """
     services = gateway().services
-    with services.database.transaction() as tx:
+    with services.database.autocommit() as tx:
         workers = leases.workers(tx, services.settings.lease_s)
     return list_answer(
         [{**asdict(worker), "id": str(worker.id), "object": "worker"} for worker in workers]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,10 +21,13 @@ def secret_hash(secret_key: str, key: str) -> str:
     return hmac.new(secret_key.encode(), key.encode(), hashlib.sha256).hexdigest()
 
 
+SHAPE = re.compile(r"af_([0-9a-f]{12})_[0-9a-f]{48}")
+
+
 def prefix_of(key: str) -> str | None:
-    """The public part of `af_<prefix>_<secret>`, or None when it has another form."""
-    parts = key.split("_", 2)
-    return parts[1] if len(parts) == 3 and parts[0] == "af" and parts[1] and parts[2] else None
+    """The public part of `af_<prefix>_<secret>`, or None when `create` cannot have made it."""
+    found = SHAPE.fullmatch(key)
+    return found[1] if found else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +77,43 @@ def create(
 
 COLUMNS = "id, project_id, name, prefix, scopes, created_at, expires_at, revoked_at"
 FIND = f"""
-SELECT {COLUMNS}, secret_hash FROM api_keys
- WHERE prefix = %(prefix)s AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
+SELECT {COLUMNS}, secret_hash,
+       extract(epoch FROM expires_at - clock_timestamp())::float8 AS expires_in_s
+  FROM api_keys
+ WHERE prefix = ANY(%(prefixes)s) AND revoked_at IS NULL
+   AND (expires_at IS NULL OR expires_at > clock_timestamp())
 """
+
+
+@dataclass(frozen=True, slots=True)
+class LiveKey:
+    """A key that may be used now, and for how much longer; None where it does not expire."""
+
+    view: KeyView
+    expires_in_s: float | None
+
+
+def verify_all(tx: Tx, secret_key: str, keys: Sequence[str]) -> list[LiveKey | None]:
+    """For each of these texts the live key that it is, or None."""
+    prefixes = [prefix_of(key) for key in keys]
+    wanted = sorted({prefix for prefix in prefixes if prefix})
+    found = {row.prefix: row for row in rows(tx, FIND, {"prefixes": wanted})} if wanted else {}
+    return [
+        _live(found.get(prefix), secret_hash(secret_key, key))
+        for prefix, key in zip(prefixes, keys, strict=True)
+    ]
+
+
+def _live(row: Any, given_hash: str) -> LiveKey | None:
+    if row is None or not hmac.compare_digest(row.secret_hash, given_hash):
+        return None
+    return LiveKey(_view(row), row.expires_in_s)
 
 
 def verify(tx: Tx, secret_key: str, key: str) -> KeyView | None:
     """The live key that this text is, or None."""
-    prefix = prefix_of(key)
-    found = rows(tx, FIND, {"prefix": prefix}) if prefix else []
-    if not found or not hmac.compare_digest(found[0].secret_hash, secret_hash(secret_key, key)):
-        return None
-    return _view(found[0])
+    (found,) = verify_all(tx, secret_key, [key])
+    return found.view if found else None
 
 
 def listed(tx: Tx, project_id: UUID) -> list[KeyView]:

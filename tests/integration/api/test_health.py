@@ -1,13 +1,18 @@
 """/health and /ready, with each part down."""
 
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 from apiflask import APIFlask
+from sqlalchemy import event
 
 from api import create_app
 from api.gateway import gateway_of
+from api.readiness import FRESH_S, PATIENCE_S, Question
 from factory.config import Settings
 from factory.llm.catalog import Catalog
 from factory.services import Services, connect
@@ -65,7 +70,7 @@ def test_without_postgres_the_process_is_healthy_and_not_ready(
 
 def test_without_postgres_a_call_is_503_and_tells_no_host(app_without_postgres: APIFlask) -> None:
     answer = app_without_postgres.test_client().post(
-        "/api/jobs", json=JOB, headers={"Authorization": "Bearer af_000000000000_x"}
+        "/api/jobs", json=JOB, headers={"Authorization": f"Bearer af_000000000000_{'0' * 48}"}
     )
 
     assert_problem(answer, 503, None, "try again")
@@ -114,3 +119,31 @@ def test_a_database_that_fails_in_mid_call_leaves_nothing(
     with services.database.transaction() as tx:
         run(tx, "ALTER TABLE elsewhere RENAME TO idempotency_keys")
     assert caller.get("/api/jobs").get_json()["data"] == []
+
+
+def test_many_who_ask_at_once_cost_one_connection(app: APIFlask, services: Services) -> None:
+    taken: list[object] = []
+    event.listen(services.database.engine, "checkout", lambda *given: taken.append(given))
+    with ThreadPoolExecutor(20) as threads:
+        started = time.monotonic()
+        answers = threads.map(lambda _: app.test_client().get("/ready").status_code, range(60))
+        assert set(answers) == {200}
+
+    assert len(taken) <= 1 + (time.monotonic() - started) / FRESH_S
+
+
+def test_a_question_that_hangs_holds_one_thread_and_late_callers_not_at_all() -> None:
+    threads: list[str] = []
+    release = threading.Event()
+
+    def hang() -> bool:
+        threads.append(threading.current_thread().name)
+        return release.wait(60)
+
+    question = Question(hang)
+    assert question.ask().heard() == (False, None)
+    started = time.monotonic()
+    assert [question.ask().heard() for _ in range(100)] == [(False, None)] * 100
+    assert time.monotonic() - started < PATIENCE_S
+    assert len(threads) == 1
+    release.set()

@@ -1,9 +1,15 @@
 """API keys: who may call, and how keys are made and ended."""
 
+import secrets
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from apiflask import APIFlask
+from sqlalchemy import event
 
 from api.gateway import gateway_of
 from factory.services import Services
@@ -125,3 +131,82 @@ def test_a_key_may_expire(caller: Caller) -> None:
 
     assert answer.status_code == 201
     assert answer.get_json()["expires_at"] == "2091-01-01T00:00:00Z"
+
+
+@contextmanager
+def checkouts(services: Services) -> Iterator[list[object]]:
+    """Each time that a connection is taken from the pool."""
+    taken: list[object] = []
+
+    def note(*given: object) -> None:
+        taken.append(given)
+
+    event.listen(services.database.engine, "checkout", note)
+    yield taken
+    event.remove(services.database.engine, "checkout", note)
+
+
+def unknown_token() -> str:
+    return f"af_{secrets.token_hex(6)}_{secrets.token_hex(24)}"
+
+
+def test_tokens_that_no_key_can_have_cost_no_connection(app: APIFlask, services: Services) -> None:
+    garbage = ["af_000000000000_nothing", "x" * 5000, "af_'--_x", unknown_token().upper()]
+    with checkouts(services) as taken:
+        for token in garbage:
+            headers = {"Authorization": f"Bearer {token}"}
+            assert app.test_client().get("/api/jobs", headers=headers).status_code == 401
+
+    assert taken == []
+
+
+def test_an_unknown_token_is_looked_up_once(app: APIFlask, services: Services) -> None:
+    keyring, token = gateway_of(app).keyring, unknown_token()
+    with checkouts(services) as taken:
+        assert [keyring.verify(token) for _ in range(20)] == [None] * 20
+
+    assert len(taken) == 1
+
+
+def test_many_unknown_tokens_at_once_share_a_connection(app: APIFlask, services: Services) -> None:
+    keyring = gateway_of(app).keyring
+    with checkouts(services) as taken, ThreadPoolExecutor(40) as threads:
+        with services.database.transaction() as tx:
+            # Who asks first waits for the table, and the others for their turn.
+            run(tx, "LOCK TABLE api_keys IN ACCESS EXCLUSIVE MODE")
+            asked = [threads.submit(keyring.verify, unknown_token()) for _ in range(40)]
+            until = time.monotonic() + 20
+            while len(keyring._asking._waiting) < 39 and time.monotonic() < until:
+                time.sleep(0.01)
+        assert [one.result() for one in asked] == [None] * 40
+
+    assert len(taken) == 3
+
+
+def test_guessing_pushes_no_good_key_out(
+    app: APIFlask, caller: Caller, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.keyring.MOST_REFUSED", 10)
+    keyring = gateway_of(app).keyring
+    assert keyring.verify(caller.key)
+    for _ in range(30):
+        assert keyring.verify(unknown_token()) is None
+    with checkouts(services) as taken:
+        assert keyring.verify(caller.key)
+
+    assert taken == []
+    assert len(keyring._refused) == 10
+
+
+def test_a_remembered_key_ends_at_its_time(
+    app: APIFlask, caller: Caller, services: Services
+) -> None:
+    keyring = gateway_of(app).keyring
+    with services.database.transaction() as tx:
+        run(tx, "UPDATE api_keys SET expires_at = now() + interval '2 seconds'")
+    # What is remembered for 30 s would outlast this.
+    until = time.monotonic() + 20
+    while keyring.verify(caller.key) and time.monotonic() < until:
+        time.sleep(0.05)
+
+    assert_problem(caller.get("/api/jobs"), 401)

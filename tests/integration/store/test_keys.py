@@ -55,7 +55,7 @@ def test_a_wrong_secret_behind_a_right_prefix_opens_nothing(
 
 
 @pytest.mark.parametrize(
-    "key", ["", "af_", "af__x", "af_x_", "sk_abc_def", "af_' OR 1=1_x", "af_ä_ö"]
+    "key", ["", "af_", "af__x", "af_x_", "sk_abc_def", "af_' OR 1=1_x", "af_ä_ö", "af_0_0\n"]
 )
 def test_what_is_no_key_opens_nothing(services: Services, key: str) -> None:
     assert _verify(services, key) is None
