@@ -97,6 +97,17 @@ class Unavailable(FactoryError):
         self.retry_after_s = retry_after_s
 
 
+class TooSlow(Unavailable):
+    """What was asked of Postgres took longer than it may. Asking for less at once can help.
+
+    `measured`: Postgres itself ended it, so it was there and had the time. Otherwise it may be frozen.
+    """
+
+    def __init__(self, message: str, *, measured: bool, retry_after_s: int = 1) -> None:
+        super().__init__(message, retry_after_s=retry_after_s)
+        self.measured = measured
+
+
 class TooManyQueued(FactoryError):
     """The project has as many jobs queued as it may have."""
 
@@ -125,6 +136,13 @@ class LeaseLost(JobFailure):
     """The worker may not act on the job any more; whoever holds it now goes on."""
 
     type = "lease_lost"
+    retryable = True
+
+
+class ReadTooSlow(JobFailure):
+    """Postgres did not answer one of the job's questions in the time that a question may take."""
+
+    type = "read_too_slow"
     retryable = True
 
 

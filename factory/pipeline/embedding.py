@@ -21,7 +21,7 @@ from factory.pipeline.calls import Result, call_once, close
 from factory.pipeline.spending import open_budget
 from factory.pipeline.worker import Worker
 from factory.store import chunks
-from factory.store.chunks import Hit, NewChunk, Stored
+from factory.store.chunks import Hit, NewChunk
 from factory.store.database import Tx
 
 STEP = "embed"
@@ -34,7 +34,9 @@ async def embed(worker: Worker, job: ClaimedJob) -> Result:
     pays nor stores again.
     """
     model = worker.catalog.find(job.model or "")
-    stored = await worker.writer.write(read_stored, (job.id, model.id))
+    stored = await worker.reader.read(
+        job.project_id, lambda tx: chunks.stored(tx, job.id, model.id)
+    )
     if not stored.sources:
         pieces = await worker.embedder.run(lambda embedder: _split(embedder, job.input["texts"]))
         size = CallSize(sum(len(piece.content) for piece in pieces), max_output_tokens=0)
@@ -49,7 +51,9 @@ async def embed(worker: Worker, job: ClaimedJob) -> Result:
 
         texts = {"texts": len(pieces)}
         await close(worker, await call_once(worker, job, STEP, model, send, lambda _: texts))
-        stored = await worker.writer.write(read_stored, (job.id, model.id))
+        stored = await worker.reader.read(
+            job.project_id, lambda tx: chunks.stored(tx, job.id, model.id)
+        )
     found = {
         "model": model.id,
         "dimensions": stored.dimensions,
@@ -69,8 +73,10 @@ async def find_nearest(worker: Worker, job: ClaimedJob) -> Result:
         return kept[0]
 
     await close(worker, await call_once(worker, job, STEP, model, send, lambda _: {"texts": 1}))
-    wanted = _Query(job.project_id, model.id, kept[0].vectors[0], job.input["limit"])
-    hits = await worker.writer.write(search_chunks, wanted)
+    vector, limit = kept[0].vectors[0], job.input["limit"]
+    hits = await worker.reader.read(
+        job.project_id, lambda tx: chunks.nearest(tx, job.project_id, model.id, vector, limit)
+    )
     return Result({"model": model.id, "hits": [_hit_json(hit) for hit in hits]})
 
 
@@ -120,29 +126,11 @@ class _Chunks:
     chunks: list[NewChunk]
 
 
-@dataclass(frozen=True, slots=True)
-class _Query:
-    project_id: UUID
-    model: str
-    vector: list[float]
-    limit: int
-
-
-def read_stored(tx: Tx, wanted: list[tuple[UUID, str]]) -> Sequence[Stored]:
-    """Statement for the writer: what (job_id, model) pairs have stored."""
-    return [chunks.stored(tx, job_id, model) for job_id, model in wanted]
-
-
 def insert_chunks(tx: Tx, jobs: list[_Chunks]) -> Sequence[None]:
     """Statement for the writer: stores the chunks of each job."""
     for job in jobs:
         chunks.insert(tx, job.project_id, job.job_id, job.model, job.chunks)
     return [None] * len(jobs)
-
-
-def search_chunks(tx: Tx, queries: list[_Query]) -> Sequence[list[Hit]]:
-    """Statement for the writer: answers each query."""
-    return [chunks.nearest(tx, q.project_id, q.model, q.vector, q.limit) for q in queries]
 
 
 def _hit_json(hit: Hit) -> dict[str, Any]:

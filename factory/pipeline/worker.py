@@ -16,6 +16,7 @@ from factory.knowledge.embed import LocalEmbedder
 from factory.llm.call import ProviderClient
 from factory.llm.catalog import Catalog
 from factory.pipeline.poke import Poker
+from factory.pipeline.reader import Reader
 from factory.pipeline.writer import Writer
 from factory.services import Services
 from factory.webhooks.deliver import Courier
@@ -58,6 +59,7 @@ class Worker:
         self.catalog = catalog
         self.loop = asyncio.get_running_loop()
         self.writer = Writer(services.database, self.loop)
+        self.reader = Reader(services.settings.libpq_url)
         self.client = ProviderClient(services.settings)
         self.courier = Courier(services.settings.webhook_allow_loopback)
         self.embedder = EmbedderThread()
@@ -128,6 +130,7 @@ class Worker:
     async def close(self) -> None:
         """After the last job."""
         self.embedder.close()
+        self.reader.close()
         self.poker.stop()
         await self.client.close()
         await self.courier.close()

@@ -14,10 +14,26 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
 LOOK_S = 0.5
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class Limit:
+    """The time of one answer."""
+
+    line: socket.socket
+    due: float
+    passed: bool = False
+    """Whether it was too long, so that the connection was cut."""
+
+    def cut(self) -> None:
+        """From any thread: ends the connection, and within a second what Postgres does for it. Afterwards nothing."""
+        with suppress(OSError):  # it is closed, or broke by itself
+            self.line.shutdown(socket.SHUT_RDWR)
 
 
 class AnswerWatch:
@@ -28,30 +44,31 @@ class AnswerWatch:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._due: dict[socket.socket, float] = {}
+        self._open: set[Limit] = set()
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
 
     @contextmanager
-    def limit(self, fileno: int, answer_s: float) -> Iterator[None]:
+    def limit(self, fileno: int, answer_s: float) -> Iterator[Limit]:
         """Cuts the connection behind the descriptor when the block takes longer."""
         # A copy of the descriptor: libpq closes its own when the connection breaks, and the number
         # may be another connection's by the time the answer is overdue.
         with socket.socket(fileno=os.dup(fileno)) as line:
-            self._add(line, time.monotonic() + answer_s)
+            limit = Limit(line, time.monotonic() + answer_s)
+            self._add(limit)
             try:
-                yield
+                yield limit
             finally:
                 with self._lock:
-                    self._due.pop(line, None)
+                    self._open.discard(limit)
 
     def stop(self) -> None:
         """Ends the thread; limits have no effect any more."""
         self._stopped.set()
 
-    def _add(self, line: socket.socket, due: float) -> None:
+    def _add(self, limit: Limit) -> None:
         with self._lock:
-            self._due[line] = due
+            self._open.add(limit)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="answers", daemon=True)
                 self._thread.start()
@@ -60,12 +77,8 @@ class AnswerWatch:
         while not self._stopped.wait(LOOK_S):
             with self._lock:
                 now = time.monotonic()
-                for line in [line for line, due in self._due.items() if due < now]:
-                    del self._due[line]
-                    _cut(line)
-
-
-def _cut(line: socket.socket) -> None:
-    log.warning("Postgres does not answer in time: the connection is cut")
-    with suppress(OSError):  # it broke by itself meanwhile
-        line.shutdown(socket.SHUT_RDWR)
+                for limit in [limit for limit in self._open if limit.due < now]:
+                    self._open.discard(limit)
+                    limit.passed = True
+                    log.warning("Postgres does not answer in time: the connection is cut")
+                    limit.cut()

@@ -13,8 +13,8 @@ from sqlalchemy import Connection, Engine, Row, create_engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from factory.errors import Unavailable
-from factory.store.answers import AnswerWatch
+from factory.errors import TooSlow, Unavailable
+from factory.store.answers import AnswerWatch, Limit
 
 Tx = Connection
 DIALECT = "postgresql+psycopg2://"
@@ -26,6 +26,8 @@ IDLE_S = 10
 that its transaction holds are free by the time its client notices and tries again.
 """
 CONNECT_TIMEOUT_S = 5
+OVERTAXED = ("57014", "53200")
+"""SQLSTATEs of what took too long or too much memory at once."""
 POOL_WAIT_S = 5
 PASSING = ("08", "25006", "25P03", "26000", "40", "42P05", "53", "55P03", "57", "58")
 """SQLSTATEs of what passes: connections, a read-only standby, idle transactions cut off, prepared statements of
@@ -43,11 +45,18 @@ def connector(
 class Database:
     """A pool of connections to one Postgres."""
 
-    def __init__(self, libpq_url: str, *, pool_size: int, process: str) -> None:
+    def __init__(
+        self,
+        libpq_url: str,
+        *,
+        pool_size: int,
+        process: str,
+        statement_s: float = STATEMENT_TIMEOUT_S,
+    ) -> None:
         self._answers = AnswerWatch()
         self.engine: Engine = create_engine(
             DIALECT,
-            creator=connector(libpq_url, _connection_options(process)),
+            creator=connector(libpq_url, _connection_options(process, statement_s)),
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=POOL_WAIT_S,
@@ -72,18 +81,20 @@ class Database:
 
     @contextmanager
     def _open(self, answer_s: float, *, autocommit: bool) -> Iterator[Tx]:
+        limit: Limit | None = None
         try:
             with self.engine.connect() as tx:
                 driver: Any = tx.connection.dbapi_connection
                 # Not by SQLAlchemy's switch: that costs more CPU than the two trips that are saved.
                 driver.autocommit = autocommit
-                with self._answers.limit(driver.fileno(), answer_s), tx.begin():
+                with self._answers.limit(driver.fileno(), answer_s) as limit, tx.begin():
+                    tx.info["limit"] = limit
                     yield tx
         except PoolTimeout as error:
             raise Unavailable(f"no connection is free: {_first_line(error)}") from error
         except DBAPIError as error:
             if _passes(error):
-                raise Unavailable(f"the database does not answer: {_first_line(error)}") from error
+                raise _passing(error, overdue=limit is not None and limit.passed) from error
             raise
 
     def close(self) -> None:
@@ -92,7 +103,13 @@ class Database:
         self._answers.stop()
 
 
-def _connection_options(process: str) -> Mapping[str, Any]:
+def limit_of(tx: Tx) -> Limit:
+    """The time that the transaction has. Another thread may end it sooner."""
+    limit: Limit = tx.info["limit"]
+    return limit
+
+
+def _connection_options(process: str, statement_s: float) -> Mapping[str, Any]:
     return {
         "application_name": f"factory-{process}",
         "connect_timeout": CONNECT_TIMEOUT_S,
@@ -101,7 +118,7 @@ def _connection_options(process: str) -> Mapping[str, Any]:
         "keepalives_interval": 5,
         "keepalives_count": 3,
         "tcp_user_timeout": 20_000,
-        "options": f"-c statement_timeout={STATEMENT_TIMEOUT_S}s -c timezone=UTC"
+        "options": f"-c statement_timeout={round(statement_s * 1000)}ms -c timezone=UTC"
         f" -c idle_in_transaction_session_timeout={IDLE_S}s"
         # Of what is prepared; what is not has its values before it.
         " -c plan_cache_mode=force_generic_plan"
@@ -120,6 +137,13 @@ def _passes(error: DBAPIError) -> bool:
     if code is None:
         return isinstance(error, OperationalError | InterfaceError)
     return code.startswith(PASSING)
+
+
+def _passing(error: DBAPIError, *, overdue: bool) -> Unavailable:
+    measured = getattr(error.orig, "pgcode", None) in OVERTAXED
+    if measured or overdue:
+        return TooSlow(f"the database takes too long: {_first_line(error)}", measured=measured)
+    return Unavailable(f"the database does not answer: {_first_line(error)}")
 
 
 def _first_line(error: Exception) -> str:
