@@ -1,56 +1,97 @@
-"""A job's own limit on its cost, checked before each call."""
+"""A job's own limit on its cost: it bounds each call before it is made, and refuses what cannot be bounded."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 
-from factory.domain.money import Price, Usage, cost_micros
+from factory.domain.money import MICROS, Price, Usage, cost_micros
 from factory.errors import BudgetExceeded
 
-CHARACTERS_PER_TOKEN = 4
-"""A usual ratio for English; an estimate only decides whether a call starts, never what is recorded."""
+LEAST_OUTPUT_TOKENS = 16
+"""An answer that could only be shorter is not worth its input."""
+
+
+def most_tokens(text: str) -> int:
+    """No tokenizer makes more tokens of a text: each covers at least one byte of its UTF-8.
+
+    English has about four bytes a token, but a bound must hold for code, digits and rare characters too:
+    measured, up to 0.8 tokens a byte for Chinese and emoji, 1.0 for letters in changing case.
+    """
+    return len(text.encode(errors="surrogatepass"))
 
 
 @dataclass(frozen=True, slots=True)
 class CallSize:
-    """How large a call may get. Without a bound on the output only the input counts."""
+    """How large a call may get, in tokens. `max_output_tokens` None: its owner has set no bound."""
 
-    input_characters: int
+    input_tokens: int
     max_output_tokens: int | None
-
-    def could_cost_micros(self, price: Price | None) -> int | None:
-        """An estimate; None when the price is not known."""
-        tokens = self.input_characters // CHARACTERS_PER_TOKEN
-        return cost_micros(Usage(tokens, self.max_output_tokens or 0), price)
 
 
 class Budget:
-    """What a job may still spend on calls of one size."""
+    """What a job may still spend on calls of one size. `limit_micros` None: anything."""
 
     def __init__(self, limit_micros: int | None, spent_micros: int, size: CallSize) -> None:
         self._limit_micros = limit_micros
         self._spent_micros: int | None = spent_micros
         self._size = size
 
-    def write_off(self, price: Price | None) -> None:
-        """Counts a call that may have been paid for, nobody knows: as what it could have cost."""
-        spent, cost = self._spent_micros, self._size.could_cost_micros(price)
-        self._spent_micros = None if spent is None or cost is None else spent + cost
+    def write_off(self, price: Price | None, most_output: int | None) -> None:
+        """Counts a call that may have been paid for, nobody knows: as what it could have cost.
 
-    def check(self, price: Price | None) -> None:
-        """Raises BudgetExceeded when the next call could take the job over its limit.
-
-        A limit on an unknown price lets no call through.
+        `most_output` is the longest answer of its model, in tokens, None if that is not known. No call costs
+        more than was left of the limit, as it was bounded by that.
         """
         limit, spent = self._limit_micros, self._spent_micros
-        if limit is None:
+        if limit is None or spent is None:
             return
-        cost = self._size.could_cost_micros(price)
-        if cost is None or spent is None or spent + cost > limit:
+        if price is None:
+            self._spent_micros = None
+            return
+        longest = _smallest(self._size.max_output_tokens, most_output)
+        cost = cost_micros(Usage(self._size.input_tokens, longest or 0), price) or 0
+        unbounded = longest is None and price.at(self._size.input_tokens).output_usd > 0
+        self._spent_micros = max(spent, limit if unbounded else min(limit, spent + cost))
+
+    def output_tokens(self, price: Price | None, most_output: int | None) -> int | None:
+        """How long the answer of the next call may get, so that the job keeps within its limit.
+
+        `most_output` as for `write_off`. Without a limit, what the owner has asked for. Raises BudgetExceeded
+        where the rest does not buy the input and a few tokens, and for an unknown price or spending.
+        """
+        asked, limit = self._size.max_output_tokens, self._limit_micros
+        if limit is None:
+            return asked
+        if price is None or self._spent_micros is None:
             raise BudgetExceeded(
-                f"this call could cost {_dollars(cost)} on top of {_dollars(spent)} spent, "
-                f"more than max_cost_usd {_dollars(limit)}"
+                f"max_cost_usd {_dollars(limit)} cannot be kept: the price of a call is not known"
             )
+        left = limit - self._spent_micros
+        longest = _smallest(asked, most_output)
+        bought = _bought_tokens(left, self._size.input_tokens, price)
+        least = _smallest(longest, LEAST_OUTPUT_TOKENS)
+        if bought is not None and bought < (least or 0):
+            raise BudgetExceeded(
+                f"{_dollars(left)} is left of max_cost_usd {_dollars(limit)}; an input of up to "
+                f"{self._size.input_tokens} tokens and {least} tokens of output could cost "
+                f"{_dollars(cost_micros(Usage(self._size.input_tokens, least or 0), price))}"
+            )
+        return _smallest(longest, bought)
+
+
+def _bought_tokens(left_micros: int, input_tokens: int, price: Price) -> int | None:
+    """Tokens of output that the money buys after the input; negative if not even that, None if they cost nothing."""
+    rate = price.at(input_tokens)
+    left_usd = Decimal(left_micros) / MICROS - input_tokens * rate.input_usd
+    if left_usd < 0:
+        return -1
+    return int(left_usd / rate.output_usd) if rate.output_usd > 0 else None
+
+
+def _smallest(*given: int | None) -> int | None:
+    """Of those that are given."""
+    return min((one for one in given if one is not None), default=None)
 
 
 def _dollars(micros: int | None) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -10,36 +13,41 @@ from factory.domain.job import ClaimedJob, public_id
 from factory.domain.message import Completion, Message, Params, Role
 from factory.domain.text import without_nul
 from factory.errors import FactoryError, ProviderError
-from factory.limits.budget import CallSize
+from factory.limits.budget import CallSize, most_tokens
 from factory.llm.call import CallTrace
 from factory.llm.catalog import Catalog, Model
 from factory.llm.route import route, should_fall_back
 from factory.pipeline.calls import Result, call_once, intent
-from factory.pipeline.spending import open_budget
+from factory.pipeline.spending import longest_output, open_budget
 from factory.pipeline.worker import Worker
 from factory.store.journal import Call
 
 STEP = "answer"
+MESSAGE_TOKENS = 32
+"""What providers put around a message, at most."""
+SCHEMA_TOKENS = 1000
+"""What providers say to a model of its own accord, so that it keeps to a schema; Anthropic's is 350 to 700."""
 
 
 async def complete(worker: Worker, job: ClaimedJob) -> Result:
     """The answer as JSON. A step that an earlier attempt paid for is not called again."""
     if STEP in job.steps:
         return Result(job.steps[STEP])
-    budget = open_budget(worker.catalog, job, _size(job))
+    size = _size(job)
+    budget = open_budget(worker.catalog, job, size)
     failures: list[FactoryError] = []
     opened = job.first_call
     for model in route(worker.catalog, job.model or "", job.fallbacks):
         try:
-            budget.check(model.price)
-            return await _ask(worker, job, model, opened)
+            longest = budget.output_tokens(model.price, longest_output(model, size))
+            return await _ask(worker, job, model, longest, opened)
         except FactoryError as error:
             failures.append(error)
             opened = None
             if not should_fall_back(error):
                 break
             if isinstance(error, ProviderError) and error.may_be_billed:
-                budget.write_off(model.price)
+                budget.write_off(model.price, model.max_output_tokens)
     # If any model may answer later, the job is worth another attempt.
     raise next((error for error in failures if error.retryable), failures[0])
 
@@ -53,14 +61,19 @@ def first_call(catalog: Catalog, job: ClaimedJob, call_id: UUID) -> Call | None:
         return None
     try:
         model = route(catalog, job.model or "", job.fallbacks)[0]
-        open_budget(catalog, job, _size(job)).check(model.price)
+        size = _size(job)
+        open_budget(catalog, job, size).output_tokens(model.price, longest_output(model, size))
     except Exception:  # noqa: BLE001 - one job's odd content must not break the claims of others
         return None
     return intent(job, STEP, model, call_id)
 
 
-async def _ask(worker: Worker, job: ClaimedJob, model: Model, opened: UUID | None) -> Result:
-    messages, params = _messages(job), _params(job)
+async def _ask(
+    worker: Worker, job: ClaimedJob, model: Model, longest: int | None, opened: UUID | None
+) -> Result:
+    """`longest`: how many tokens the answer may have, None for no bound."""
+    messages, asked = _messages(job), _params(job)
+    params = replace(asked, max_tokens=longest) if longest != asked.max_tokens else asked
     trace = CallTrace(public_id(job.id), STEP, job.attempt, job.traceparent)
     return await call_once(
         worker,
@@ -68,14 +81,20 @@ async def _ask(worker: Worker, job: ClaimedJob, model: Model, opened: UUID | Non
         STEP,
         model,
         lambda: worker.client.complete(model, messages, params, trace),
-        answer_json,
+        partial(_answer_json, bounded=_is_shortened(longest, asked, model)),
         opened,
     )
 
 
 def _size(job: ClaimedJob) -> CallSize:
-    characters = sum(len(message.content) for message in _messages(job))
-    return CallSize(characters, _params(job).max_tokens)
+    """Upper bounds, of what counts only where the job has a limit on its cost."""
+    params = _params(job)
+    if job.max_cost_micros is None:
+        return CallSize(0, params.max_tokens)
+    texts = sum(most_tokens(message.content) + MESSAGE_TOKENS for message in _messages(job))
+    schema = params.json_schema
+    asked = 0 if schema is None else SCHEMA_TOKENS + most_tokens(json.dumps(schema))
+    return CallSize(texts + asked, params.max_tokens)
 
 
 def _messages(job: ClaimedJob) -> Sequence[Message]:
@@ -85,6 +104,20 @@ def _messages(job: ClaimedJob) -> Sequence[Message]:
 def _params(job: ClaimedJob) -> Params:
     given = dict(job.params)
     return Params(**{**given, "stop": tuple(given.get("stop") or ())})
+
+
+def _is_shortened(longest: int | None, asked: Params, model: Model) -> bool:
+    """Whether the answer may be shorter than its owner and the model would have it."""
+    wanted = [one for one in (asked.max_tokens, model.max_output_tokens) if one is not None]
+    return longest is not None and (not wanted or longest < min(wanted))
+
+
+def _answer_json(completion: Completion, bounded: bool) -> dict[str, Any]:
+    """`bounded`: the job's money allowed a shorter answer than its owner did. One that was cut there says so."""
+    answer = answer_json(completion)
+    if bounded and completion.finish_reason == "length":
+        answer["cut_by"] = "max_cost_usd"
+    return answer
 
 
 def answer_json(completion: Completion) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from factory.domain.message import Embeddings
 from factory.domain.money import Usage
 from factory.knowledge.chunk import split
 from factory.knowledge.embed import LocalEmbedder
-from factory.limits.budget import CallSize
+from factory.limits.budget import CallSize, most_tokens
 from factory.llm.call import CallTrace
 from factory.llm.catalog import Model
 from factory.pipeline.calls import Result, call_once, close
@@ -39,8 +39,9 @@ async def embed(worker: Worker, job: ClaimedJob) -> Result:
     )
     if not stored.sources:
         pieces = await worker.embedder.run(lambda embedder: _split(embedder, job.input["texts"]))
-        size = CallSize(sum(len(piece.content) for piece in pieces), max_output_tokens=0)
-        open_budget(worker.catalog, job, size).check(model.price)
+        tokens = sum(most_tokens(piece.content) for piece in pieces)
+        budget = open_budget(worker.catalog, job, CallSize(tokens, max_output_tokens=0))
+        budget.output_tokens(model.price, 0)
 
         async def send() -> Embeddings:
             answer = await _ask(worker, job, model, [piece.content for piece in pieces])
