@@ -14,7 +14,7 @@ from factory.services import connect
 def _open() -> APIFlask:
     """A gateway from the environment's settings, with connections of its own."""
     settings = load_settings()
-    configure_logging(settings.log_level, settings.log_format, "gateway")
+    configure_logging(settings, "gateway")
     return create_app(connect(settings, "gateway"), load_catalog(settings.extra_models))
 
 

@@ -120,9 +120,30 @@ class TooManyQueued(FactoryError):
 
 
 class JobFailure(FactoryError):
-    """Why an attempt of a job did not succeed."""
+    """Why an attempt of a job did not succeed.
+
+    `completion` (a `domain.message.Completion`): what the provider answered and is paid for. It belongs in the ledger.
+    """
 
     type = "job_failure"
+    completion: Any = None
+
+
+class AttemptBroken(JobFailure):
+    """Something that is no error of ours broke an attempt. Another may meet a better moment."""
+
+    type = "internal_error"
+    retryable = True
+
+
+class ResultTooLarge(JobFailure):
+    """The answer is larger than what a job may store."""
+
+    type = "result_too_large"
+
+    def __init__(self, message: str, *, completion: Any = None) -> None:
+        super().__init__(message)
+        self.completion = completion
 
 
 class WorkerLost(JobFailure):
@@ -177,18 +198,37 @@ class BudgetExceeded(JobFailure):
     type = "budget_exceeded"
 
 
-class InvalidOutput(JobFailure):
-    """The model's answer does not match the JSON schema that the job asked for.
+class UnusableOutput(JobFailure):
+    """The model answered, and the job cannot use it."""
 
-    `completion` (a `domain.message.Completion`) was paid for: it belongs in the ledger.
-    """
-
-    type = "invalid_output"
-    retryable = True
+    type = "unusable_output"
+    fallback_reason: str | None = None
+    """What a job's `fallback_on` must name for another model to be asked."""
 
     def __init__(self, message: str, *, completion: Any = None) -> None:
         super().__init__(message)
         self.completion = completion
+
+
+class InvalidOutput(UnusableOutput):
+    """The model's answer does not match the JSON schema that the job asked for."""
+
+    type = "invalid_output"
+    retryable = True
+
+
+class OutputRefused(UnusableOutput):
+    """The model, or a filter before or after it, would not answer. It would not the next time either."""
+
+    type = "output_refused"
+    fallback_reason = "refusal"
+
+
+class OutputCut(UnusableOutput):
+    """The answer reached its longest length before its JSON was complete, and would again."""
+
+    type = "output_cut"
+    fallback_reason = "length"
 
 
 class ProviderError(JobFailure):
@@ -252,6 +292,19 @@ class ProviderCutOff(ProviderError):
     retryable = True
 
 
+class AnswerTooLarge(ProviderError):
+    """The answer's body is longer than what is read of one. It was paid for, and would be again."""
+
+    type = "answer_too_large"
+    may_be_billed = True
+
+
+class Untranslatable(ProviderError):
+    """The request cannot be said in this provider's words. It was not sent; another provider may take it."""
+
+    type = "untranslatable"
+
+
 class ProviderRefused(ProviderError):
     """400, 404, 422: the provider will not take this request, now or later."""
 
@@ -262,6 +315,13 @@ class ContextTooLong(ProviderRefused):
     """The input does not fit the model's context window."""
 
     type = "context_too_long"
+
+
+class ContentFiltered(ProviderRefused):
+    """A filter of the provider stopped the input: a refusal in the form of a 400."""
+
+    type = "content_filtered"
+    fallback_reason = "refusal"
 
 
 class QuotaExhausted(ProviderRefused):

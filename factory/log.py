@@ -5,8 +5,12 @@ from __future__ import annotations
 import logging
 import sys
 from contextvars import ContextVar
+from typing import TextIO
 
 from pythonjsonlogger.json import JsonFormatter
+
+from factory.config import Settings
+from factory.redaction import Redactor
 
 job_id: ContextVar[str | None] = ContextVar("job_id", default=None)
 """The job that the current task works on; every line logged meanwhile carries it."""
@@ -20,9 +24,14 @@ class _OneLine(logging.Filter):
     that it knows about each Sentinel's connections, and Celery repeats that every second.
     """
 
+    def __init__(self, redactor: Redactor) -> None:
+        super().__init__()
+        self._redactor = redactor
+
     def filter(self, record: logging.LogRecord) -> bool:
         if record.levelno >= logging.WARNING:
-            message = " ".join(record.getMessage().split())
+            # Before it is cut: half a secret would not be known again.
+            message = self._redactor.clean(" ".join(record.getMessage().split()))
             if len(message) > LONGEST_MESSAGE:
                 message = message[:LONGEST_MESSAGE] + "…"
             record.msg, record.args = message, None
@@ -36,12 +45,24 @@ class _JobId(logging.Filter):
         return True
 
 
-def configure_logging(level: str, log_format: str, process: str) -> None:
-    """One handler on stderr; `log_format` is json or text, `process` names who logs."""
-    handler = logging.StreamHandler(sys.stderr)
+class _Handler(logging.StreamHandler[TextIO]):
+    """Lines without secrets, whoever wrote them: what libraries say, and tracebacks, pass here too."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        super().__init__(sys.stderr)
+        self._redactor = redactor
+
+    def format(self, record: logging.LogRecord) -> str:
+        return self._redactor.clean(super().format(record))
+
+
+def configure_logging(settings: Settings, process: str) -> None:
+    """One handler on stderr, for lines of JSON or text; `process` names who logs."""
+    redactor = Redactor(settings)
+    handler = _Handler(redactor)
     handler.addFilter(_JobId())
-    handler.addFilter(_OneLine())
-    if log_format == "json":
+    handler.addFilter(_OneLine(redactor))
+    if settings.log_format == "json":
         handler.setFormatter(
             JsonFormatter(
                 "%(asctime)s %(levelname)s %(name)s %(message)s %(job_id)s",
@@ -53,4 +74,4 @@ def configure_logging(level: str, log_format: str, process: str) -> None:
         handler.setFormatter(logging.Formatter("%(levelname)s %(name)s %(message)s"))
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(level)
+    root.setLevel(settings.log_level)

@@ -108,7 +108,7 @@ class Dispatcher:
 def main() -> None:
     """Runs until SIGTERM or SIGINT."""
     settings = load_settings()
-    configure_logging(settings.log_level, settings.log_format, "dispatcher")
+    configure_logging(settings, "dispatcher")
     dispatcher = Dispatcher(connect(settings, "dispatcher"))
     signal.signal(signal.SIGTERM, dispatcher.stop)
     signal.signal(signal.SIGINT, dispatcher.stop)

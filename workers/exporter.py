@@ -144,7 +144,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=None)
     options = parser.parse_args()
     settings = load_settings()
-    configure_logging(settings.log_level, settings.log_format, "exporter")
+    configure_logging(settings, "exporter")
     registry = CollectorRegistry()
     registry.register(TruthCollector(connect(settings, "exporter")))
     stopping = threading.Event()

@@ -133,7 +133,7 @@ async def _run_here(worker_id: UUID, job_ids: Sequence[UUID]) -> None:
 def main() -> None:
     """Runs the jobs to their end; any other end is a death."""
     settings = load_settings()
-    configure_logging(settings.log_level, settings.log_format, "quarantine")
+    configure_logging(settings, "quarantine")
     worker_id, *job_ids = sys.argv[1:]
     asyncio.run(_run_here(UUID(worker_id), [parse_id(job_id) for job_id in job_ids]))
 

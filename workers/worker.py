@@ -110,7 +110,7 @@ def main() -> None:
         lanes = parse_lanes(options.lanes)
     except FactoryError as error:
         parser.error(error.message)
-    configure_logging(settings.log_level, settings.log_format, "worker")
+    configure_logging(settings, "worker")
     process = WorkerProcess(
         connect(settings, "worker"), lanes, options.slots or settings.worker_slots
     )

@@ -60,6 +60,13 @@ class Settings(BaseSettings):
     call_timeout_s: float = Field(default=300.0, gt=0)
     rate_limit_give_up_s: float = Field(default=86_400.0, gt=0)
     """How long a job may meet nothing but its provider's rate limits before it fails."""
+    completion_answer_max_bytes: int = Field(default=16 * 2**20, ge=1024)
+    embedding_answer_max_bytes: int = Field(default=64 * 2**20, ge=1024)
+    """How much of a provider's answer is read, after it is unpacked. A longer one ends the call."""
+    result_max_bytes: int = Field(default=8 * 2**20, ge=1024)
+    """The largest result, as JSON, that a job stores. A larger one fails the job; its usage and cost stay."""
+    webhook_max_bytes: int = Field(default=4 * 2**20, ge=4096)
+    """The largest body of a webhook. A larger one goes without the job's result, and says so."""
     metrics_port: int = 9090
 
     @cached_property

@@ -14,12 +14,15 @@ from aiohttp import (
     ClientSession,
     ClientTimeout,
     ConnectionTimeoutError,
+    InvalidURL,
     TCPConnector,
 )
 
 from factory.config import Settings
+from factory.connection import connection_words
 from factory.domain.message import Completion, Embeddings, Message, Params
 from factory.errors import (
+    AnswerTooLarge,
     ProviderCutOff,
     ProviderTimeout,
     ProviderUnavailable,
@@ -32,11 +35,16 @@ from factory.llm.endpoint import Request, find_endpoint
 from factory.llm.failure import provider_failure
 from factory.llm.openai_shape import fit_schema
 from factory.llm.provider import DIALECTS, Wire
+from factory.redaction import Redactor
 
 CONNECT_S = 10.0
 KEEPALIVE_S = 15.0
 """Shorter than any provider's, so that a call seldom meets a connection that is just being closed."""
 DNS_CACHE_S = 60
+HEADER_BYTES = 64 * 1024
+"""The longest header of an answer. Gateways in between add long ones, and the answer behind it is paid for."""
+ERROR_BYTES = 64 * 1024
+"""How much is read of an answer that is an error."""
 WIRES = 256
 """How many models' wires are kept; callers choose the names of Ollama's models."""
 
@@ -67,6 +75,7 @@ class ProviderClient:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._redactor = Redactor(settings)
         self._session: ClientSession | None = None
         self._wire = lru_cache(maxsize=WIRES)(self._open_wire)
 
@@ -83,7 +92,10 @@ class ProviderClient:
         if model.provider in DIALECTS:
             wire = self._wire(model)
             request = wire.request(messages, params)
-            body, latency_ms = await self._send(model.provider, request, trace, timeout_s)
+            most_bytes = self._settings.completion_answer_max_bytes
+            body, latency_ms = await self._send(
+                model.provider, request, trace, timeout_s, most_bytes
+            )
             completion = wire.completion(request, body, latency_ms)
         else:
             completion = await provider.complete_other(
@@ -97,7 +109,8 @@ class ProviderClient:
         if model.provider not in EMBEDDING_DIALECTS:
             return await provider.embed_other(model, texts, trace.headers(), timeout_s)
         request = embedding_request(model, texts, find_endpoint(self._settings, model.provider))
-        body, latency_ms = await self._send(model.provider, request, trace, timeout_s)
+        most_bytes = self._settings.embedding_answer_max_bytes
+        body, latency_ms = await self._send(model.provider, request, trace, timeout_s, most_bytes)
         return read_vectors(model, texts, body, latency_ms)
 
     async def close(self) -> None:
@@ -110,7 +123,12 @@ class ProviderClient:
         return Wire(model, find_endpoint(self._settings, model.provider))
 
     async def _send(
-        self, name: str, request: Request, trace: CallTrace, timeout_s: float
+        self,
+        name: str,
+        request: Request,
+        trace: CallTrace,
+        timeout_s: float,
+        most_bytes: int,
     ) -> tuple[bytes, int]:
         """The body of a 2xx answer and its latency in milliseconds; all else is raised as what it means."""
         request.headers.update(trace.headers())
@@ -123,21 +141,22 @@ class ProviderClient:
                 timeout=ClientTimeout(total=timeout_s, connect=CONNECT_S),
                 allow_redirects=False,
             ) as answer:
-                body = await _read(name, answer)
+                body = await _read(name, answer, most_bytes)
         except ConnectionTimeoutError:
             raise ProviderUnavailable(
                 f"{name}: no connection in {CONNECT_S:g} s", provider=name
             ) from None
         except TimeoutError:
             raise ProviderTimeout(f"{name}: no answer in {timeout_s:g} s", provider=name) from None
-        except ClientConnectorError as error:
-            raise ProviderUnavailable(f"{name}: {error!r:.500}", provider=name) from None
+        except (ClientConnectorError, InvalidURL) as error:
+            raise ProviderUnavailable(_words(name, error), provider=name) from None
         except ClientError as error:
             # The request may have arrived, so it may be billed.
-            raise ProviderCutOff(f"{name}: {error!r:.500}", provider=name) from None
+            raise ProviderCutOff(_words(name, error), provider=name) from None
         # Beyond 299 is failure too: redirects are not followed, a key may not go where it is not meant.
-        if not 200 <= answer.status < 300:
-            raise provider_failure(name, answer.status, answer.headers, body)
+        if not _is_success(answer):
+            clean = self._redactor.scrub(body)
+            raise provider_failure(name, answer.status, answer.headers, clean)
         return body, round((time.monotonic() - started) * 1000)
 
     def _open_session(self) -> ClientSession:
@@ -149,19 +168,59 @@ class ProviderClient:
                 ttl_dns_cache=DNS_CACHE_S,
                 keepalive_timeout=KEEPALIVE_S,
             )
-            self._session = ClientSession(connector=connector, trust_env=False)
+            self._session = ClientSession(
+                connector=connector,
+                trust_env=False,
+                max_line_size=HEADER_BYTES,
+                max_field_size=HEADER_BYTES,
+            )
         return self._session
 
 
-async def _read(name: str, answer: ClientResponse) -> bytes:
-    """The whole body. A connection lost meanwhile is an answer cut off, not one that never came."""
+def _is_success(answer: ClientResponse) -> bool:
+    return 200 <= answer.status < 300
+
+
+def _words(name: str, error: Exception) -> str:
+    return f"{name}: {connection_words(error, 'provider')}"
+
+
+async def _read(name: str, answer: ClientResponse, most_bytes: int) -> bytes:
+    """The whole body, unpacked; of an error's as much as anybody reads.
+
+    A connection lost meanwhile is an answer cut off, not one that never came.
+    """
+    success = _is_success(answer)
     try:
-        return await answer.read()
+        body = await _read_at_most(answer, most_bytes if success else ERROR_BYTES)
     except TimeoutError:
         raise  # some of aiohttp's timeouts are ClientErrors too
     except ClientError as error:
         raise ProviderCutOff(
-            f"{name}: the answer broke off: {error!r:.500}",
+            _words(name, error), provider=name, http_status=answer.status
+        ) from None
+    if success and len(body) > most_bytes:
+        raise AnswerTooLarge(
+            f"{name}: the answer is longer than {most_bytes:,} bytes",
             provider=name,
             http_status=answer.status,
-        ) from None
+        )
+    return body
+
+
+async def _read_at_most(answer: ClientResponse, most_bytes: int) -> bytes:
+    """The body, or a little more than `most_bytes` of it: then its connection is closed.
+
+    In pieces, because a body is unpacked as it is read: `read` would unpack all of it.
+    """
+    length = answer.content_length
+    if length is not None and length <= most_bytes and not answer.headers.get("Content-Encoding"):
+        return await answer.read()
+    pieces, size = [], 0
+    async for piece in answer.content.iter_any():
+        pieces.append(piece)
+        size += len(piece)
+        if size > most_bytes:
+            answer.close()
+            break
+    return b"".join(pieces)

@@ -47,4 +47,8 @@ def find_endpoint(settings: Settings, provider: str) -> Endpoint:
     }[provider]
     if not key:
         raise ProviderAuthFailed(f"{variable} is not set", provider=provider)
+    if not (key.isascii() and key.isprintable()):
+        raise ProviderAuthFailed(
+            f"{variable} has a character that no header may carry", provider=provider
+        )
     return Endpoint(base_url, key)

@@ -14,18 +14,14 @@ from factory.pipeline.worker import Worker
 from factory.store import deliveries
 from factory.store.database import Tx
 from factory.store.deliveries import Attempt
+from factory.store.jobs import JobView
 from factory.webhooks.sign import derive_secret, event_body
 
 
 async def deliver(worker: Worker, job: ClaimedJob) -> Result:
     """Posts the event once and logs what came of it. Raises WebhookFailed or WebhookRefused."""
     subject = deliveries.told_job(job.input["job"])
-    body = event_body(
-        f"msg_{job.id.hex}",
-        job.input["type"],
-        subject.finished_at or subject.created_at,
-        job_json(subject),
-    )
+    body = _body(worker, job, subject)
     secret = derive_secret(worker.services.settings.secret_key, str(job.project_id))
     started = time.monotonic()
     try:
@@ -33,11 +29,22 @@ async def deliver(worker: Worker, job: ClaimedJob) -> Result:
             job.webhook_url or "", f"msg_{job.id.hex}", body, [secret], datetime.now(UTC)
         )
     except (WebhookFailed, WebhookRefused) as error:
+        error.message = worker.redactor.public(error.message)
         await _log(worker, job, started, error.http_status, error.message)
         raise
     await _log(worker, job, started, delivery.http_status, None)
     answer = {"http_status": delivery.http_status, "duration_ms": delivery.duration_ms}
     return Result(answer)
+
+
+def _body(worker: Worker, job: ClaimedJob, subject: JobView) -> bytes:
+    """The event without any secret, and without a result that is too large for a receiver."""
+    shown = job_json(subject)
+    event = (f"msg_{job.id.hex}", job.input["type"], subject.finished_at or subject.created_at)
+    body = event_body(*event, shown)
+    if len(body) > worker.services.settings.webhook_max_bytes:
+        body = event_body(*event, {**shown, "result": None, "result_omitted": True})
+    return worker.redactor.scrub(body)
 
 
 async def _log(

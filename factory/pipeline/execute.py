@@ -11,7 +11,7 @@ from uuid import UUID
 
 from factory.domain.job import ClaimedJob, JobError, Kind, Outcome, public_id
 from factory.domain.state import State
-from factory.errors import DeadlineExceeded, FactoryError, JobFailure
+from factory.errors import AttemptBroken, DeadlineExceeded, FactoryError, JobFailure
 from factory.log import job_id as logged_job_id
 from factory.pipeline.attempt import Claim, Ending, claim_jobs, end_attempts, opened_call
 from factory.pipeline.calls import Result, never_sent
@@ -120,11 +120,12 @@ async def _perform(worker: Worker, job: ClaimedJob) -> Ending:
         late = DeadlineExceeded("the job's deadline passed while it ran")
         return Ending(_outcome(worker, job, late))
     except FactoryError as error:
-        log.info("attempt %d of %d failed: %s", job.attempt, job.max_attempts, error)
+        error.message = worker.redactor.public(error.message)
+        log.info("attempt %d of %d failed: %s", job.attempt, job.max_attempts, error.message)
         return Ending(_outcome(worker, job, error))
     except Exception as error:
         log.exception("attempt %d of %d broke", job.attempt, job.max_attempts)
-        broken = JobFailure(f"internal error: {type(error).__name__}")
+        broken = AttemptBroken(f"internal error: {type(error).__name__}")
         return Ending(_outcome(worker, job, broken))
     succeeded = Outcome(job.id, job.lease_token, State.SUCCEEDED, output=result.output)
     return Ending(succeeded, result.call)

@@ -18,6 +18,7 @@ from factory.llm.catalog import Catalog
 from factory.pipeline.poke import Poker
 from factory.pipeline.reader import Reader
 from factory.pipeline.writer import Writer
+from factory.redaction import Redactor
 from factory.services import Services
 from factory.webhooks.deliver import Courier
 
@@ -61,6 +62,7 @@ class Worker:
         self.writer = Writer(services.database, self.loop)
         self.reader = Reader(services.settings.libpq_url)
         self.client = ProviderClient(services.settings)
+        self.redactor = Redactor(services.settings)
         self.courier = Courier(services.settings.webhook_allow_loopback)
         self.embedder = EmbedderThread()
         self.poker = Poker(services.redis)

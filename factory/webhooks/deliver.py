@@ -14,6 +14,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from factory import __version__
+from factory.connection import connection_words
 from factory.errors import InvalidInput, WebhookFailed, WebhookRefused
 from factory.webhooks.sign import signed_headers
 from factory.webhooks.target import check_url, resolve
@@ -72,7 +73,7 @@ class Courier:
         except TimeoutError as error:
             raise WebhookFailed(f"no answer within {self._timeout_s:g} s") from error
         except aiohttp.ClientError as error:
-            raise WebhookFailed(f"no answer: {error}") from error
+            raise WebhookFailed(connection_words(error, "receiver")) from error
         _judge(answer)
         return Delivery(answer.status, round((time.monotonic() - started_s) * 1000))
 

@@ -93,7 +93,7 @@ async def resolve(host: str, allow_loopback: bool) -> list[Address]:
     for address in addresses:
         if not _may_call(ip_address(address.ip), allow_loopback):
             raise WebhookRefused(
-                f"{host} resolves to {address.ip}, which is not a public address",
+                f"{host} resolves to an address that is not public",
                 code="forbidden_target",
             )
     return addresses

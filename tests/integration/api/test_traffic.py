@@ -60,7 +60,7 @@ def test_a_request_is_one_line_of_json_without_its_secrets(
 ) -> None:
     root = logging.getLogger()
     before, level = root.handlers[:], root.level
-    configure_logging("INFO", "json", "gateway")
+    configure_logging(gateway_of(app).services.settings, "gateway")
     try:
         caller.get("/api/jobs?agent=secret", X_Request_Id="r1")
         caller.get("/health")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
+
 TEXT = "A queue is a line where work waits its turn."
 
 
@@ -107,3 +109,8 @@ def ollama(text: str = TEXT, done: str = "stop") -> Any:
         "eval_count": 345,
         "eval_duration": 4535599000,
     }
+
+
+def as_bytes(answer: Any) -> bytes:
+    """The body of an answer."""
+    return orjson.dumps(answer)

@@ -216,11 +216,15 @@ def test_the_jobs_of_a_hint_run_at_once_and_end_apart(bench: Bench) -> None:
     assert bench.view(bad).state is State.FAILED
 
 
-def test_a_failure_of_the_platform_itself_ends_the_job(bench: Bench) -> None:
-    job_id = bench.submit()
+def test_a_failure_of_the_platform_itself_is_a_failed_attempt(bench: Bench) -> None:
+    job_id = bench.submit(max_attempts=2)
     tell(bench.services, "UPDATE job_payloads SET input = '{}'")
     bench.execute(job_id)
+    assert bench.view(job_id).state is State.QUEUED
+    bench.make_due(job_id)
+    bench.execute(job_id)
     job = view(bench.services, job_id)
-    assert job.state is State.FAILED
+    assert (job.state, job.attempt) == (State.FAILED, 2)
     assert job.error is not None
+    assert job.error["type"] == "internal_error"
     assert job.error["message"] == "internal error: KeyError"

@@ -19,6 +19,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 from celery.signals import worker_ready
 from celery.worker.request import Request
 
+from factory.config import Settings
 from factory.log import configure_logging
 from workers.app import WorkerApp, create_app
 from workers.pool import release_slot
@@ -100,7 +101,13 @@ def register_batch(app: WorkerApp, journal: Journal) -> None:
 def main(
     redis_url: str, journal_path: str, client_name: str, lane: str, slots: str, *flags: str
 ) -> None:
-    configure_logging("INFO", "text", "worker")
+    settings = Settings(
+        database_url="postgresql://nowhere",
+        redis_url=redis_url,
+        secret_key="x" * 32,
+        log_format="text",
+    )
+    configure_logging(settings, "worker")
     app, journal = create_app(redis_url), Journal(Path(journal_path))
     app.conf.broker_transport_options["client_name"] = client_name
     register_sleepers(app, journal)
