@@ -19,8 +19,8 @@ from factory.pipeline.poke import Poker
 from factory.pipeline.submit import Intake
 from factory.pipeline.wait import Waiter
 from factory.services import Services
-from factory.store import jobs
-from factory.store.jobs import JobView, Wanted
+from factory.store.details import JobDetail, get_details
+from factory.store.jobs import Wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Gateway:
 
     services: Services
     intake: Intake
-    reading: Group[Wanted, JobView | None]
+    reading: Group[Wanted, JobDetail | None]
     keyring: Keyring
     patience: Patience
     lounge: Lounge
@@ -56,7 +56,7 @@ def open_gateway(services: Services, catalog: Catalog) -> Gateway:
     return Gateway(
         services,
         Intake(services, catalog, Poker(services.redis), Gate(services)),
-        Group(jobs.get_all),
+        Group(get_details),
         Keyring(services),
         Patience(Waiter(services)),
         Lounge(services.database),

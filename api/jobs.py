@@ -10,6 +10,7 @@ from apiflask import APIBlueprint
 from flask import Response, g, request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from api import schemas
 from api.answers import job_answer, list_answer
 from api.auth import require
 from api.gateway import gateway
@@ -27,9 +28,9 @@ from factory.errors import Gone, NotFound
 from factory.pipeline import control
 from factory.pipeline.request import JobRequest
 from factory.pipeline.submit import IdempotencyKey, idempotency_key, submit
-from factory.pipeline.view import job_json
+from factory.pipeline.view import detail_json, job_json
 from factory.store import listing
-from factory.store.jobs import JobView
+from factory.store.details import JobDetail
 from factory.store.listing import Filter
 
 blueprint = APIBlueprint("jobs", __name__, tag="Jobs", url_prefix="/api/jobs")
@@ -138,9 +139,9 @@ def submit_job(json_data: JobRequest, headers_data: SubmitHeaders) -> Response:
 
 
 def _submitted(wait_s: int) -> Render:
-    def render(job: JobView, environ: dict[str, Any] | None = None) -> Response:
+    def render(job: JobDetail, environ: dict[str, Any] | None = None) -> Response:
         status = 200 if job.state.terminal else 202
-        return job_answer(job_json(job), status, _applied(wait_s), environ)
+        return job_answer(detail_json(job), status, _applied(wait_s), environ)
 
     return render
 
@@ -166,7 +167,7 @@ def _applied(wait_s: int) -> dict[str, str]:
     return {"Preference-Applied": f"wait={wait_s}"}
 
 
-def _find(job_id: UUID) -> JobView:
+def _find(job_id: UUID) -> JobDetail:
     job = gateway().reading.ask(gateway().services.database, (g.project_id, job_id))
     if job is None:
         raise NotFound("there is no such job", param="id")
@@ -179,7 +180,7 @@ def _gone() -> Gone:
 
 @blueprint.get("/<job_id>")
 @blueprint.input(ReadHeaders, location="headers")
-@blueprint.output(Job)
+@blueprint.output(schemas.JobDetail)
 @blueprint.doc(
     operation_id="get_job",
     responses={
@@ -191,15 +192,15 @@ def get_job(job_id: str, headers_data: ReadHeaders) -> Response:
     """Read a job."""
     job = _find(parse_id(job_id))
     if job.expired:
-        return of_factory_error(_gone(), {"job": job_json(job)})
+        return of_factory_error(_gone(), {"job": detail_json(job)})
     wait_s = 0 if job.state.terminal else wait_asked_s(headers_data.prefer)
     waited = wait_s and _wait(job.id, wait_s, _read(wait_s))
-    return waited or job_answer(job_json(job))
+    return waited or job_answer(detail_json(job))
 
 
 def _read(wait_s: int) -> Render:
-    def render(job: JobView, environ: dict[str, Any] | None = None) -> Response:
-        return job_answer(job_json(job), 200, _applied(wait_s), environ)
+    def render(job: JobDetail, environ: dict[str, Any] | None = None) -> Response:
+        return job_answer(detail_json(job), 200, _applied(wait_s), environ)
 
     return render
 

@@ -26,7 +26,7 @@ from factory.errors import FactoryError, NotFound, Unavailable
 from factory.pipeline.wait import MANY, POLL_MANY_S, POLL_S
 from factory.store import jobs
 from factory.store.database import Database
-from factory.store.jobs import JobView
+from factory.store.details import JobDetail, get_details
 
 MOST_GUESTS = 2000
 """Clients that one process lets wait; each costs a file descriptor and about 10 KB."""
@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 class Visitor(Protocol):
     """The request as it is left to the lounge; `api.traffic` makes it."""
 
-    def reply(self, outcome: JobView | FactoryError) -> bytes:
+    def reply(self, outcome: JobDetail | FactoryError) -> bytes:
         """The whole HTTP response; it is counted and logged."""
 
     def gone(self) -> None:
@@ -191,15 +191,15 @@ class Lounge:
             for guest, outcome in zip(part, self._outcomes(part), strict=True):
                 self._release(guest, outcome)
 
-    def _outcomes(self, guests: Sequence[Guest]) -> Sequence[JobView | FactoryError]:
+    def _outcomes(self, guests: Sequence[Guest]) -> Sequence[JobDetail | FactoryError]:
         try:
             with self._database.autocommit() as tx:
-                found = jobs.get_all(tx, [(guest.project_id, guest.job_id) for guest in guests])
+                found = get_details(tx, [(guest.project_id, guest.job_id) for guest in guests])
         except Unavailable as error:
             return [error] * len(guests)
         return [view or NotFound("there is no such job", param="id") for view in found]
 
-    def _release(self, guest: Guest, outcome: JobView | FactoryError | None) -> None:
+    def _release(self, guest: Guest, outcome: JobDetail | FactoryError | None) -> None:
         """Ends the guest's stay: with an answer, or without where the client has gone."""
         with self._lock:
             self._lines.unregister(guest.line)

@@ -30,6 +30,41 @@ class Failure(BaseModel):
     retryable: bool
 
 
+class Call(BaseModel):
+    """One call to a provider."""
+
+    attempt: int = Field(description="The job's attempt that made the call, counted from 1.")
+    step: str = Field(description="What the call was for.", examples=["answer"])
+    model: str = Field(examples=["openai/gpt-4o-mini"])
+    state: Literal["open", "succeeded", "failed"] = Field(
+        description="`open`: made and not answered yet, or its worker died with it."
+    )
+    started_at: datetime
+    latency_ms: int | None
+    http_status: int | None
+    error: CallFailure | None
+    usage: Usage
+    cost_usd: float | None = Field(description="Null where nobody knows what the call cost.")
+
+
+class CallFailure(BaseModel):
+    """Why a call gave no answer that could be used."""
+
+    type: str | None = Field(examples=["provider_unavailable"])
+    message: str | None
+
+
+class JobWebhook(BaseModel):
+    """How the job's event is on its way."""
+
+    url: str
+    state: State | None = Field(description="Null until the job has ended.")
+    attempts: int = Field(description="Deliveries tried so far.")
+    last_status: int | None = Field(description="HTTP status of the last one, null for no answer.")
+    last_error: str | None
+    next_at: datetime | None = Field(description="When the next one is due.")
+
+
 class Job(BaseModel):
     """One execution, with its attempts, its cost and its result."""
 
@@ -64,6 +99,19 @@ class Job(BaseModel):
     run_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+
+
+class JobDetail(Job):
+    """A job with what was asked and what happened."""
+
+    input: Any = Field(description="The messages, or the texts of an embedding.")
+    params: dict[str, Any] | None = Field(description="As the job's calls use them.")
+    fallbacks: list[str] | None
+    max_cost_usd: float | None
+    deadline_at: datetime | None
+    next_attempt_at: datetime | None = Field(description="When a queued job is due.")
+    attempts: list[Call] = Field(description="The last 100 calls to providers, oldest first.")
+    webhook: JobWebhook | None
 
 
 class _List(BaseModel):

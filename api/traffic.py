@@ -16,7 +16,7 @@ from api.gateway import Gateway, gateway
 from api.lounge import Parked
 from api.problems import of_factory_error
 from factory.errors import FactoryError
-from factory.store.jobs import JobView
+from factory.store.details import JobDetail
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -101,9 +101,9 @@ class Detached:
     visit: Visit
     environ: dict[str, Any]
     """What a response looks at, and no more: the whole of it is 10 KB."""
-    render: Callable[[JobView, dict[str, Any]], Response]
+    render: Callable[[JobDetail, dict[str, Any]], Response]
 
-    def reply(self, outcome: JobView | FactoryError) -> bytes:
+    def reply(self, outcome: JobDetail | FactoryError) -> bytes:
         """The whole HTTP response; it is counted and logged."""
         if isinstance(outcome, FactoryError):
             response = of_factory_error(outcome)
@@ -117,7 +117,7 @@ class Detached:
         _record(self.here, self.visit, CLIENT_GONE)
 
 
-def detach(render: Callable[[JobView, dict[str, Any]], Response]) -> Detached:
+def detach(render: Callable[[JobDetail, dict[str, Any]], Response]) -> Detached:
     """The current request, to be answered later with what `render` makes of the job."""
     environ = {name: request.environ[name] for name in SEEN if name in request.environ}
     return Detached(gateway(), g.visit, environ, render)

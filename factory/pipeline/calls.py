@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from factory import metrics
-from factory.domain.job import ClaimedJob, new_id
+from factory.domain.job import ClaimedJob, JobError, new_id
 from factory.domain.message import Completion, Embeddings
 from factory.domain.money import Usage
 from factory.errors import FactoryError, InvalidOutput, LeaseLost, ProviderError
@@ -20,6 +20,8 @@ from factory.pipeline.worker import Worker
 from factory.store import counters, journal
 from factory.store.database import Tx
 from factory.store.journal import Call, CallEnd
+
+MESSAGE_CHARS = 500
 
 Answer = TypeVar("Answer", Completion, Embeddings)
 
@@ -56,7 +58,7 @@ async def call_once(
         sent = True
         answer = await send()
     except InvalidOutput as error:
-        await worker.writer.commit(close_calls, _paid_end(call, error.completion, error.type))
+        await worker.writer.commit(close_calls, _paid_end(call, error.completion, error))
         raise
     except FactoryError as error:
         await worker.writer.commit(close_calls, _failed_end(call, error, started, sent))
@@ -89,7 +91,7 @@ def intent(job: ClaimedJob, step_key: str, model: Model, call_id: UUID) -> Call:
 
 
 def _paid_end(
-    call: Call, answer: Completion | Embeddings, error_type: str | None, output: Any = None
+    call: Call, answer: Completion | Embeddings, error: FactoryError | None, output: Any = None
 ) -> CallEnd:
     return CallEnd(
         call.id,
@@ -100,7 +102,8 @@ def _paid_end(
         answer.usage,
         answer.cost_micros,
         answer.latency_ms,
-        error_type=error_type,
+        error_type=error.type if error else None,
+        error_message=_told(error) if error else None,
         output=output,
     )
 
@@ -120,8 +123,14 @@ def _failed_end(call: Call, error: FactoryError, started: float, sent: bool) -> 
         0 if free else None,
         _elapsed_ms(started),
         error_type=error.type,
+        error_message=_told(error),
         http_status=getattr(error, "http_status", None),
     )
+
+
+def _told(error: FactoryError) -> str:
+    """As much of an error as is kept of each call."""
+    return JobError.of(error).message[:MESSAGE_CHARS]
 
 
 def never_sent(call: Call) -> CallEnd:
@@ -140,6 +149,7 @@ def _cut_end(call: Call, started: float, sent: bool) -> CallEnd:
         None if sent else 0,
         _elapsed_ms(started),
         error_type="cancelled",
+        error_message="the call was closed before its answer came" if sent else "never sent",
     )
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from factory.domain.job import public_id
 from factory.domain.money import usd_from_micros
+from factory.domain.state import State
 from factory.errors import FactoryError
+from factory.store.details import JobDetail
 from factory.store.jobs import JobView
 
 
@@ -48,6 +51,73 @@ def job_json(job: JobView, position: int | None = None) -> dict[str, Any]:
         "started_at": _time(job.started_at),
         "finished_at": _time(job.finished_at),
     }
+
+
+def detail_json(job: JobDetail) -> dict[str, Any]:
+    """The job with what was asked and what happened, for who asks for this one."""
+    waits = job.state is State.QUEUED
+    return {
+        **job_json(job),
+        "error": job.error or job.last_error,
+        "input": _asked(job.input),
+        "params": job.params,
+        "fallbacks": job.fallbacks,
+        "max_cost_usd": usd_from_micros(job.max_cost_micros),
+        "deadline_at": _time(job.deadline_at),
+        "next_attempt_at": _time(job.run_at) if waits else None,
+        "attempts": [_call_json(call) for call in job.calls],
+        "webhook": _webhook_json(job),
+    }
+
+
+def _asked(job_input: Any) -> Any:
+    """The messages or the texts; of other kinds of jobs what they were given."""
+    if not isinstance(job_input, dict):
+        return job_input
+    if texts := job_input.get("texts"):
+        return [{"source": source, "text": text} for source, text in texts]
+    return job_input.get("messages", job_input)
+
+
+def _call_json(call: Mapping[str, Any]) -> dict[str, Any]:
+    """One call to a provider. `cost_usd` null: not known, or not ended."""
+    failed = call["status"] == "failed"
+    error = {"type": call["error_type"], "message": call["error_message"]} if failed else None
+    return {
+        "attempt": call["attempt"],
+        "step": call["step_key"],
+        "model": f"{call['provider']}/{call['model']}",
+        "state": call["status"],
+        "started_at": _utc(call["started_at"]),
+        "latency_ms": call["latency_ms"],
+        "http_status": call["http_status"],
+        "error": error,
+        "usage": {
+            name: call[name] or 0 for name in ("input_tokens", "output_tokens", "cached_tokens")
+        },
+        "cost_usd": usd_from_micros(call["cost_micros"]),
+    }
+
+
+def _webhook_json(job: JobDetail) -> dict[str, Any] | None:
+    """Where the event is on its way; `state` null while there is none yet."""
+    if job.webhook_url is None:
+        return None
+    sent = job.webhook or {}
+    waits = sent.get("state") == State.QUEUED
+    return {
+        "url": job.webhook_url,
+        "state": sent.get("state"),
+        "attempts": sent.get("attempt", 0),
+        "last_status": sent.get("http_status"),
+        "last_error": sent.get("error"),
+        "next_at": _utc(sent["next_at"]) if waits else None,
+    }
+
+
+def _utc(postgres: str) -> str:
+    """A time as Postgres writes it into JSON."""
+    return postgres.replace("+00:00", "Z")
 
 
 def error_json(error: FactoryError) -> dict[str, str | None]:

@@ -25,7 +25,12 @@ JOB = """
     parent_id, task_id, created_at, started_at, finished_at"""
 CALL = """
     id, job_id, project_id, step_key, attempt, provider, model, started_at, finished_at, status,
-    error_type, http_status, input_tokens, output_tokens, cached_tokens, cost_micros, latency_ms"""
+    error_type, error_message, http_status, input_tokens, output_tokens, cached_tokens, cost_micros, latency_ms"""
+
+# The job that carries the event of an ended one; after an owner's retry there are several.
+WEBHOOK_JOB = """
+SELECT w.id FROM jobs w WHERE w.parent_id = e.id AND w.kind = 'webhook' ORDER BY w.id DESC LIMIT 1
+"""
 
 # One statement: a job is in one place before and in one after, whatever dies in between, and two movers
 # take different jobs. Finished steps are kept for a retry, so only a failed job has use for its own.
@@ -60,9 +65,10 @@ WITH old AS MATERIALIZED (
       LEFT JOIN (SELECT job_id, jsonb_object_agg(step_key, output) AS outputs
                    FROM steps GROUP BY job_id) s ON s.job_id = e.id
 )
-INSERT INTO jobs_archive ({JOB}, metadata, traceparent, input_tokens, output_tokens, cached_tokens,
+INSERT INTO jobs_archive ({JOB}, webhook_job_id, metadata, traceparent, input_tokens, output_tokens, cached_tokens,
                           cost_micros, unknown_calls)
-SELECT {JOB}, coalesce(p.metadata, '{{}}'), p.traceparent, coalesce(r.input_tokens, 0),
+SELECT {JOB}, CASE WHEN p.webhook_url IS NOT NULL THEN ({WEBHOOK_JOB}) END,
+       coalesce(p.metadata, '{{}}'), p.traceparent, coalesce(r.input_tokens, 0),
        coalesce(r.output_tokens, 0), coalesce(r.cached_tokens, 0), r.cost_micros,
        coalesce(r.unknown_calls, 0)
   FROM ended e

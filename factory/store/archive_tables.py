@@ -28,6 +28,7 @@ LIVE = {
     "lease_token",
     "last_lease_token",
     "deferred_since",
+    "last_error",
 }
 """What only a live job has."""
 
@@ -46,6 +47,7 @@ jobs_archive = Table(
     metadata,
     *_like(jobs, "finished_at", without=LIVE),
     Column("metadata", JSONB, nullable=False),
+    Column("webhook_job_id", UUID),
     Column("traceparent", Text),
     Column("input_tokens", BigInteger, nullable=False),
     Column("output_tokens", BigInteger, nullable=False),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from factory.domain.job import NewJob
@@ -160,20 +160,36 @@ SELECT j.id, j.project_id, j.kind, j.state, j.lane, j.provider, j.model, j.agent
        j.cancel_requested_at IS NOT NULL AS cancel_requested, j.parent_id, j.task_id, j.created_at,
        j.run_at, j.started_at, j.finished_at,
 """
-LIVE_VIEW = f"""
-{SHOWN} p.metadata, p.traceparent, r.output, r.error, coalesce(r.input_tokens, 0) AS input_tokens,
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where jobs are read from: what of a view is called otherwise there, and the tables."""
+
+    columns: str
+    tables: str
+
+
+LIVE = Source(
+    """
+       p.metadata, p.traceparent, r.output, r.error, coalesce(r.input_tokens, 0) AS input_tokens,
        coalesce(r.output_tokens, 0) AS output_tokens, coalesce(r.cached_tokens, 0) AS cached_tokens,
-       r.cost_micros, coalesce(r.unknown_calls, 0) AS unknown_calls, false AS expired
+       r.cost_micros, coalesce(r.unknown_calls, 0) AS unknown_calls, false AS expired""",
+    """
   FROM jobs j
   JOIN job_payloads p ON p.job_id = j.id
-  LEFT JOIN job_results r ON r.job_id = j.id
-"""
-ARCHIVE_VIEW = f"""
-{SHOWN} j.metadata, j.traceparent, c.output, c.error, j.input_tokens, j.output_tokens, j.cached_tokens,
-       j.cost_micros, j.unknown_calls, c.job_id IS NULL AS expired
+  LEFT JOIN job_results r ON r.job_id = j.id""",
+)
+ARCHIVED = Source(
+    """
+       j.metadata, j.traceparent, c.output, c.error, j.input_tokens, j.output_tokens, j.cached_tokens,
+       j.cost_micros, j.unknown_calls, c.job_id IS NULL AS expired""",
+    """
   FROM jobs_archive j
-  LEFT JOIN job_contents c ON c.job_id = j.id AND c.finished_at = j.finished_at
-"""
+  LEFT JOIN job_contents c ON c.job_id = j.id AND c.finished_at = j.finished_at""",
+)
+LIVE_VIEW = f"{SHOWN} {LIVE.columns} {LIVE.tables}"
+ARCHIVE_VIEW = f"{SHOWN} {ARCHIVED.columns} {ARCHIVED.tables}"
 WANTED = """
  WHERE (j.id, j.project_id) IN (
     SELECT * FROM unnest(CAST(%(ids)s AS uuid[]), CAST(%(project_ids)s AS uuid[])))
@@ -192,16 +208,28 @@ def get(tx: Tx, project_id: UUID, job_id: UUID) -> JobView | None:
 
 def get_all(tx: Tx, wanted: Sequence[Wanted]) -> list[JobView | None]:
     """For each the job if it is the project's, live or archived, or None."""
-    found: dict[Wanted, JobView] = {}
+    return look_up(tx, wanted, ("get", GET), ("get_archived", GET_ARCHIVED), view_of)
+
+
+View = TypeVar("View", bound=JobView)
+Look = tuple[str, str]
+"""The name of a prepared statement that takes `WANTED`, and its text."""
+
+
+def look_up(
+    tx: Tx, wanted: Sequence[Wanted], live: Look, archived: Look, view: Callable[[Any], View]
+) -> list[View | None]:
+    """For each what `view` makes of its row, from where the job is, or None."""
+    found: dict[Wanted, View] = {}
     # Once more at the end: a retry may have brought one back between the first two looks.
-    for name, statement in (("get", GET), ("get_archived", GET_ARCHIVED), ("get", GET)):
+    for name, statement in (live, archived, live):
         if missing := [one for one in wanted if one not in found]:
             params = {
                 "ids": array([one[1] for one in missing]),
                 "project_ids": array([one[0] for one in missing]),
             }
             for row in prepared_rows(tx, name, statement, params):
-                found[row.project_id, row.id] = view_of(row)
+                found[row.project_id, row.id] = view(row)
     return [found.get(one) for one in wanted]
 
 

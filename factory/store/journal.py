@@ -79,6 +79,7 @@ class CallEnd:
     cost_micros: int | None
     latency_ms: int
     error_type: str | None = None
+    error_message: str | None = None
     http_status: int | None = None
     output: Any = None
 
@@ -88,7 +89,8 @@ class CallEnd:
 CLOSE = """
 WITH given AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(CAST(%(ends)s AS jsonb)) AS g(
-        call_id uuid, job_id uuid, step_key text, status text, error_type text, http_status smallint,
+        call_id uuid, job_id uuid, step_key text, status text, error_type text, error_message text,
+        http_status smallint,
         input_tokens bigint, output_tokens bigint, cached_tokens bigint, cost_micros bigint,
         latency_ms int, output jsonb)
 ), steps AS (
@@ -98,7 +100,7 @@ WITH given AS MATERIALIZED (
 )
 UPDATE llm_calls c
    SET finished_at = now(), status = g.status, error_type = g.error_type,
-       http_status = g.http_status, input_tokens = g.input_tokens, output_tokens = g.output_tokens,
+       error_message = g.error_message, http_status = g.http_status, input_tokens = g.input_tokens, output_tokens = g.output_tokens,
        cached_tokens = g.cached_tokens, cost_micros = g.cost_micros, latency_ms = g.latency_ms
   FROM given g WHERE c.id = g.call_id AND c.finished_at IS NULL
 RETURNING c.id, EXISTS (SELECT FROM job_results r
@@ -141,6 +143,7 @@ def close_calls(tx: Tx, ends: Sequence[CallEnd]) -> set[UUID]:
             "step_key": end.step_key,
             "status": "failed" if end.error_type else "succeeded",
             "error_type": end.error_type,
+            "error_message": end.error_message,
             "http_status": end.http_status,
             "input_tokens": end.usage.input_tokens,
             "output_tokens": end.usage.output_tokens,

@@ -126,6 +126,7 @@ WITH given AS MATERIALIZED (
        SET state = h.state, worker_id = NULL, lease_token = NULL, published_at = NULL, publishes = 0,
            last_lease_token = CASE WHEN h.died = 0 THEN h.lease_token END,
            attempt = j.attempt - h.deferred, deferrals = j.deferrals + h.deferred,
+           last_error = CASE WHEN h.state = 'queued' THEN coalesce(h.error, j.last_error) END,
            deferred_since = CASE WHEN h.deferred = 1 THEN coalesce(j.deferred_since, now()) END,
            deaths = j.deaths + h.died,
            run_at = CASE WHEN h.state = 'queued' THEN now() + make_interval(secs => h.delay_s)

