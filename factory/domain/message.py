@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -66,7 +66,7 @@ class Embeddings:
 
     provider: str
     model: str
-    vectors: list[list[float]] = field(repr=False)
+    vectors: Sequence[Sequence[float]] = field(repr=False)
     usage: Usage
     cost_micros: int | None
     latency_ms: int

@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import cast
 
-from semchunk.semchunk import chunk
-
 CHUNK_TOKENS = 200
 """Fits MiniLM's window of 256 with room for a title."""
 LONGEST_TOKEN = 16
@@ -36,18 +34,31 @@ def split(text: str, count: Callable[[str], int], tokens: int = CHUNK_TOKENS) ->
 
     No single character may count for more than `tokens`.
     """
-    plain = _OTHER_SPACE.sub(" ", text.replace("\r", "\n"))
-    spans = _spans(plain, _bounded(count, tokens), tokens)
+    spans = [
+        (at + start, at + end)
+        for at, block in blocks(text)
+        for start, end in cut(block, count, tokens)
+    ]
     return [Chunk(n, start, end, text[start:end]) for n, (start, end) in enumerate(spans)]
 
 
-def _spans(text: str, count: Callable[[str], int], tokens: int) -> Iterator[tuple[int, int]]:
-    for block in _BLOCK.finditer(text):
-        # Memoizing would keep every counter and every text it was asked for until the process ends.
-        cut = chunk(block[0], tokens, count, memoize=False, offsets=True)
-        _, offsets = cast(tuple[list[str], list[tuple[int, int]]], cut)
-        for start, end in offsets:
-            yield block.start() + start, block.start() + end
+def blocks(text: str) -> Iterator[tuple[int, str]]:
+    """The text in pieces that are cut one by one, each with the place where it begins."""
+    return ((block.start(), block[0]) for block in _BLOCK.finditer(text))
+
+
+def cut(
+    block: str, count: Callable[[str], int], tokens: int = CHUNK_TOKENS
+) -> Iterator[tuple[int, int]]:
+    """Where the chunks of a block begin and end."""
+    # Only a process that cuts shall pay for it.
+    from semchunk.semchunk import chunk  # noqa: PLC0415
+
+    plain = _OTHER_SPACE.sub(" ", block.replace("\r", "\n"))
+    # Memoizing would keep every counter and every text it was asked for until the process ends.
+    found = chunk(plain, tokens, _bounded(count, tokens), memoize=False, offsets=True)
+    _, offsets = cast(tuple[list[str], list[tuple[int, int]]], found)
+    return iter(offsets)
 
 
 def _bounded(count: Callable[[str], int], tokens: int) -> Callable[[str], int]:

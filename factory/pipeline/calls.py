@@ -12,7 +12,7 @@ from uuid import UUID
 from factory import metrics
 from factory.domain.job import ClaimedJob, JobError, new_id
 from factory.domain.message import Completion, Embeddings
-from factory.domain.money import Usage
+from factory.domain.money import FREE, Usage
 from factory.errors import FactoryError, InvalidOutput, LeaseLost, ProviderError
 from factory.llm.catalog import Model
 from factory.metrics import Delta, delta
@@ -55,7 +55,8 @@ async def call_once(
         # The commit may have waited for Postgres longer than the lease lasts.
         if not may_call or not worker.holds_leases():
             raise LeaseLost("the lease ran out before the call was made")
-        sent = True
+        # What a free model did costs nothing, however it ended.
+        sent = model.price != FREE
         answer = await send()
     except InvalidOutput as error:
         await worker.writer.commit(close_calls, _paid_end(call, error.completion, error))

@@ -8,12 +8,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID
 
-from factory.domain.job import ClaimedJob, new_id, public_id
-from factory.domain.lanes import LOCAL
+from factory.domain.job import ClaimedJob, Kind, new_id, public_id
+from factory.domain.lanes import LOCAL, Priority
 from factory.domain.message import Embeddings
 from factory.domain.money import Usage
-from factory.knowledge.chunk import split
-from factory.knowledge.embed import LocalEmbedder
+from factory.knowledge.schedule import Owner
 from factory.limits.budget import CallSize, most_tokens
 from factory.llm.call import CallTrace
 from factory.llm.catalog import Model
@@ -38,7 +37,7 @@ async def embed(worker: Worker, job: ClaimedJob) -> Result:
         job.project_id, lambda tx: chunks.stored(tx, job.id, model.id)
     )
     if not stored.sources:
-        pieces = await worker.embedder.run(lambda embedder: _split(embedder, job.input["texts"]))
+        pieces = await _split(worker, job)
         tokens = sum(most_tokens(piece.content) for piece in pieces)
         budget = open_budget(worker.catalog, job, CallSize(tokens, max_output_tokens=0))
         budget.output_tokens(model.price, 0)
@@ -83,24 +82,30 @@ async def find_nearest(worker: Worker, job: ClaimedJob) -> Result:
 
 async def _ask(worker: Worker, job: ClaimedJob, model: Model, texts: Sequence[str]) -> Embeddings:
     if model.provider == LOCAL:
-        return await worker.embedder.run(lambda e: _embed_locally(e, model, texts))
+        return await _embed_locally(worker, job, model, texts)
     trace = CallTrace(public_id(job.id), STEP, job.attempt, job.traceparent)
     return await worker.client.embed(model, texts, trace)
 
 
-def _chunks(pieces: Sequence[_Piece], vectors: Sequence[list[float]]) -> list[NewChunk]:
+def _chunks(pieces: Sequence[_Piece], vectors: Sequence[Sequence[float]]) -> list[NewChunk]:
     return [
         NewChunk(new_id(), ordinal, piece.source, piece.start, piece.end, piece.content, vector)
         for ordinal, (piece, vector) in enumerate(zip(pieces, vectors, strict=True))
     ]
 
 
-def _embed_locally(embedder: LocalEmbedder, model: Model, texts: Sequence[str]) -> Embeddings:
+async def _embed_locally(
+    worker: Worker, job: ClaimedJob, model: Model, texts: Sequence[str]
+) -> Embeddings:
     started = time.monotonic()
-    vectors = embedder.embed(texts)
-    tokens = sum(embedder.count_tokens(text) for text in texts)
+    vectors, tokens = await worker.local.embed(texts, _owner(job))
     elapsed_ms = round((time.monotonic() - started) * 1000)
     return Embeddings(LOCAL, model.name, vectors, Usage(tokens), 0, elapsed_ms)
+
+
+def _owner(job: ClaimedJob) -> Owner:
+    priority = Priority(job.lane.rpartition(".")[2])
+    return Owner(job.project_id, priority, is_query=job.kind is Kind.SEARCH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +116,13 @@ class _Piece:
     content: str
 
 
-def _split(embedder: LocalEmbedder, texts: Sequence[Sequence[str]]) -> list[_Piece]:
+async def _split(worker: Worker, job: ClaimedJob) -> list[_Piece]:
+    texts = job.input["texts"]
+    found = await worker.local.split([text for _, text in texts], _owner(job))
     return [
         _Piece(source, chunk.start, chunk.end, chunk.text)
-        for source, text in texts
-        for chunk in split(text, embedder.count_tokens)
+        for (source, _), chunks_of_text in zip(texts, found, strict=True)
+        for chunk in chunks_of_text
     ]
 
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import TypeVar
 from uuid import UUID
 
-from factory.knowledge.embed import LocalEmbedder
+from factory.knowledge.local import LocalModel
 from factory.llm.call import ProviderClient
 from factory.llm.catalog import Catalog
 from factory.pipeline.poke import Poker
@@ -22,29 +20,7 @@ from factory.redaction import Redactor
 from factory.services import Services
 from factory.webhooks.deliver import Courier
 
-Result = TypeVar("Result")
 FENCED_LOOK_S = 0.1
-
-
-class EmbedderThread:
-    """The local embedding model, loaded on first use, on a thread of its own: its work would stall the loop."""
-
-    def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="embedder")
-        self._embedder: LocalEmbedder | None = None
-
-    async def run(self, work: Callable[[LocalEmbedder], Result]) -> Result:
-        """`work(embedder)` there."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._work, work)
-
-    def close(self) -> None:
-        """Drops what waits; what computes ends by itself."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
-
-    def _work(self, work: Callable[[LocalEmbedder], Result]) -> Result:
-        if self._embedder is None:
-            self._embedder = LocalEmbedder.load()
-        return work(self._embedder)
 
 
 class Worker:
@@ -64,7 +40,7 @@ class Worker:
         self.client = ProviderClient(services.settings)
         self.redactor = Redactor(services.settings)
         self.courier = Courier(services.settings.webhook_allow_loopback)
-        self.embedder = EmbedderThread()
+        self.local = LocalModel()
         self.poker = Poker(services.redis)
         self.draining = False
         self._leased_until = math.inf
@@ -131,7 +107,7 @@ class Worker:
 
     async def close(self) -> None:
         """After the last job."""
-        self.embedder.close()
+        await self.local.close()
         self.reader.close()
         self.poker.stop()
         await self.client.close()

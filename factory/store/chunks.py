@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -20,7 +20,7 @@ class NewChunk:
     start_offset: int
     end_offset: int
     content: str
-    embedding: list[float]
+    embedding: Sequence[float]
 
 
 # A retried job writes the same ordinals; the first writing stands.
@@ -44,7 +44,7 @@ SELECT %(model)s, g.id, %(project_id)s, CAST(g.embedding AS vector)
 
 def insert(tx: Tx, project_id: UUID, job_id: UUID, model: str, chunks: Sequence[NewChunk]) -> None:
     """Writes the chunks of a job and their vectors."""
-    given = [{**asdict(chunk), "embedding": _vector(chunk.embedding)} for chunk in chunks]
+    given = [_as_row(chunk) for chunk in chunks]
     params = {
         "chunks": as_json(given),
         "project_id": str(project_id),
@@ -54,8 +54,21 @@ def insert(tx: Tx, project_id: UUID, job_id: UUID, model: str, chunks: Sequence[
     run(tx, INSERT, params)
 
 
+def _as_row(chunk: NewChunk) -> dict[str, Any]:
+    return {
+        "id": chunk.id,
+        "ordinal": chunk.ordinal,
+        "source": chunk.source,
+        "start_offset": chunk.start_offset,
+        "end_offset": chunk.end_offset,
+        "content": chunk.content,
+        "embedding": _vector(chunk.embedding),
+    }
+
+
 def _vector(values: Sequence[float]) -> str:
-    return "[" + ",".join(f"{value:.8g}" for value in values) + "]"
+    """As pgvector reads it. One format for all numbers takes half the time of one for each."""
+    return ("[" + "%.8g," * len(values))[:-1] % tuple(values) + "]"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import time
 from dataclasses import replace
 from uuid import UUID
 
@@ -34,6 +37,12 @@ def _query(
     bench: Bench, query: str, model: str = LOCAL, project: UUID = PROJECT
 ) -> list[dict[str, object]]:
     """The hits of a search job, run by a worker of the bench."""
+    job_id = _given_search(bench, query, model, project)
+    bench.execute(job_id)
+    return _hits(bench, project, job_id)
+
+
+def _given_search(bench: Bench, query: str, model: str, project: UUID) -> UUID:
     job = NewJob(
         id=new_id(),
         project_id=project,
@@ -45,9 +54,12 @@ def _query(
     )
     with bench.services.database.transaction() as tx:
         jobs.insert(tx, [job])
-    bench.execute(job.id)
+    return job.id
+
+
+def _hits(bench: Bench, project: UUID, job_id: UUID) -> list[dict[str, object]]:
     with bench.services.database.transaction() as tx:
-        found = jobs.get(tx, project, job.id)
+        found = jobs.get(tx, project, job_id)
     assert found is not None
     assert found.state is State.SUCCEEDED, found.error
     hits: list[dict[str, object]] = found.output["hits"]
@@ -73,6 +85,59 @@ def test_what_was_embedded_is_found_by_meaning_with_its_place(bench: Bench) -> N
 def test_another_project_finds_nothing(bench: Bench) -> None:
     bench.finished(model=LOCAL, input=TEXTS)
     assert _query(bench, "What does the kitten do?", project=OTHER_PROJECT) == []
+
+
+LONG_TEXT = " ".join(
+    f"Paragraph {n} tells how the lease of a job is renewed.\n\n" for n in range(2400)
+)
+"""130 KB: ten seconds of a core."""
+
+
+def test_six_long_jobs_keep_no_other_projects_searches_waiting(bench: Bench) -> None:
+    """With one thread for all they did for 40 s. Nor do they keep texts for another model from being cut."""
+    given = bench.submit(model=LOCAL, input=TEXTS)
+    long = [bench.submit(model=LOCAL, input=LONG_TEXT, priority="bulk") for _ in range(6)]
+    hosted = bench.submit(model=SMALL, input=LONG_TEXT)
+    searches = [_given_search(bench, "a cat", LOCAL, OTHER_PROJECT) for _ in range(3)]
+    worker = bench.worker()
+
+    async def work() -> None:
+        await execute(worker, [given])
+        running = asyncio.ensure_future(execute(worker, long))
+        await until(lambda: len(worker.local.pids) == 2)
+        for search_id in searches:
+            await execute(worker, [search_id])
+        await execute(worker, [hosted])
+        assert not any(bench.view(job_id).state.terminal for job_id in long)
+        cancelled_at = time.monotonic()
+        for job_id in long:
+            worker.cancel(job_id)
+        await running
+        assert time.monotonic() - cancelled_at < 2
+
+    bench.run(work())
+    ended = [bench.view(job_id) for job_id in long]
+    assert [(job.state, job.unknown_calls) for job in ended] == [(State.CANCELLED, 0)] * 6
+    assert bench.view(hosted).state is State.SUCCEEDED
+    assert [_hits(bench, OTHER_PROJECT, one) for one in searches] == [[]] * 3
+
+
+def test_a_job_whose_model_is_killed_is_tried_again(bench: Bench) -> None:
+    job_id = bench.submit(model=LOCAL, input=LONG_TEXT)
+    worker = bench.worker()
+
+    async def work() -> None:
+        running = asyncio.ensure_future(execute(worker, [job_id]))
+        await until(lambda: ask(bench.services, "SELECT FROM llm_calls"))
+        await until(lambda: len(worker.local.pids) == 2)
+        os.kill(worker.local.pids[0], signal.SIGKILL)
+        await running
+
+    bench.run(work())
+    job = bench.view(job_id)
+    assert (job.state, job.attempt) == (State.QUEUED, 1)
+    [call] = ask(bench.services, "SELECT error_type, cost_micros FROM llm_calls")
+    assert (call.error_type, call.cost_micros) == ("work_lost", 0)
 
 
 def test_a_hosted_model_embeds_for_a_known_cost(bench: Bench) -> None:
