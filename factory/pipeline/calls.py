@@ -16,6 +16,7 @@ from factory.domain.money import FREE, Usage
 from factory.errors import FactoryError, InvalidOutput, LeaseLost, ProviderError
 from factory.llm.catalog import Model
 from factory.metrics import Delta, delta
+from factory.pipeline.size import size_of
 from factory.pipeline.worker import Worker
 from factory.store import counters, journal
 from factory.store.database import Tx
@@ -74,7 +75,7 @@ async def call_once(
 async def close(worker: Worker, result: Result) -> None:
     """Commits the end of the call, for a job that has more to do afterwards."""
     if result.call:
-        await worker.writer.commit(close_calls, result.call)
+        await worker.writer.commit(close_calls, result.call, size_of(result.call.output))
 
 
 def intent(job: ClaimedJob, step_key: str, model: Model, call_id: UUID) -> Call:

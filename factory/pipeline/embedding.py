@@ -46,7 +46,7 @@ async def embed(worker: Worker, job: ClaimedJob) -> Result:
             answer = await _ask(worker, job, model, [piece.content for piece in pieces])
             new = _chunks(pieces, answer.vectors)
             chunks_of_job = _Chunks(job.project_id, job.id, model.id, new)
-            await worker.writer.commit(insert_chunks, chunks_of_job)
+            await worker.writer.commit(insert_chunks, chunks_of_job, _bytes(new))
             return answer
 
         texts = {"texts": len(pieces)}
@@ -132,6 +132,11 @@ class _Chunks:
     job_id: UUID
     model: str
     chunks: list[NewChunk]
+
+
+def _bytes(pieces: Sequence[NewChunk]) -> int:
+    """About what they take as JSON, in which a number of a vector takes 12."""
+    return sum(len(piece.content) + 12 * len(piece.embedding) for piece in pieces)
 
 
 def insert_chunks(tx: Tx, jobs: list[_Chunks]) -> Sequence[None]:

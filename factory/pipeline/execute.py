@@ -19,6 +19,7 @@ from factory.pipeline.completion import complete
 from factory.pipeline.delivery import deliver
 from factory.pipeline.embedding import embed, find_nearest
 from factory.pipeline.finish import outcome_of
+from factory.pipeline.size import size_of
 from factory.pipeline.worker import Worker
 from factory.store.journal import CallEnd
 
@@ -89,11 +90,11 @@ async def _claim(worker: Worker, job_id: UUID) -> ClaimedJob | None:
     if not await worker.until_leased():
         return None
     claim = Claim(worker.id, job_id, worker.catalog, worker.quarantine)
-    claiming = worker.writer.write(claim_jobs, claim)
+    claiming = worker.writer.offer(claim_jobs, claim)
     try:
-        job = await asyncio.shield(claiming)
+        job = await asyncio.shield(claiming.answer)
     except asyncio.CancelledError:
-        job = await claiming
+        job = None if claiming.withdraw() else await claiming.answer
         if job:
             await _report(worker, Ending(_stopped(worker, job), _unsent(worker, job)))
         return None
@@ -176,7 +177,8 @@ async def _fail(worker: Worker, ending: Ending, reason: Exception) -> State | No
 
 
 async def _end(worker: Worker, ending: Ending) -> State | None:
-    state = await worker.writer.commit(end_attempts, ending)
+    size = size_of(ending.outcome.output)
+    state = await worker.writer.commit(end_attempts, ending, size)
     if state is None:
         log.warning("the lease is stale: another attempt owns the job now")
     worker.poker.poke()

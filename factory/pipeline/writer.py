@@ -8,30 +8,28 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from factory.errors import Unavailable
-from factory.store.database import Database, Tx
+from factory.errors import TooSlow, Unavailable
+from factory.pipeline.batch import ONE, Aside, Statement, Write, parts, run_statements
+from factory.store.database import ANSWER_S, Database, limit_waits
 
-MOST_ITEMS = 1000
+MOST = 1000 * ONE
+"""Bytes of a transaction, from which it takes no further write."""
 PATIENCE_S = 0.05
 """How long a transaction waits for the one before it."""
+QUICK_S = 5.0
+"""Longest transaction. What takes longer is put aside, and made in parts."""
+LONGEST_S = 8 * ANSWER_S
+"""Longest transaction of a single write that was put aside."""
+LOCK_S = 1.0
+"""Longest wait for a lock of what was put aside: who holds it may keep it for hours."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 2.0
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-Statement = Callable[[Tx, list[Item]], Sequence[Result]]
-"""Writes a set of items; gives one result an item, in order."""
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    statement: Statement[Any, Any]
-    item: Any
-    answer: asyncio.Future[Any]
 
 
 class Writer:
@@ -43,7 +41,8 @@ class Writer:
     bear being run again after a commit whose outcome is unknown.
 
     One transaction at a time: two at once are half as large each, and cost nearly as much. Where one takes
-    long, such as a search among a million vectors, the next does not wait for it for ever.
+    long, the next does not wait for it for ever. One that takes too long, because of its size or of one
+    write whose row is locked, is made in parts by threads of their own, while others go on.
     """
 
     def __init__(
@@ -51,29 +50,39 @@ class Writer:
     ) -> None:
         self._database = database
         self._loop = loop
-        self._entries: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
+        self._writes: queue.SimpleQueue[Write[Any] | None] = queue.SimpleQueue()
+        self._aside: queue.SimpleQueue[Aside | None] = queue.SimpleQueue()
+        self._most = MOST
         self._turn = threading.Lock()
         self._stopping = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._run, name=f"writer-{n}", daemon=True)
-            for n in range(threads)
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._threads = [self._start(self._run, f"writer-{n}") for n in range(threads)]
+        self._starting = threading.Lock()
+        self._patient: list[threading.Thread] = []
 
-    def write(self, statement: Statement[Item, Result], item: Item) -> asyncio.Future[Result]:
+    def _start(self, run: Callable[[], None], name: str) -> threading.Thread:
+        thread = threading.Thread(target=run, name=name, daemon=True)
+        thread.start()
+        return thread
+
+    def offer(self, statement: Statement[Item, Result], item: Item, size: int = 0) -> Write[Result]:
+        """What can be withdrawn until a thread takes it. `size`: bytes, where they may be many. On the loop."""
+        write = Write(statement, item, self._loop.create_future(), ONE + size)
+        self._writes.put(write)
+        return write
+
+    def write(
+        self, statement: Statement[Item, Result], item: Item, size: int = 0
+    ) -> asyncio.Future[Result]:
         """The item's result, once it is committed. Called on the loop."""
-        answer: asyncio.Future[Result] = self._loop.create_future()
-        self._entries.put(_Entry(statement, item, answer))
-        return answer
+        return self.offer(statement, item, size).answer
 
-    async def commit(self, statement: Statement[Item, Result], item: Item) -> Result:
+    async def commit(self, statement: Statement[Item, Result], item: Item, size: int = 0) -> Result:
         """The item's result, once it is committed; a cancellation of the caller is raised only then.
 
         The threads commit independently. What a cancelled coroutine writes next could overtake what
         it had under way, such as the end of a job the answer that was paid for.
         """
-        answer = self.write(statement, item)
+        answer = self.write(statement, item, size)
         cancelled: asyncio.CancelledError | None = None
         while not answer.done():
             try:
@@ -87,62 +96,112 @@ class Writer:
 
     def stop(self, timeout_s: float = 10.0) -> None:
         """Writes what is left, as long as Postgres answers, and ends the threads."""
-        for _ in self._threads:
-            self._entries.put(None)
         deadline = time.monotonic() + timeout_s
-        for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+        for _ in self._threads:
+            self._writes.put(None)
+        _join(self._threads, deadline)
+        for _ in self._patient:
+            self._aside.put(None)
+        _join(self._patient, deadline)
         self._stopping.set()
 
     def _run(self) -> None:
-        while (first := self._entries.get()) is not None:
+        while (first := self._writes.get()) is not None:
             in_turn = self._turn.acquire(timeout=PATIENCE_S)
             try:
                 batch, ends = self._gather(first)
-                self._commit(batch)
+                if batch:
+                    self._commit(batch)
             finally:
                 if in_turn:
                     self._turn.release()
             if ends:
                 return
 
-    def _gather(self, first: _Entry) -> tuple[list[_Entry], bool]:
-        batch = [first]
-        while len(batch) < MOST_ITEMS:
+    def _gather(self, first: Write[Any]) -> tuple[list[Write[Any]], bool]:
+        batch: list[Write[Any]] = []
+        write: Write[Any] | None = first
+        weight = 0
+        while write is not None:
+            if write.take():
+                batch.append(write)
+                weight += write.weight
+            else:
+                self._tell([(write.answer, None)])
+            if weight >= self._most:
+                return batch, False
             try:
-                entry = self._entries.get_nowait()
+                write = self._writes.get_nowait()
             except queue.Empty:
-                break
-            if entry is None:
-                return batch, True
-            batch.append(entry)
-        return batch, False
+                return batch, False
+        return batch, True
 
-    def _commit(self, batch: list[_Entry]) -> None:
-        """One transaction for all; where the data of one is refused, one for each."""
+    def _commit(self, batch: list[Write[Any]], aside_s: float | None = None) -> None:
+        """One transaction for all; where the data of one is refused, or it takes too long, one for each part.
+
+        `aside_s`: the time that it has because it was too slow before.
+        """
         try:
-            results = self._persist(batch)
+            results = self._persist(batch, aside_s)
+        except Unavailable as error:
+            if self._stopping.is_set():
+                self._tell([(write.answer, error) for write in batch])
+            else:
+                self._put_aside(batch, aside_s, error)
         except Exception as error:  # noqa: BLE001 — whatever it is, its own coroutine must learn it
             if len(batch) == 1:
                 self._tell([(batch[0].answer, error)])
             else:
-                for entry in batch:
-                    self._commit([entry])
+                for part in parts(batch):
+                    self._commit(part, aside_s)
         else:
+            self._most = min(MOST, self._most * 2)
             self._tell(results)
 
-    def _persist(self, batch: list[_Entry]) -> list[tuple[asyncio.Future[Any], Any]]:
+    def _persist(
+        self, batch: list[Write[Any]], aside_s: float | None
+    ) -> list[tuple[asyncio.Future[Any], Any]]:
+        """Tries for as long as Postgres is away. Raises TooSlow when it is there and takes too long, or is frozen."""
         pause_s = FIRST_PAUSE_S
         while True:
             try:
-                with self._database.transaction() as tx:
-                    return _run_statements(tx, batch)
+                with self._database.transaction(aside_s or QUICK_S) as tx:
+                    if aside_s:
+                        limit_waits(tx, statement_s=aside_s, lock_s=LOCK_S)
+                    return run_statements(tx, batch)
             except Unavailable as error:
-                if self._stopping.is_set():
+                if isinstance(error, TooSlow) or self._stopping.is_set():
                     raise
                 log.warning("%d writes wait for Postgres: %s", len(batch), error)
                 self._stopping.wait(pause_s)
                 pause_s = min(LONGEST_PAUSE_S, pause_s * 2)
+
+    def _put_aside(
+        self, batch: list[Write[Any]], aside_s: float | None, error: Unavailable
+    ) -> None:
+        """Nothing is given up: it may have been paid for."""
+        log.warning("%d writes took too long and are made apart: %s", len(batch), error)
+        self._most = max(ONE, sum(write.weight for write in batch) // 2)
+        if len(batch) == 1:
+            self._stopping.wait(FIRST_PAUSE_S)
+            self._aside.put(Aside(batch, min(LONGEST_S, max(ANSWER_S, 2 * (aside_s or 0)))))
+        else:
+            for part in parts(batch):
+                self._aside.put(Aside(part, QUICK_S))
+        with self._starting:
+            while len(self._patient) < len(self._threads):
+                thread = self._start(self._run_aside, f"patient-writer-{len(self._patient)}")
+                self._patient.append(thread)
+
+    def _run_aside(self) -> None:
+        while True:
+            aside = self._aside.get()
+            if aside:
+                self._commit(aside.writes, aside.answer_s)
+            elif self._aside.empty():
+                return
+            else:
+                self._aside.put(None)
 
     def _tell(self, results: list[tuple[asyncio.Future[Any], Any]]) -> None:
         try:
@@ -151,16 +210,9 @@ class Writer:
             log.warning("%d writes were committed after the loop had closed", len(results))
 
 
-def _run_statements(tx: Tx, batch: list[_Entry]) -> list[tuple[asyncio.Future[Any], Any]]:
-    """Each kind of statement once, in the order in which the first of its items came."""
-    kinds: dict[Statement[Any, Any], list[_Entry]] = {}
-    for entry in batch:
-        kinds.setdefault(entry.statement, []).append(entry)
-    results: list[tuple[asyncio.Future[Any], Any]] = []
-    for statement, entries in kinds.items():
-        answers = statement(tx, [entry.item for entry in entries])
-        results += zip((entry.answer for entry in entries), answers, strict=True)
-    return results
+def _join(threads: Sequence[threading.Thread], deadline: float) -> None:
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
 
 
 def _resolve(results: list[tuple[asyncio.Future[Any], Any]]) -> None:

@@ -26,8 +26,8 @@ IDLE_S = 10
 that its transaction holds are free by the time its client notices and tries again.
 """
 CONNECT_TIMEOUT_S = 5
-OVERTAXED = ("57014", "53200")
-"""SQLSTATEs of what took too long or too much memory at once."""
+OVERTAXED = ("57014", "55P03", "53200")
+"""SQLSTATEs of what took too long, waited too long for a lock, or took too much memory at once."""
 POOL_WAIT_S = 5
 PASSING = ("08", "25006", "25P03", "26000", "40", "42P05", "53", "55P03", "57", "58")
 """SQLSTATEs of what passes: connections, a read-only standby, idle transactions cut off, prepared statements of
@@ -101,6 +101,15 @@ class Database:
         """Closes every idle connection."""
         self.engine.dispose()
         self._answers.stop()
+
+
+def limit_waits(tx: Tx, *, statement_s: float, lock_s: float) -> None:
+    """How long each statement of the transaction may take, and wait for a lock."""
+    run(
+        tx,
+        f"SET LOCAL statement_timeout = {round(statement_s * 1000)};"
+        f"SET LOCAL lock_timeout = {round(lock_s * 1000)}",
+    )
 
 
 def limit_of(tx: Tx) -> Limit:

@@ -8,18 +8,20 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 import pytest
 
 from factory.config import Settings
 from factory.domain.job import new_id
 from factory.embedded.postgres import EmbeddedPostgres
 from factory.errors import Unavailable
+from factory.pipeline import writer as writer_module
 from factory.pipeline.writer import Writer
 from factory.services import Services, connect
 from factory.store.database import Tx, as_json, rows, run
 from factory.store.migrate import upgrade
 from tests.integration.pipeline.bench import until
-from tests.integration.store.samples import ask
+from tests.integration.store.samples import ask, tell
 
 INSERT = """
 INSERT INTO counters (metric, labels, amount)
@@ -173,6 +175,118 @@ def test_a_transaction_that_takes_long_holds_up_no_other(services: Services) -> 
         return [ended, await slow]
 
     assert with_writer(services, work) == [False, True]
+
+
+def sleep(tx: Tx, seconds: list[float]) -> Sequence[float]:
+    """Takes as long as all of its items together."""
+    run(tx, "SELECT pg_sleep(%(s)s)", {"s": sum(seconds)})
+    return seconds
+
+
+def test_a_batch_that_is_too_slow_is_made_in_parts(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer_module, "QUICK_S", 1.0)
+
+    async def work(writer: Writer) -> list[float]:
+        first = writer.write(sleep, 0.01)  # the others wait for it, and become one batch
+        writes = [writer.write(sleep, 0.4) for _ in range(8)]
+        return await asyncio.gather(first, *writes)
+
+    assert with_writer(services, work) == [0.01, *[0.4] * 8]
+
+
+def test_a_write_whose_row_is_locked_costs_the_others_one_pause(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer_module, "QUICK_S", 1.0)
+    tell(services, "INSERT INTO projects (id, name) VALUES (gen_random_uuid(), 'locked')")
+    holder = psycopg2.connect(services.settings.libpq_url)
+    holder.cursor().execute("SELECT FROM projects WHERE name = 'locked' FOR UPDATE")
+
+    def touch(tx: Tx, names: list[str]) -> Sequence[str]:
+        run(tx, "UPDATE projects SET name = name WHERE name = ANY(%(names)s)", {"names": names})
+        return names
+
+    async def work(writer: Writer) -> str:
+        names = [f"{n:02}" for n in range(20)]
+        writes = [writer.write(touch, name) for name in [*names, "locked", *names]]
+        others = [write for place, write in enumerate(writes) if place != 20]
+        assert await asyncio.gather(*others) == names * 2
+        for name in names:  # each would wait again if the locked one were made with it
+            await asyncio.wait_for(writer.write(touch, name), 5)
+        assert not writes[20].done()
+        holder.close()
+        return await writes[20]
+
+    assert with_writer(services, work) == "locked"
+
+
+def test_a_single_write_that_takes_long_gets_the_time_and_is_not_lost(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer_module, "QUICK_S", 0.5)
+    monkeypatch.setattr(writer_module, "ANSWER_S", 0.5)
+
+    async def work(writer: Writer) -> float:
+        return await writer.write(sleep, 2.5)
+
+    assert with_writer(services, work) == 2.5
+
+
+def test_a_batch_is_weighed_and_not_only_counted(services: Services) -> None:
+    large, small = 1_000_000, 200
+
+    async def work(writer: Writer, size: int) -> list[int]:
+        blocker = writer.write(sleep, 0.3)
+        await asyncio.sleep(0.1)
+        writes = [writer.write(count_together, "x", size) for _ in range(40)]
+        await blocker
+        return await asyncio.gather(*writes)
+
+    def count_together(_tx: Tx, items: list[str]) -> Sequence[int]:
+        return [len(items)] * len(items)
+
+    assert set(with_writer(services, lambda writer: work(writer, small))) == {40}
+    assert max(with_writer(services, lambda writer: work(writer, large))) <= 5
+
+
+def test_what_is_withdrawn_before_its_turn_is_not_written(services: Services) -> None:
+    begun, released = threading.Event(), threading.Event()
+
+    def wait(_tx: Tx, items: list[str]) -> Sequence[bool]:
+        begun.set()
+        return [released.wait(30) for _ in items]
+
+    async def work(writer: Writer) -> None:
+        running = [writer.offer(wait, name) for name in ("a", "b")]
+        await until(begun.is_set)
+        offers = [writer.offer(count, f"{n:02}") for n in range(20)]
+        assert not running[0].withdraw()
+        assert all(offer.withdraw() for offer in offers[::2])
+        released.set()
+        await asyncio.gather(*(offer.answer for offer in offers[1::2]))
+        assert [await offer.answer for offer in offers[::2]] == [None] * 10
+
+    with_writer(services, work)
+    assert _metrics(services) == [f"{n:02}" for n in range(1, 20, 2)]
+
+
+def test_one_bad_item_of_many_costs_few_transactions(services: Services) -> None:
+    tries: list[int] = []
+
+    def refuse(tx: Tx, items: list[str]) -> Sequence[int]:
+        tries.append(len(items))
+        return count(tx, items)
+
+    async def work(writer: Writer) -> list[Any]:
+        names = [*(f"{n:04}" for n in range(300)), "nul\x00", *(f"{n:04}" for n in range(300))]
+        writes = [writer.write(refuse, name) for name in names]
+        return await asyncio.gather(*writes, return_exceptions=True)
+
+    answers = with_writer(services, work)
+    assert [type(one) is int for one in answers].count(False) == 1
+    assert len(tries) < 60
 
 
 def test_stop_writes_what_is_left(services: Services) -> None:

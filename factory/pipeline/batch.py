@@ -1,0 +1,71 @@
+"""What is written together: its parts, and the statements that write it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from factory.store.database import Tx
+
+ONE = 4096
+"""Bytes that a write counts for on top of its size: it costs as much, however small it is."""
+
+PARTS = 8
+"""Of what cannot be written together. More than two, for a bad one among a thousand holds up its neighbours."""
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Statement = Callable[[Tx, list[Item]], Sequence[Result]]
+"""Writes a set of items; gives one result an item, in order."""
+
+
+@dataclass(slots=True, eq=False)
+class Write(Generic[Result]):
+    """Something that was handed over."""
+
+    statement: Statement[Any, Result]
+    item: Any
+    answer: asyncio.Future[Result]
+    """Its result, once it is committed."""
+    weight: int
+    taken: bool = False
+    unwanted: bool = False
+
+    def withdraw(self) -> bool:
+        """On the loop: True if it is never written. Else the answer comes: None if it is not written all the same."""
+        # The thread first says that it takes it, and then looks: one of the two always sees the other.
+        self.unwanted = True
+        return not self.taken
+
+    def take(self) -> bool:
+        """On the thread that writes: False if nobody wants it any more."""
+        self.taken = True
+        return not self.unwanted
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """Writes that took too long together, or alone, and the time that they have next."""
+
+    writes: list[Write[Any]]
+    answer_s: float
+
+
+def parts(batch: list[Write[Any]]) -> list[list[Write[Any]]]:
+    """At most `PARTS`, in their order."""
+    length = -(-len(batch) // PARTS)
+    return [batch[start : start + length] for start in range(0, len(batch), length)]
+
+
+def run_statements(tx: Tx, batch: list[Write[Any]]) -> list[tuple[asyncio.Future[Any], Any]]:
+    """Each kind of statement once, in the order in which the first of its items came."""
+    kinds: dict[Statement[Any, Any], list[Write[Any]]] = {}
+    for write in batch:
+        kinds.setdefault(write.statement, []).append(write)
+    results: list[tuple[asyncio.Future[Any], Any]] = []
+    for statement, writes in kinds.items():
+        answers = statement(tx, [write.item for write in writes])
+        results += zip((write.answer for write in writes), answers, strict=True)
+    return results
