@@ -17,6 +17,7 @@ from factory.pipeline.poke import CHANNEL
 from factory.pipeline.rescue import TICK_S, BrokerWatch, Rescue
 from factory.pipeline.retention import Retention
 from factory.pipeline.rounds import Rounds
+from factory.pipeline.startup import await_schema
 from factory.services import Services, connect
 from workers.app import create_app
 from workers.messages import Publisher
@@ -109,7 +110,9 @@ def main() -> None:
     """Runs until SIGTERM or SIGINT."""
     settings = load_settings()
     configure_logging(settings, "dispatcher")
-    dispatcher = Dispatcher(connect(settings, "dispatcher"))
+    services = connect(settings, "dispatcher")
+    await_schema(services)
+    dispatcher = Dispatcher(services)
     signal.signal(signal.SIGTERM, dispatcher.stop)
     signal.signal(signal.SIGINT, dispatcher.stop)
     dispatcher.run()

@@ -18,6 +18,7 @@ from factory.domain.lanes import parse_lanes
 from factory.errors import FactoryError
 from factory.llm.catalog import load_catalog
 from factory.log import configure_logging
+from factory.pipeline.startup import await_schema
 from factory.pipeline.worker import Worker
 from factory.services import Services, connect
 from workers import tasks
@@ -111,9 +112,9 @@ def main() -> None:
     except FactoryError as error:
         parser.error(error.message)
     configure_logging(settings, "worker")
-    process = WorkerProcess(
-        connect(settings, "worker"), lanes, options.slots or settings.worker_slots
-    )
+    services = connect(settings, "worker")
+    await_schema(services)
+    process = WorkerProcess(services, lanes, options.slots or settings.worker_slots)
     raise_file_limit(process.slots)
     hostname = f"worker-{os.getpid()}@{socket.gethostname()}"
     process.create_app().run_worker(lanes, process.slots, events=options.events, hostname=hostname)

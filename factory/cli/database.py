@@ -30,7 +30,8 @@ def migrate(as_json: JsonOption = False) -> None:
     if as_json:
         print_json({"revision": revision, "agents": agents})
     else:
-        print_lines([f"schema at {revision}", f"agents: {', '.join(agents) or 'none'}"])
+        none = f"none in {Path(settings.agents_dir).resolve()} (AGENTS_DIR)"
+        print_lines([f"schema at {revision}", f"agents: {', '.join(agents) or none}"])
 
 
 def status(as_json: JsonOption = False) -> None:

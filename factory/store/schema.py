@@ -8,14 +8,17 @@ from pathlib import Path
 from factory.errors import Misconfigured
 from factory.store.database import Tx, rows
 
+FILES = "versions/[0-9]*.py"
+
 
 def newest_revision() -> str:
     """The revision that this code needs. The files of migrations begin with theirs, and they count up."""
     spec = find_spec("migrations")
-    if spec is None or spec.origin is None:
-        raise Misconfigured("the package `migrations` is not installed: pip install .")
-    files = Path(spec.origin).parent.glob("versions/[0-9]*.py")
-    return max(file.name.partition("_")[0] for file in files)
+    place = Path(spec.origin).parent if spec and spec.origin else None
+    numbers = [file.name.partition("_")[0] for file in place.glob(FILES)] if place else []
+    if not numbers:
+        raise Misconfigured("the package `migrations` is not installed whole: pip install .")
+    return max(numbers)
 
 
 def revision(tx: Tx) -> str | None:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,10 +87,17 @@ def processes_of(home: Path) -> list[Process]:
 
 
 class Stack:
-    """A running installation. `http` carries its key."""
+    """A running installation. `http` carries its key, `factory` is the command that started it."""
 
-    def __init__(self, home: Path, process: subprocess.Popen[bytes], banner: Mapping[str, Any]):
+    def __init__(
+        self,
+        home: Path,
+        process: subprocess.Popen[bytes],
+        banner: Mapping[str, Any],
+        factory: Sequence[str] = (FACTORY,),
+    ):
         self.home = home
+        self.factory = factory
         self.process = process
         self.url: str = banner["api_url"]
         self.key: str = banner["api_key"]
@@ -173,7 +180,7 @@ class Stack:
         return [one for one in processes if one.parent in masters]
 
     def cli(self, *arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
-        return run_factory(self.home, *arguments, text=text)
+        return run_factory(self.home, *arguments, text=text, factory=self.factory)
 
     def cli_json(self, *arguments: str, text: str = "") -> Any:
         done = self.cli(*arguments, "--json", text=text)
@@ -184,10 +191,12 @@ class Stack:
         return (self.home.parent / "up.log").read_text()
 
 
-def run_factory(home: Path, *arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
+def run_factory(
+    home: Path, *arguments: str, text: str = "", factory: Sequence[str] = (FACTORY,)
+) -> subprocess.CompletedProcess[str]:
     """A command of `factory` to its end."""
     return subprocess.run(
-        [FACTORY, *arguments],
+        [*factory, *arguments],
         cwd=home.parent,
         env=environment(home),
         input=text,
@@ -199,12 +208,14 @@ def run_factory(home: Path, *arguments: str, text: str = "") -> subprocess.Compl
 
 
 @contextmanager
-def running_stack(directory: Path, *options: str) -> Iterator[Stack]:
+def running_stack(
+    directory: Path, *options: str, factory: Sequence[str] = (FACTORY,)
+) -> Iterator[Stack]:
     """`factory up` in the directory, ready; ended by SIGTERM, unless a test has killed it."""
     home = directory / "home"
-    process = start_up(home, *options)
+    process = start_up(home, *options, factory=factory)
     try:
-        stack = Stack(home, process, _banner(home, process))
+        stack = Stack(home, process, _banner(home, process), factory)
         yield stack
         stack.http.close()
     finally:
@@ -216,11 +227,13 @@ def running_stack(directory: Path, *options: str) -> Iterator[Stack]:
     assert processes_of(home) == []
 
 
-def start_up(home: Path, *options: str) -> subprocess.Popen[bytes]:
+def start_up(
+    home: Path, *options: str, factory: Sequence[str] = (FACTORY,)
+) -> subprocess.Popen[bytes]:
     """`factory up --simulate` in a process group of its own; it speaks to files beside the home."""
     with (home.parent / "up.json").open("w") as out, (home.parent / "up.log").open("a") as log:
         return subprocess.Popen(
-            [FACTORY, "up", "--simulate", "--json", *options],
+            [*factory, "up", "--simulate", "--json", *options],
             cwd=home.parent,
             env=environment(home, WEBHOOK_ALLOW_LOOPBACK="true"),
             stdin=subprocess.DEVNULL,

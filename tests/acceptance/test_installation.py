@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.acceptance.accounts import AS_NOBODY, can, give_to_nobody
 from tests.acceptance.stack import (
     FACTORY,
     Stack,
@@ -22,8 +22,6 @@ from tests.acceptance.stack import (
     running_stack,
 )
 
-NOBODY = 65534
-AS_NOBODY = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
 DEMO_S = 110
 
 
@@ -60,13 +58,7 @@ class Demo:
 
 
 def may_run_as_nobody() -> bool:
-    """Whether this is root, and nobody can read the interpreter and the project."""
-    if os.geteuid() != 0 or shutil.which("setpriv") is None:
-        return False
-    # By way of a shell: what setpriv itself executes, it still finds with root's capabilities.
-    script = f"exec '{sys.executable}' -c 'import factory.cli.main'"
-    command = [*AS_NOBODY, "/bin/sh", "-c", script]
-    return subprocess.run(command, cwd="/", capture_output=True, check=False).returncode == 0
+    return can(AS_NOBODY, Path(sys.executable))
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +81,7 @@ def demos(tmp_path_factory: pytest.TempPathFactory) -> list[Demo]:
 
 def _start(account: tuple[str, ...], directory: Path) -> subprocess.Popen[str]:
     if account:
-        _give_to_nobody(directory)
+        give_to_nobody(directory)
     return subprocess.Popen(
         [*account, FACTORY, "demo"],
         cwd=directory,
@@ -98,12 +90,6 @@ def _start(account: tuple[str, ...], directory: Path) -> subprocess.Popen[str]:
         stderr=subprocess.STDOUT,
         text=True,
     )
-
-
-def _give_to_nobody(directory: Path) -> None:
-    os.chown(directory, NOBODY, NOBODY)
-    for parent in list(directory.parents)[:2]:  # pytest's own, which are closed to others
-        parent.chmod(0o711)
 
 
 def test_two_demos_at_once_are_both_well(demos: list[Demo]) -> None:

@@ -1,0 +1,41 @@
+"""What a program waits for before its first round."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from factory.errors import Unavailable
+from factory.services import Services
+from factory.store import schema
+
+LOOK_S = 1.0
+SAY_EVERY_S = 30.0
+
+log = logging.getLogger(__name__)
+
+
+def await_schema(services: Services) -> None:
+    """Returns once Postgres answers and its schema is the one that this code needs, or a newer one.
+
+    Programs and `factory db migrate` may be started at the same moment (a Procfile, a first deploy):
+    whoever comes too early waits, and says so every 30 s.
+    """
+    wanted = schema.newest_revision()
+    says_next = time.monotonic()
+    while reason := _not_yet(services, wanted):
+        if time.monotonic() >= says_next:
+            log.warning("waits for the database: %s", reason)
+            says_next = time.monotonic() + SAY_EVERY_S
+        time.sleep(LOOK_S)
+
+
+def _not_yet(services: Services, wanted: str) -> str:
+    try:
+        with services.database.transaction() as tx:
+            found = schema.revision(tx)
+    except Unavailable as error:
+        return error.message
+    if found is not None and found >= wanted:
+        return ""
+    return f"its schema is at {found or 'nothing'}, this code needs {wanted}: factory db migrate"
