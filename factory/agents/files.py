@@ -12,6 +12,7 @@ import yaml
 from factory.domain.agent import parse_spec
 from factory.errors import InvalidInput
 from factory.llm.catalog import Catalog
+from factory.llm.schema import check_schema
 from factory.store import agents
 from factory.store.database import Tx
 
@@ -30,6 +31,8 @@ def _register(tx: Tx, catalog: Catalog, path: Path) -> str:
         spec = parse_spec(given)
         for model in (spec.model, *spec.fallbacks):
             catalog.find(model)
+        if isinstance(schema := spec.params.get("json_schema"), dict):
+            check_schema(schema)
     except InvalidInput as error:
         raise InvalidInput(f"{path}: {error.param}: {error.message}", param=error.param) from None
     canonical = json.dumps(given, sort_keys=True)

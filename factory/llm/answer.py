@@ -12,12 +12,12 @@ from typing import Any
 import orjson
 import regex
 from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError, ValidationError
+from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
-from factory.errors import InvalidInput, InvalidOutput
+from factory.errors import InvalidOutput
 
 PATTERN_LIMIT_S = 0.05
 NO_REGISTRY: Registry[Any] = Registry()
@@ -25,20 +25,8 @@ NO_REGISTRY: Registry[Any] = Registry()
 Schema = Mapping[str, Any]
 
 
-def check_schema(schema: Schema) -> None:
-    """Raises InvalidInput unless `schema` is a JSON Schema that `parse_answer` can apply."""
-    refuse_pattern_properties(schema)
-    try:
-        Draft202012Validator.check_schema(schema)
-    except SchemaError as error:
-        raise InvalidInput(
-            f"not a JSON Schema: {error.message}", param="params.json_schema"
-        ) from None
-
-
 def parse_answer(text: str, schema: Schema) -> Any:
     """`text` as JSON that satisfies `schema`. Raises InvalidOutput that says where it does not."""
-    refuse_pattern_properties(schema)
     try:
         answer = orjson.loads(text)
     except orjson.JSONDecodeError as cause:
@@ -69,17 +57,6 @@ def is_strict(schema: Any) -> bool:
         if not closed or set(schema.get("properties", ())) != set(schema.get("required", ())):
             return False
     return all(map(is_strict, schema.values()))
-
-
-def refuse_pattern_properties(schema: Any) -> None:
-    """Raises InvalidInput for `patternProperties`: jsonschema matches those in four places, without a time limit."""
-    if isinstance(schema, Mapping):
-        if "patternProperties" in schema:
-            raise InvalidInput("patternProperties is not supported", param="params.json_schema")
-        schema = list(schema.values())
-    if isinstance(schema, list):
-        for part in schema:
-            refuse_pattern_properties(part)
 
 
 def _match_pattern(

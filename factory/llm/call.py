@@ -28,13 +28,13 @@ from factory.errors import (
     ProviderUnavailable,
 )
 from factory.llm import provider
-from factory.llm.answer import refuse_pattern_properties
 from factory.llm.catalog import Model
 from factory.llm.embedding import EMBEDDING_DIALECTS, embedding_request, read_vectors
 from factory.llm.endpoint import Request, find_endpoint
 from factory.llm.failure import provider_failure
 from factory.llm.openai_shape import fit_schema
 from factory.llm.provider import DIALECTS, Wire
+from factory.llm.schema import check_schema
 from factory.redaction import Redactor
 
 CONNECT_S = 10.0
@@ -87,7 +87,8 @@ class ProviderClient:
         Raises a ProviderError that says what failed, InvalidOutput if the answer does not satisfy
         `params.json_schema`, and InvalidInput for a schema that no answer could be held against.
         """
-        refuse_pattern_properties(params.json_schema)
+        if params.json_schema is not None:
+            check_schema(params.json_schema)
         timeout_s = params.timeout_s or self._settings.call_timeout_s
         if model.provider in DIALECTS:
             wire = self._wire(model)

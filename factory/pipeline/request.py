@@ -16,8 +16,8 @@ from factory.domain.message import Message, Role
 from factory.domain.money import micros_from_usd
 from factory.domain.text import find_nul, parse_messages, parse_texts
 from factory.errors import InvalidInput
-from factory.llm.answer import check_schema
 from factory.llm.catalog import Catalog, Model
+from factory.llm.schema import check_schema
 from factory.webhooks.target import check_url
 
 ShortText = Annotated[str, Field(min_length=1, max_length=200)]

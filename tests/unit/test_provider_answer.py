@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from factory.errors import InvalidInput, InvalidOutput
-from factory.llm.answer import check_schema, is_strict, parse_answer
+from factory.errors import InvalidOutput
+from factory.llm.answer import is_strict, parse_answer
 
 SIZE = {
     "type": "object",
@@ -68,21 +68,6 @@ def test_a_pattern_that_explodes_cannot_hold_up_the_loop() -> None:
 def test_a_pattern_that_is_none_is_reported() -> None:
     with pytest.raises(InvalidOutput, match="is not a pattern"):
         parse_answer('"a"', {"pattern": "("})
-
-
-@pytest.mark.parametrize(
-    "schema",
-    [
-        {"type": "objekt"},
-        {"properties": 3},
-        {"patternProperties": {"(a|a)*$": {}}},
-        {"allOf": [{"items": {"patternProperties": {}}}]},
-    ],
-)
-def test_a_schema_that_cannot_be_applied_is_refused(schema: Any) -> None:
-    with pytest.raises(InvalidInput) as caught:
-        check_schema(schema)
-    assert caught.value.param == "params.json_schema"
 
 
 @pytest.mark.parametrize(
