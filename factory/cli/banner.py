@@ -27,6 +27,7 @@ class Banner:
     metrics_url: str | None = None
     flower: Flower | None = None
     simulated: tuple[str, ...] = ()
+    loopback_webhooks: bool = False
 
     @property
     def docs_url(self) -> str:
@@ -42,6 +43,8 @@ class Banner:
             login = f"(user {self.flower.user}, password {self.flower.password})"
             rows.append(("Flower", f"{self.flower.url}  {login}"))
         rows.append(("API key", self.api_key))
+        if self.loopback_webhooks:
+            rows.append(("webhooks", "may go to this machine (WEBHOOK_ALLOW_LOOPBACK)"))
         label = [self._simulation_label(), ""] if self.simulated else []
         return [*label, *(f"{name:<9}{value}" for name, value in rows), "", *self._command()]
 

@@ -39,6 +39,8 @@ class Installation:
     """Of the default project."""
     api_key: str
     flower_password: str
+    embedded: bool
+    """Whether its Postgres came out of the box: then everything runs on this machine."""
     earlier_workers: frozenset[str]
     """Ids of workers that were known before; after a kill they still look alive for a whole lease."""
 
@@ -57,9 +59,10 @@ def running_installation(home: Home, environ: Mapping[str, str]) -> Iterator[Ins
     with ExitStack() as stack:
         home.claim()
         stack.callback(home.release)
-        settings = load_settings({**environ, **_missing(home, environ, stack)})
+        missing = _missing(home, environ, stack)
+        settings = load_settings({**environ, **missing})
         upgrade(settings.database_url)
-        yield _bootstrap(home, settings)
+        yield _bootstrap(home, settings, embedded="DATABASE_URL" in missing)
 
 
 def _missing(home: Home, environ: Mapping[str, str], stack: ExitStack) -> dict[str, str]:
@@ -84,7 +87,7 @@ def _missing(home: Home, environ: Mapping[str, str], stack: ExitStack) -> dict[s
     return missing
 
 
-def _bootstrap(home: Home, settings: Settings) -> Installation:
+def _bootstrap(home: Home, settings: Settings, *, embedded: bool) -> Installation:
     """The default project, the agents in files, and the key that this machine's commands use."""
     services = connect(settings, "up")
     try:
@@ -97,8 +100,15 @@ def _bootstrap(home: Home, settings: Settings) -> Installation:
         home.write(KEY_FILE, key)
     finally:
         services.close()
-    worker_ids = frozenset(str(worker.id) for worker in earlier)
-    return Installation(home, settings, project_id, key, _flower_password(home), worker_ids)
+    return Installation(
+        home,
+        settings,
+        project_id,
+        key,
+        _flower_password(home),
+        embedded,
+        frozenset(str(worker.id) for worker in earlier),
+    )
 
 
 def _first_key(tx: Tx, home: Home, settings: Settings, project_id: UUID) -> str:

@@ -53,6 +53,7 @@ class Platform:
     layout: Layout
     simulated: tuple[Access, ...]
     programs: list[Program]
+    loopback_webhooks: bool
 
     def banner(self) -> Banner:
         """How to reach it all."""
@@ -64,6 +65,7 @@ class Platform:
             self.addresses.metrics_url,
             flower if self.layout.flower else None,
             tuple(access.provider for access in self.simulated),
+            loopback_webhooks=self.loopback_webhooks,
         )
 
     def publish(self) -> None:
@@ -92,10 +94,10 @@ def prepared_platform(
     """Servers up, schema migrated, ports taken, programs planned. `variables` go to every program."""
     with (
         running_installation(home, {**os.environ, **variables}) as installation,
-        closing(Ports(LOOPBACK)) as loopback,
+        closing(Ports(LOOPBACK)) as private,
         closing(Ports(host)) as public,
     ):
-        addresses = _take_addresses(public, loopback, host, first)
+        addresses = _take_addresses(public, private, host, first)
         providers = simulated_environment(simulated, addresses.simulator_url)
         if layout.local_llm:
             providers["LOCAL_LLM_BASE_URL"] = addresses.local_llm_url
@@ -110,7 +112,8 @@ def prepared_platform(
                 listening=_listens,
                 serving=_serving(gateway, installation.earlier_workers),
             )
-            yield Platform(installation, addresses, layout, simulated, programs)
+            loopback = environments.platform.get("WEBHOOK_ALLOW_LOOPBACK") == "true"
+            yield Platform(installation, addresses, layout, simulated, programs, loopback)
 
 
 def _take_addresses(public: Ports, loopback: Ports, host: str, first: FirstPorts) -> Addresses:
@@ -132,6 +135,8 @@ def _environments(
 ) -> Environments:
     settings = installation.settings
     defaults = {"API_BASE_URL": addresses.api_url, "LOG_FORMAT": "text"}
+    if installation.embedded:
+        defaults["WEBHOOK_ALLOW_LOOPBACK"] = "true"
     return Environments(
         platform={
             **{name: value for name, value in defaults.items() if name not in os.environ},

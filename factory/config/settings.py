@@ -40,6 +40,8 @@ class Settings(BaseSettings):
     database_pool_size: int = Field(default=10, ge=1)
     webhook_allow_loopback: bool = False
     """For development: webhooks may go to http://127.0.0.1 and localhost."""
+    webhook_allowed_hosts: str = ""
+    """Receivers inside your network, comma-separated: names, `*.names`, addresses, networks such as 10.1.0.0/16."""
     agents_dir: str = "agents"
 
     worker_slots: int = Field(default=500, ge=1)

@@ -18,6 +18,7 @@ from factory.domain.text import find_nul, parse_messages, parse_texts
 from factory.errors import InvalidInput
 from factory.llm.catalog import Catalog, Model
 from factory.llm.schema import check_schema
+from factory.webhooks.allowed import AllowedHosts
 from factory.webhooks.target import check_url
 
 ShortText = Annotated[str, Field(min_length=1, max_length=200)]
@@ -79,14 +80,14 @@ def prepare(
     request: JobRequest,
     *,
     agent: tuple[AgentSpec, int] | None,
-    allow_loopback: bool,
+    allowed: AllowedHosts,
     traceparent: str | None = None,
 ) -> NewJob:
     """The job that the request asks for. `agent` is its spec and version where one was named.
 
     Raises InvalidInput whose `param` names the field.
     """
-    _check_whole(request, allow_loopback)
+    _check_whole(request, allowed)
     spec = agent[0] if agent else None
     model = catalog.find(_model_name(request, spec))
     fallbacks = request.fallbacks or (spec.fallbacks if spec else ())
@@ -114,13 +115,13 @@ def prepare(
     )
 
 
-def _check_whole(request: JobRequest, allow_loopback: bool) -> None:
+def _check_whole(request: JobRequest, allowed: AllowedHosts) -> None:
     if (request.agent is None) == (request.model is None):
         raise InvalidInput("give one of agent and model", param="model")
     if place := find_nul(request.model_dump(exclude_unset=True)):
         raise InvalidInput(f"{place} holds a NUL character, which cannot be stored", param=place)
     if request.webhook:
-        check_url(request.webhook.url, allow_loopback)
+        check_url(request.webhook.url, allowed)
 
 
 def _model_name(request: JobRequest, spec: AgentSpec | None) -> str:

@@ -22,6 +22,7 @@ from factory.services import Services
 from factory.store import agents, idempotency, jobs
 from factory.store.database import Tx
 from factory.store.jobs import JobView
+from factory.webhooks.allowed import AllowedHosts, allowed_hosts
 
 PART_LINES = 2000
 """Lines of a bulk that are written together."""
@@ -39,6 +40,11 @@ class Intake:
     poker: Poker
     gate: Gate
     accepting: Group[NewJob, JobView] = field(default_factory=lambda: Group(jobs.accept))
+    allowed: AllowedHosts = field(init=False)
+    """Where webhooks may go. Raises Misconfigured at the start, not with a job."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "allowed", allowed_hosts(self.services.settings))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +128,7 @@ def _prepare(
         project_id,
         request,
         agent=agent,
-        allow_loopback=intake.services.settings.webhook_allow_loopback,
+        allowed=intake.allowed,
         traceparent=traceparent,
     )
 

@@ -18,6 +18,7 @@ from factory.pipeline.reader import Reader
 from factory.pipeline.writer import Writer
 from factory.redaction import Redactor
 from factory.services import Services
+from factory.webhooks.allowed import allowed_hosts
 from factory.webhooks.deliver import Courier
 
 FENCED_LOOK_S = 0.1
@@ -39,7 +40,7 @@ class Worker:
         self.reader = Reader(services.settings.libpq_url)
         self.client = ProviderClient(services.settings)
         self.redactor = Redactor(services.settings)
-        self.courier = Courier(services.settings.webhook_allow_loopback)
+        self.courier = Courier(allowed_hosts(services.settings))
         self.local = LocalModel()
         self.poker = Poker(services.redis)
         self.draining = False

@@ -16,6 +16,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from factory import __version__
 from factory.connection import connection_words
 from factory.errors import InvalidInput, WebhookFailed, WebhookRefused
+from factory.webhooks.allowed import AllowedHosts
 from factory.webhooks.sign import signed_headers
 from factory.webhooks.target import check_url, resolve
 
@@ -38,11 +39,11 @@ class Courier:
     way at once: a slow receiver holds up no other.
     """
 
-    def __init__(self, allow_loopback: bool, timeout_s: float = ANSWER_S) -> None:
-        self._allow_loopback = allow_loopback
+    def __init__(self, allowed: AllowedHosts, timeout_s: float = ANSWER_S) -> None:
+        self._allowed = allowed
         self._timeout_s = timeout_s
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(resolver=_CheckedResolver(allow_loopback), limit=0),
+            connector=aiohttp.TCPConnector(resolver=_CheckedResolver(allowed), limit=0),
             timeout=aiohttp.ClientTimeout(total=timeout_s),
             headers={"User-Agent": f"ai-agent-factory/{__version__}"},
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -84,7 +85,7 @@ class Courier:
     def _check(self, url: str) -> None:
         # The setting may have changed since the submit, and a literal IP meets no resolver.
         try:
-            check_url(url, self._allow_loopback)
+            check_url(url, self._allowed)
         except InvalidInput as error:
             raise WebhookRefused(error.message, code="forbidden_target") from error
 
@@ -92,8 +93,8 @@ class Courier:
 class _CheckedResolver(AbstractResolver):
     """Shows aiohttp checked addresses only. The name stays in Host and in TLS' server name."""
 
-    def __init__(self, allow_loopback: bool) -> None:
-        self._allow_loopback = allow_loopback
+    def __init__(self, allowed: AllowedHosts) -> None:
+        self._allowed = allowed
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
@@ -107,7 +108,7 @@ class _CheckedResolver(AbstractResolver):
                 proto=socket.IPPROTO_TCP,
                 flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
             )
-            for address in await resolve(host, self._allow_loopback)
+            for address in await resolve(host, self._allowed)
         ]
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Where a webhook may go: a server on the public internet, and nothing else.
+"""Where a webhook may go: a server on the public internet, or one that the operator has listed.
 
 A customer chooses the URL, and our workers stand inside a private network. So the URL is checked
 when a job is submitted, and the addresses behind its name are checked again at each delivery, by
@@ -12,16 +12,16 @@ import asyncio
 import re
 import socket
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, ip_address, ip_network
 
 from yarl import URL  # aiohttp's own parser: what is checked is what is called
 
 from factory.errors import InvalidInput, WebhookFailed, WebhookRefused
+from factory.webhooks.allowed import SETTING, AllowedHosts, IPAddress
 
 LONGEST_URL = 2048
+LIST_IT = f"use a public server, or have its operator list it in {SETTING}"
 FIRST_FREE_PORT = 1024
-
-IPAddress = IPv4Address | IPv6Address
 
 # `is_global` of Python 3.11 lets these through.
 _CLOSED_V4 = (
@@ -63,7 +63,7 @@ def is_public(address: IPAddress) -> bool:
     )
 
 
-def check_url(url: str, allow_loopback: bool) -> None:
+def check_url(url: str, allowed: AllowedHosts) -> None:
     """Raises InvalidInput with the mend if no webhook could ever go to `url`. Looks nothing up."""
     if len(url) > LONGEST_URL:
         raise _unfit(f"is longer than {LONGEST_URL} characters: shorten it")
@@ -75,10 +75,10 @@ def check_url(url: str, allow_loopback: bool) -> None:
     if parsed.raw_user is not None or parsed.raw_password is not None:
         raise _unfit("contains credentials: remove them, and verify the signature instead")
     _check_port(parsed.port)
-    _check_host((parsed.raw_host or "").removesuffix("."), allow_loopback)
+    _check_host((parsed.raw_host or "").removesuffix("."), allowed)
 
 
-async def resolve(host: str, allow_loopback: bool) -> list[Address]:
+async def resolve(host: str, allowed: AllowedHosts) -> list[Address]:
     """Every address of `host`, in the order to try them.
 
     Raises WebhookRefused when any of them may not be called: a name that mixes public and private
@@ -91,16 +91,17 @@ async def resolve(host: str, allow_loopback: bool) -> list[Address]:
         raise WebhookFailed(f"{host} does not resolve: {error.strerror}") from error
     addresses = [Address(str(sockaddr[0]), family) for family, _, _, _, sockaddr in found]
     for address in addresses:
-        if not _may_call(ip_address(address.ip), allow_loopback):
+        if not _may_call(ip_address(address.ip), host, allowed):
             raise WebhookRefused(
-                f"{host} resolves to an address that is not public",
+                f"{host} resolves to an address that is not public; if it is a receiver of your own, "
+                f"its operator can list it in {SETTING}",
                 code="forbidden_target",
             )
     return addresses
 
 
-def _may_call(address: IPAddress, allow_loopback: bool) -> bool:
-    return is_public(address) or (allow_loopback and address.is_loopback)
+def _may_call(address: IPAddress, host: str, allowed: AllowedHosts) -> bool:
+    return is_public(address) or allowed.address(address, host.lower().removesuffix("."))
 
 
 def _parse(url: str) -> URL:
@@ -116,26 +117,28 @@ def _check_port(port: int | None) -> None:
         raise _unfit(f"has port {port}: use 80, 443 or one from {FIRST_FREE_PORT} on")
 
 
-def _check_host(host: str, allow_loopback: bool) -> None:
+def _check_host(host: str, allowed: AllowedHosts) -> None:
     try:
         address = ip_address(host)
     except ValueError:
-        _check_name(host, allow_loopback)
+        _check_name(host, allowed)
         return
-    if not _may_call(address, allow_loopback):
-        raise _unfit(f"names the address {host}, which is not public: use a public server")
+    if not _may_call(address, host, allowed):
+        raise _unfit(f"names the address {host}, which is not public: {LIST_IT}")
 
 
-def _check_name(name: str, allow_loopback: bool) -> None:
+def _check_name(name: str, allowed: AllowedHosts) -> None:
     labels = name.split(".")
     well_formed = len(name) <= 253 and all(_LABEL.fullmatch(label) for label in labels)
     if not well_formed or _NUMBER.fullmatch(labels[-1]):
         raise _unfit("has no valid host: use a host name or a full IP address")
     if labels[-1] == "localhost":
-        if not allow_loopback:
-            raise _unfit("names this machine: use a public server")
-    elif len(labels) == 1:
-        raise _unfit(f"names {name}, which only a private network knows: use its full name")
+        if not allowed.loopback and not allowed.may_have_private(name):
+            raise _unfit("names this machine: use a public server, or set WEBHOOK_ALLOW_LOOPBACK")
+    elif len(labels) == 1 and not allowed.may_have_private(name):
+        raise _unfit(
+            f"names {name}, which only a private network knows: use its full name, or {LIST_IT}"
+        )
 
 
 def _unfit(reason: str) -> InvalidInput:

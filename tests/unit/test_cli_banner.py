@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from dataclasses import replace
 
 from factory.cli.banner import Banner, Flower
 
@@ -33,6 +34,12 @@ def test_real_providers_are_not_called_simulated() -> None:
     assert "SIMULATED" not in "\n".join(
         Banner("http://127.0.0.1:8000", "k", "openai/gpt-4o-mini").lines()
     )
+
+
+def test_that_webhooks_may_go_to_this_machine_is_said_aloud() -> None:
+    assert "WEBHOOK_ALLOW_LOOPBACK" not in "\n".join(BANNER.lines())
+    open_to_itself = replace(BANNER, loopback_webhooks=True)
+    assert any("WEBHOOK_ALLOW_LOOPBACK" in line for line in open_to_itself.lines())
 
 
 def test_no_line_has_control_codes() -> None:

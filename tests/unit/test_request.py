@@ -16,6 +16,7 @@ from factory.domain.money import Price
 from factory.errors import InvalidInput
 from factory.llm.catalog import Catalog, Model
 from factory.pipeline.request import JobRequest, prepare
+from factory.webhooks.allowed import PUBLIC_ONLY
 
 PRICE = Price(Decimal("0.00001"), Decimal("0.00002"), Decimal("0.000001"))
 CATALOG = Catalog(
@@ -42,7 +43,7 @@ def _prepare(spec: AgentSpec | None = None, **request: Any) -> NewJob:
         new_id(),
         JobRequest.model_validate({**named, "input": "Hi.", **request}),
         agent=(spec, 3) if spec else None,
-        allow_loopback=False,
+        allowed=PUBLIC_ONLY,
     )
 
 

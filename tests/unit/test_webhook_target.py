@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from factory.errors import InvalidInput
+from factory.webhooks.allowed import PUBLIC_ONLY, AllowedHosts
 from factory.webhooks.target import check_url, is_public
 
 PUBLIC = ["8.8.8.8", "93.184.216.34", "2606:4700:4700::1111", "2a00:1450:4001:81b::200e"]
@@ -81,7 +82,7 @@ def test_no_way_of_writing_an_ipv4_address_inside_an_ipv6_one_is_public(address:
     ],
 )
 def test_a_url_of_a_public_server_is_accepted(url):
-    check_url(url, allow_loopback=False)
+    check_url(url, PUBLIC_ONLY)
 
 
 REFUSED = {
@@ -124,7 +125,7 @@ REFUSED = {
 @pytest.mark.parametrize(("url", "mend"), REFUSED.items())
 def test_any_other_url_is_refused_and_the_mend_is_said(url, mend):
     with pytest.raises(InvalidInput) as refusal:
-        check_url(url, allow_loopback=False)
+        check_url(url, PUBLIC_ONLY)
     assert refusal.value.param == "webhook.url"
     assert mend in refusal.value.message
 
@@ -134,12 +135,12 @@ LOOPBACK = ["http://127.0.0.1:8080/", "http://[::1]:8080/", "http://localhost:80
 
 @pytest.mark.parametrize("url", LOOPBACK)
 def test_loopback_is_accepted_only_where_it_is_allowed(url):
-    check_url(url, allow_loopback=True)
+    check_url(url, AllowedHosts(loopback=True))
     with pytest.raises(InvalidInput):
-        check_url(url, allow_loopback=False)
+        check_url(url, PUBLIC_ONLY)
 
 
 @pytest.mark.parametrize("host", ["10.0.0.1", "169.254.169.254", "[::ffff:127.0.0.1]", "redis"])
 def test_allowing_loopback_opens_no_private_network(host):
     with pytest.raises(InvalidInput):
-        check_url(f"http://{host}/", allow_loopback=True)
+        check_url(f"http://{host}/", AllowedHosts(loopback=True))

@@ -12,6 +12,7 @@ from aiohttp import web
 from standardwebhooks import Webhook
 
 from factory.errors import WebhookFailed, WebhookRefused
+from factory.webhooks.allowed import AllowedHosts
 from factory.webhooks.deliver import LONGEST_ANSWER_BYTES, Courier, Delivery
 from factory.webhooks.sign import derive_secret, event_body
 
@@ -58,7 +59,7 @@ async def post(courier: Courier, url: str) -> Delivery:
 
 @contextlib.asynccontextmanager
 async def courier(timeout_s: float = 10.0) -> AsyncIterator[Courier]:
-    opened = Courier(allow_loopback=True, timeout_s=timeout_s)
+    opened = Courier(AllowedHosts(loopback=True), timeout_s=timeout_s)
     try:
         yield opened
     finally:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from factory.errors import WebhookFailed, WebhookRefused
+from factory.webhooks.allowed import PUBLIC_ONLY
 from factory.webhooks.deliver import Courier, Delivery
 from factory.webhooks.sign import derive_secret
 
@@ -57,7 +58,7 @@ class HostileNetwork(asyncio.SelectorEventLoop):
 
 
 async def deliver(url: str = "http://hooks.example.com:8080/in") -> Delivery:
-    courier = Courier(allow_loopback=False, timeout_s=10)
+    courier = Courier(PUBLIC_ONLY, timeout_s=10)
     try:
         secret = derive_secret("k" * 32, "proj_1")
         return await courier.deliver(url, "evt_1", b"{}", [secret], datetime.now(UTC))
