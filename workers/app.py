@@ -11,16 +11,14 @@ from urllib.parse import parse_qs
 
 from celery import Celery
 from kombu.entity import Exchange, Queue
-from kombu.utils.scheduling import round_robin_cycle
 
-from factory.domain.lanes import Priority, all_lanes
+from factory.domain.lanes import all_lanes
 from factory.services import SENTINEL_MASTER, SENTINEL_OPTIONS
 from workers.bridge import CoroutineTask
 from workers.loop import LoopContext
 from workers.transport import RoomStep
 
 FLOWER_HEARTBEAT_S = 5
-URGENCIES = {priority.value: place for place, priority in enumerate(Priority)}
 
 
 class WorkerApp(Celery):  # type: ignore[misc]
@@ -62,17 +60,6 @@ class WorkerApp(Celery):  # type: ignore[misc]
         )
         worker.start()
         raise SystemExit(worker.exitcode)
-
-
-class UrgentFirst(round_robin_cycle):
-    """The order in which a worker asks its lanes: by priority, in turn among those of one priority.
-
-    Kombu's own cycles either serve `high` and `bulk` alike or always one provider before the other.
-    """
-
-    def consume(self, n: int) -> list[str]:
-        """The first `n` lanes to ask; the sort is stable, so it keeps the turns."""
-        return sorted(self.items[:n], key=_urgency)
 
 
 def create_app(broker_url: str) -> WorkerApp:
@@ -122,7 +109,7 @@ def _broker_settings(transport_options: dict[str, Any]) -> dict[str, Any]:
             # No retry_on_timeout: kombu then gives up batches, and a send costs twice as much.
             # Priorities are lanes. Kombu's default would watch four keys per lane.
             "priority_steps": [0],
-            "queue_order_strategy": "workers.app:UrgentFirst",
+            "queue_order_strategy": "workers.transport:LanesInTurn",
             **transport_options,
         },
     }
@@ -164,8 +151,3 @@ def _queue(lane: str) -> Queue:
     """
     exchange = Exchange(lane, type="direct")  # type: ignore[no-untyped-call]
     return Queue(lane, exchange, routing_key=lane, no_ack=True)  # type: ignore[no-untyped-call]
-
-
-def _urgency(queue: str) -> int:
-    """0 is the most urgent; so are the queues that are no lanes, such as replies to `inspect`."""
-    return URGENCIES.get(queue.rpartition(".")[2], 0)

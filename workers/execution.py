@@ -45,6 +45,8 @@ class Execution:
     callbacks: Callbacks = field(repr=False)
     soft_limit_s: float | None
     hard_limit_s: float | None
+    queue: str
+    """Where the message lay: its group gives the slots."""
 
     # Owned by the consumer's thread.
     jobs: int

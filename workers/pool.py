@@ -18,10 +18,10 @@ from typing import Any
 
 from celery.concurrency.base import BasePool
 from celery.signals import worker_shutting_down
-from celery.worker.state import reserved_requests
+from celery.worker import state
 
-from factory.domain.lanes import MESSAGE_JOBS, Priority
 from workers.execution import Callbacks, Execution, current_execution
+from workers.intake import Intake
 from workers.loop import LoopThread
 from workers.mailbox import Mailbox, WakePipe
 
@@ -62,7 +62,8 @@ def tune_interpreter() -> None:
 
 
 class AsyncioPool(BasePool):  # type: ignore[misc]
-    """`limit` slots; a slot is one job in flight, and a message may hold several of them.
+    """`limit` slots that all groups of lanes share, and a reserve for each; see `Intake`. A slot is one job in
+    flight, and a message may hold several of them.
 
     Everything here belongs to the consumer's thread. Shutdown signals run their handlers in that
     same thread, in the middle of anything: so no lock is held, and stopping may be nested.
@@ -78,6 +79,9 @@ class AsyncioPool(BasePool):  # type: ignore[misc]
         self._executions: dict[int, Execution] = {}
         self._surplus = 0
         """Slots held beyond one per message."""
+        self.intake = Intake(int(self.limit), self.app.amqp.queues.consume_from)
+        self.fetch: Callable[[], None] = _no_fetch
+        """Takes messages from lanes that have room again, without waiting for any. Set by the consumer."""
         self._pipe = WakePipe()
         self._reports = Mailbox(self._wake_soon)
         self._thread = LoopThread(self.app.loop_contexts)
@@ -94,15 +98,9 @@ class AsyncioPool(BasePool):  # type: ignore[misc]
         """How many *messages* may be reserved now.
 
         With `worker_disable_prefetch` the consumer takes a message only while it has fewer than this
-        many, so lowering it by the surplus makes it count jobs.
+        many, so lowering it by the surplus makes it count jobs. Which lanes have room is asked before.
         """
-        return int(self.limit) - self._surplus
-
-    def room(self, queue: str) -> int:
-        """How many messages of a lane can start now; none of a queue that is not a lane."""
-        priority = queue.rpartition(".")[2]
-        free = self.num_processes - len(reserved_requests)
-        return free // MESSAGE_JOBS[Priority(priority)] if priority in MESSAGE_JOBS else 0
+        return self.intake.total - self._surplus
 
     def register_with_event_loop(self, hub: Any) -> None:
         """Have the consumer's event loop run the reports; called again after every reconnect."""
@@ -134,10 +132,12 @@ class AsyncioPool(BasePool):  # type: ignore[misc]
             callbacks=Callbacks(callback, error_callback, timeout_callback),
             soft_limit_s=soft_timeout,
             hard_limit_s=timeout,
+            queue=args[2]["delivery_info"]["routing_key"] or "",
             jobs=self._weigh(*args[:3]),
         )
         self._executions[execution.id] = execution
         self._surplus += execution.jobs - 1
+        self.intake.started(execution.queue, execution.jobs)
         accept_callback(execution.id, time.monotonic())
         self._thread.post(execution.start)
         return execution
@@ -150,6 +150,7 @@ class AsyncioPool(BasePool):  # type: ignore[misc]
         """Forget a message whose coroutine has ended."""
         del self._executions[execution.id]
         self._surplus -= execution.jobs - 1
+        self.intake.ended(execution.queue, execution.jobs)
         execution.close()
 
     def release(self, execution: Execution) -> None:
@@ -157,6 +158,7 @@ class AsyncioPool(BasePool):  # type: ignore[misc]
         if execution.id in self._executions and execution.jobs > 1:
             execution.jobs -= 1
             self._surplus -= 1
+            self.intake.ended(execution.queue, 1)
 
     def announce_hard_limit(self, execution: Execution) -> None:
         """Have Celery count the message as failed; its coroutine is being cancelled."""
@@ -174,9 +176,9 @@ class AsyncioPool(BasePool):  # type: ignore[misc]
         """Wait for what runs, then stop the loop."""
         while self._awaited():
             self._pipe.wait(POLL_S)
-            self._collect()
+            self._read_reports()
         self._thread.stop()
-        self._collect()
+        self._read_reports()
 
     def on_terminate(self) -> None:
         """Cancel what runs, then stop the loop."""
@@ -192,6 +194,14 @@ class AsyncioPool(BasePool):  # type: ignore[misc]
         self._pipe.wake()
 
     def _collect(self) -> None:
+        """On Celery's event loop: slots that have become free are filled at once, where their lanes are not
+        among those that BRPOP waits for.
+        """
+        self._read_reports()
+        if self.intake.waiting and not _stopping():
+            self.fetch()
+
+    def _read_reports(self) -> None:
         self._pipe.clear()
         self._reports.run()
 
@@ -214,3 +224,12 @@ class AsyncioPool(BasePool):  # type: ignore[misc]
         """For `inspect stats` and Flower: the limit, and what is in flight."""
         messages = len(self._executions)
         return {**super()._get_info(), "messages": messages, "jobs": messages + self._surplus}
+
+
+def _no_fetch() -> None:
+    """Before the first connection."""
+
+
+def _stopping() -> bool:
+    """Whether Celery was told to end: its loop acts on that only after what it is about to do."""
+    return any(told not in (None, False) for told in (state.should_stop, state.should_terminate))

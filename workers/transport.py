@@ -6,37 +6,81 @@ consumer's thread did. Where one message came, others mostly wait behind it, and
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
 from celery.bootsteps import StartStopStep
 from celery.worker.consumer import Consumer
 from kombu.transport import redis
+from kombu.utils.scheduling import round_robin_cycle
+
+from workers.intake import Intake
 
 AT_ONCE = 32
-"""Messages of one lane at most, before a more urgent lane is asked again."""
+"""Messages of one lane at most, before another lane is asked."""
+BRIEFLY_S = 0.1
+"""How long BRPOP waits while lanes are left out for want of room: it cannot be told that they have some."""
 
 
-def _no_room(_queue: str) -> int:
-    return 0
+class LanesInTurn(round_robin_cycle):
+    """The order in which a worker asks its lanes, as its channel has found it; they also take turns.
+
+    Kombu's own cycles either serve `high` and `bulk` alike or always one provider before the other.
+    """
+
+    asked: Sequence[str] | None = None
+
+    def consume(self, n: int) -> Sequence[str]:
+        """The queues to ask now; all of them where nobody counts slots, as for replies to `inspect`."""
+        return self.items[:n] if self.asked is None else self.asked
 
 
 class EagerFetch:
-    """For a Redis channel: after each message that BRPOP gave, the next ones of its queue."""
+    """For a Redis channel: asks lanes in their turn, and after each message takes the next ones of its queue."""
 
-    room: Callable[[str], int] = staticmethod(_no_room)
-    """How many more messages of a queue can start now."""
+    intake: Intake | None = None
+    """What can start now. None: everything, one message at a time."""
+
+    def _brpop_start(self, timeout: float | None = None) -> None:
+        """All lanes are looked at here and only here: what is full now is left out until the next BRPOP."""
+        if self.intake:
+            cycle = self._queue_cycle  # type: ignore[attr-defined]
+            cycle.asked = self.intake.order(cycle.items)
+            timeout = BRIEFLY_S if self.intake.waiting else timeout
+        super()._brpop_start(timeout)  # type: ignore[misc]
+
+    def fetch(self) -> None:
+        """Messages of lanes that BRPOP does not wait for, on another connection, as far as they have room."""
+        while lanes := self._reopened():
+            with self.conn_or_acquire() as client:  # type: ignore[attr-defined]
+                found = client.lmpop(len(lanes), *lanes, direction="RIGHT", count=1)
+                if not found:
+                    return
+                lane = found[0].decode()
+                self._deliver_to(lane, found[1])
+                if (more := self._room(lane)) > 0:
+                    self._deliver_to(lane, client.rpop(lane, more) or ())
+
+    def _reopened(self) -> list[str]:
+        consumed = self._queue_cycle.items  # type: ignore[attr-defined]
+        return [lane for lane in self.intake.reopened() if lane in consumed] if self.intake else []
+
+    def _room(self, queue: str) -> int:
+        return min(AT_ONCE, self.intake.room(queue)) if self.intake else 0
+
+    def _deliver_to(self, queue: str, messages: Iterable[bytes]) -> None:
+        # orjson shares the names of the headers among messages: half the memory of each, a third of the time.
+        for message in messages:
+            self.connection._deliver(orjson.loads(message), queue)  # type: ignore[attr-defined]
 
     def _brpop_read(self, **options: Any) -> bool:
         """Raises kombu's Empty where BRPOP found nothing, and redis' errors."""
         super()._brpop_read(**options)  # type: ignore[misc]
-        # orjson shares the names of the headers among messages: half the memory of each, a third of the time.
         # The rotation has put the message's queue last. Once the consumer is cancelled there is none.
         for queue in self._queue_cycle.items[-1:]:  # type: ignore[attr-defined]
-            count = min(AT_ONCE, self.room(queue))
-            for item in self._pop(queue, count) if count > 0 else ():
-                self.connection._deliver(orjson.loads(item), queue)  # type: ignore[attr-defined]
+            if (count := self._room(queue)) > 0:
+                self._deliver_to(queue, self._pop(queue, count))
         return True
 
     def _pop(self, queue: str, count: int) -> list[bytes]:
@@ -77,4 +121,5 @@ class RoomStep(StartStopStep):  # type: ignore[misc]
 
     def start(self, parent: Consumer) -> None:
         """Once the channel is there."""
-        parent.task_consumer.channel.room = parent.pool.room
+        channel = parent.task_consumer.channel
+        channel.intake, parent.pool.fetch = parent.pool.intake, channel.fetch

@@ -14,7 +14,8 @@ from celery import signals
 
 from factory.config import load_settings
 from factory.domain.job import new_id
-from factory.domain.lanes import parse_lanes
+from factory.domain.lanes import group_of, parse_lanes
+from factory.domain.slots import total
 from factory.errors import FactoryError
 from factory.llm.catalog import load_catalog
 from factory.log import configure_logging
@@ -91,19 +92,21 @@ class WorkerProcess:
             self._heartbeat.stop()
 
 
-def raise_file_limit(slots: int) -> None:
+def raise_file_limit(calls: int) -> None:
     """A call in flight is an open file, and 1,024 is a usual soft limit; the hard one is ours to take."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    if hard != resource.RLIM_INFINITY and hard < slots + SPARE_FILES:
-        log.warning("only %d open files are allowed: too few for %d slots", hard, slots)
+    if hard != resource.RLIM_INFINITY and hard < calls + SPARE_FILES:
+        log.warning("only %d open files are allowed: too few for %d calls in flight", hard, calls)
 
 
 def main() -> None:
     """Runs until SIGTERM; then finishes what it holds."""
     parser = argparse.ArgumentParser(prog="workers.worker", description=__doc__)
     parser.add_argument("--lanes", default="all", help="such as openai.*,*.high,webhook.normal")
-    parser.add_argument("--slots", type=int, default=None, help="jobs in flight at most")
+    parser.add_argument(
+        "--slots", type=int, default=None, help="jobs in flight that all lanes share"
+    )
     parser.add_argument("--events", action="store_true", help="feed Flower")
     options = parser.parse_args()
     try:
@@ -115,7 +118,7 @@ def main() -> None:
     services = connect(settings, "worker")
     await_schema(services)
     process = WorkerProcess(services, lanes, options.slots or settings.worker_slots)
-    raise_file_limit(process.slots)
+    raise_file_limit(total(process.slots, len({group_of(lane) for lane in lanes})))
     hostname = f"worker-{os.getpid()}@{socket.gethostname()}"
     process.create_app().run_worker(lanes, process.slots, events=options.events, hostname=hostname)
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from factory.domain.lanes import Priority, lane_name
+from factory.domain.lanes import SEARCH, Priority, lane_name
 from factory.domain.state import State
 from factory.domain.text import without_nul
 from factory.errors import FactoryError, NotFound
@@ -87,7 +87,8 @@ class NewJob:
     @property
     def lane(self) -> str:
         """The queue that serves the job."""
-        return lane_name(self.provider, self.priority)
+        group = SEARCH if self.kind is Kind.SEARCH else self.provider
+        return lane_name(group, self.priority)
 
 
 @dataclass(frozen=True, slots=True)

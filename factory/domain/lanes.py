@@ -18,12 +18,18 @@ class Priority(StrEnum):
 
 LOCAL = "local"
 WEBHOOK = "webhook"
+SEARCH = "search"
 OTHER = "other"
-PROVIDERS = ("openai", "anthropic", "gemini", "ollama", LOCAL, WEBHOOK, OTHER)
-"""`other` carries every provider of LiteLLM that has no lanes of its own."""
+PROVIDERS = ("openai", "anthropic", "gemini", "ollama", LOCAL, WEBHOOK, SEARCH, OTHER)
+"""`other` carries every provider of LiteLLM that has no lanes of its own. Webhooks and searches, which are
+jobs too, have lanes of their own as a provider has.
+"""
 
 MESSAGE_JOBS = {Priority.HIGH: 1, Priority.NORMAL: 1, Priority.LOW: 16, Priority.BULK: 32}
 """How many job ids one message carries at most: one where latency counts, many where cost does."""
+
+WEIGHTS = {Priority.HIGH: 8, Priority.NORMAL: 4, Priority.LOW: 2, Priority.BULK: 1}
+"""Of so many jobs that start while all priorities wait, so many are of one."""
 
 
 def lane_provider(provider: str) -> str:
@@ -34,6 +40,16 @@ def lane_provider(provider: str) -> str:
 def lane_name(provider: str, priority: Priority) -> str:
     """`openai`, HIGH → `openai.high`."""
     return f"{lane_provider(provider)}.{priority}"
+
+
+def group_of(lane: str) -> str:
+    """The provider part of a lane: what shares the slots that are kept for it."""
+    return lane.partition(".")[0]
+
+
+def priority_of(lane: str) -> Priority:
+    """The priority part of a lane."""
+    return Priority(lane.rpartition(".")[2])
 
 
 def all_lanes() -> tuple[str, ...]:

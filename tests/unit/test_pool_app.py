@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from factory.domain.lanes import all_lanes
-from workers.app import UrgentFirst, create_app
+from workers.app import create_app
 
 
 @pytest.mark.parametrize(
@@ -47,13 +47,6 @@ def test_messages_are_acknowledged_early_and_leave_no_result() -> None:
     )
     assert (conf.worker_disable_prefetch, conf.broker_connection_max_retries) == (True, None)
     assert conf.accept_content == ["json"]
-
-
-def test_urgent_lanes_come_first_and_providers_take_turns() -> None:
-    cycle = UrgentFirst()
-    cycle.update(["openai.bulk", "openai.high", "anthropic.high", "anthropic.bulk"])
-    cycle.rotate("openai.high")
-    assert cycle.consume(4) == ["anthropic.high", "openai.high", "openai.bulk", "anthropic.bulk"]
 
 
 def test_a_task_tells_how_many_slots_a_message_takes() -> None:

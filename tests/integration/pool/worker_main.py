@@ -128,7 +128,7 @@ def main(
         journal.write("ready")
 
     app.loop_contexts.append(service)
-    app.run_worker([lane], int(slots), events="events" in flags, hostname=f"{lane}@test")
+    app.run_worker(lane.split(","), int(slots), events="events" in flags, hostname=f"{lane}@test")
 
 
 if __name__ == "__main__":
