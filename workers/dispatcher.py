@@ -11,6 +11,7 @@ from redis.client import PubSub
 from redis.exceptions import RedisError
 
 from factory.config import load_settings
+from factory.domain.turns import Turns
 from factory.log import configure_logging
 from factory.pipeline.dispatch import dispatch
 from factory.pipeline.poke import CHANNEL
@@ -71,6 +72,7 @@ class Dispatcher:
         self._services = services
         self._stopping = threading.Event()
         self._publisher = Publisher(create_app(services.settings.redis_url))
+        self._turns = Turns()
         self._broker = BrokerWatch(services)
         self._rescue = Rescue(services)
         self._retention = Retention(services)
@@ -101,7 +103,7 @@ class Dispatcher:
 
     def _dispatch_once(self) -> float:
         self._broker.tick()
-        published = dispatch(self._services, self._publisher.send)
+        published = dispatch(self._services, self._publisher.send, self._turns)
         self._pokes.wait(PAUSE_S if published else self._services.settings.tick_s)
         return 0.0
 

@@ -52,9 +52,14 @@ def priority_of(lane: str) -> Priority:
     return Priority(lane.rpartition(".")[2])
 
 
+def lanes_of(group: str) -> tuple[str, ...]:
+    """The lanes that share a group's slots, the most urgent first."""
+    return tuple(f"{group}.{priority}" for priority in Priority)
+
+
 def all_lanes() -> tuple[str, ...]:
     """Every lane, most urgent first within a provider."""
-    return tuple(f"{provider}.{priority}" for provider in PROVIDERS for priority in Priority)
+    return tuple(lane for provider in PROVIDERS for lane in lanes_of(provider))
 
 
 def parse_lanes(patterns: str) -> tuple[str, ...]:

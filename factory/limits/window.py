@@ -1,46 +1,85 @@
-"""How many hints each lane may have out: about the free slots of the workers that serve it."""
+"""How many hints each lane may have out: about what the workers that serve it can hold."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
-from factory.domain.lanes import MESSAGE_JOBS, Priority
+from factory.domain import slots
+from factory.domain.lanes import MESSAGE_JOBS, Priority, group_of, lanes_of, priority_of
 
 AHEAD = 1.25
-"""A quarter more than there are slots, so that a slot that frees finds its next job in Redis."""
+"""A quarter more than workers can hold, so that a slot that frees finds its next job in Redis."""
 LEAST_SHARE = 16
 """A lane gets at least one slot in so many, however busy the more urgent lanes are."""
+MESSAGE_SHARE = 8
+"""A message holds at most a job for one slot in so many: it is taken whole, and none shall fill a worker."""
+
+Sizes = Mapping[int, int]
+"""Live workers by their number of slots."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What may go out on a lane now."""
+
+    lane: str
+    room: int
+    """Jobs in all, those beyond `free` of projects that hold few."""
+    free: int
+    """Jobs of any project. All lanes of a group have the same in common."""
+    patience: int
+    """Less than so many need not go out, as long as only this lane has work: a message costs as much with
+    one job as with all, and so many are more than there are slots.
+    """
+    few: int
+    """What a project may hold in the lane's group and still holds few."""
+    message: int
+    """Jobs of a message at most."""
 
 
 def windows(
-    lanes: Iterable[str], slots: Mapping[str, int], in_flight: Mapping[str, int]
-) -> dict[str, int]:
-    """Jobs to publish now, by lane, most urgent lane first; lanes without room are left out.
+    lanes: Iterable[str], workers: Mapping[str, Sizes], in_flight: Mapping[str, int]
+) -> list[Window]:
+    """Of the lanes that workers serve, the most urgent first.
 
-    A lane may fill what the more urgent lanes of its provider leave, and always a small share. One whose
-    messages hold many jobs is filled up once there is room for a whole message, or once no slot would find
-    its next job in Redis: a message costs as much with one job as with all.
+    A project may fill a group of lanes but for a tenth of what its workers can hold: that is kept for
+    projects that hold few, so that theirs start at once whatever the others have, and for how long.
+
+    Beyond that, a lane may fill what the more urgent lanes of its provider leave, and always a small share.
     """
-    room = {lane: _room(lane, slots.get(lane, 0), in_flight) for lane in lanes}
-    ordered = sorted(room, key=lambda lane: (_urgency(lane), lane))
-    return {lane: room[lane] for lane in ordered if room[lane] > 0}
+    found = [_window(lane, sizes, in_flight) for lane in lanes if (sizes := workers.get(lane))]
+    return sorted(found, key=lambda one: (_urgency(one.lane), one.lane))
 
 
-def _room(lane: str, slots: int, in_flight: Mapping[str, int]) -> int:
-    if slots == 0:
-        return 0
-    provider, _, priority = lane.partition(".")
-    more_urgent = [f"{provider}.{p}" for p in Priority if _rank(p) < _rank(priority)]
-    taken = sum(in_flight.get(other, 0) for other in more_urgent)
-    share = max(slots - taken, slots // LEAST_SHARE, 1)
+def _window(lane: str, sizes: Sizes, in_flight: Mapping[str, int]) -> Window:
+    capacity = sum(count * slots.capacity(size) for size, count in sizes.items())
+    full = capacity - slots.kept_free(capacity)
+    held = sum(in_flight.get(other, 0) for other in lanes_of(group_of(lane)))
+    whole = MESSAGE_JOBS[priority_of(lane)]
+    configured = sum(count * size for size, count in sizes.items())
+    return Window(
+        lane,
+        room=_room(lane, capacity, in_flight),
+        free=max(0, full - held),
+        patience=max(1, min(whole, full - configured)),
+        few=slots.few(capacity),
+        message=max(1, min(whole, min(sizes) // MESSAGE_SHARE)),
+    )
+
+
+def _room(lane: str, capacity: int, in_flight: Mapping[str, int]) -> int:
+    """One whose messages hold many jobs is filled up once there is room for a whole message, or once no slot
+    would find its next job in Redis.
+    """
+    taken = sum(
+        in_flight.get(one, 0) for one in lanes_of(group_of(lane)) if _urgency(one) < _urgency(lane)
+    )
+    share = max(capacity - taken, capacity // LEAST_SHARE, 1)
     window = int(share * AHEAD) + 1
     room = window - in_flight.get(lane, 0)
-    return room if room >= min(MESSAGE_JOBS[Priority(priority)], window - share) else 0
+    return room if room >= min(MESSAGE_JOBS[priority_of(lane)], window - share) else 0
 
 
 def _urgency(lane: str) -> int:
-    return _rank(lane.rpartition(".")[2])
-
-
-def _rank(priority: str) -> int:
-    return list(Priority).index(Priority(priority))
+    return list(Priority).index(priority_of(lane))

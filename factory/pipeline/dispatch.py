@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
-from factory.domain.lanes import MESSAGE_JOBS, Priority
+from factory.domain.lanes import (
+    LOCAL,
+    SEARCH,
+    WEIGHTS,
+    Priority,
+    all_lanes,
+    group_of,
+    lane_name,
+    lanes_of,
+    priority_of,
+)
 from factory.domain.quarantine import groups
-from factory.limits.window import windows
+from factory.domain.turns import Turns
+from factory.limits.window import Sizes, Window, windows
 from factory.services import Services
 from factory.store import hints, suspects
 from factory.store.database import Tx
@@ -16,6 +30,9 @@ from factory.store.hints import InFlight
 
 SUSPECTS_WINDOW = 1024
 """Jobs in quarantine that a lane has out at once: two of the largest groups."""
+
+STAND_INS = (lane_name(LOCAL, Priority.HIGH), *all_lanes())
+"""Who may answer a search, if nobody serves the searches' lanes and its provider's: the first that is served."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +47,19 @@ Send = Callable[[str, Sequence[Message]], None]
 """Puts messages on a lane. Raises Unavailable when the broker does not answer."""
 
 
-def dispatch(services: Services, send: Send) -> int:
-    """One round over all lanes, the most urgent first; gives how many jobs were published.
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What one round of dispatch works with."""
+
+    services: Services
+    send: Send
+    served: Container[str]
+    """Lanes that live workers serve."""
+    turns: Turns
+
+
+def dispatch(services: Services, send: Send, turns: Turns | None = None) -> int:
+    """One round over all lanes; gives how many jobs were published. `turns` are kept from round to round.
 
     The marks are committed before the messages go out: a claim must not wait for a dispatcher that
     waits for Redis. A crash in between loses hints, and the reaper of hints finds those. Raises
@@ -39,46 +67,125 @@ def dispatch(services: Services, send: Send) -> int:
     """
     with services.database.autocommit() as tx:
         look = hints.look(tx, services.settings.lease_s)
-    out = look.in_flight
-    jobs = windows(look.due, look.slots, {lane: one.jobs for lane, one in out.items()})
-    in_quarantine = {
-        lane: SUSPECTS_WINDOW - out.get(lane, InFlight()).suspects
-        for lane in look.with_suspects
-        if look.slots.get(lane)
-    }
-    return sum(
-        _publish(services, send, pick, lane, room)
-        for pick, rooms in ((_pick_jobs, jobs), (_pick_suspects, in_quarantine))
-        for lane, room in rooms.items()
-        if room > 0
-    )
+    workers = with_searches(look.workers)
+    out = {lane: one.jobs for lane, one in look.in_flight.items()}
+    this = Round(services, send, look.workers, turns or Turns())
+    published = _publish_jobs(this, windows(look.due, workers, out))
+    for lane in look.with_suspects:
+        room = SUSPECTS_WINDOW - look.in_flight.get(lane, InFlight()).suspects
+        if lane in look.workers and room > 0:
+            published += len(_publish(this, lane, partial(_pick_suspects, lane=lane, room=room)))
+    return published
 
 
-Pick = Callable[[Tx, str, int], list[Message]]
-"""Marks at most so many jobs of a lane as published."""
+class Shares:
+    """Of what may go out of each group: by weight among those of its lanes that have work."""
+
+    def __init__(self, found: Sequence[Window]) -> None:
+        self._lanes = Counter(group_of(one.lane) for one in found)
+        self._weights = Counter[str]()
+        for one in found:
+            self._weights[group_of(one.lane)] += WEIGHTS[priority_of(one.lane)]
+        self._taken = Counter[str]()
+
+    def take(self, one: Window, jobs: int) -> None:
+        """So many have gone out."""
+        self._taken[group_of(one.lane)] += jobs
+
+    def first(self, one: Window) -> int:
+        """What the lane may have while others may want theirs; at least one job, while there are any."""
+        group = group_of(one.lane)
+        if self._lanes[group] == 1 and one.free < one.patience:
+            return 0
+        share = math.ceil(one.free * WEIGHTS[priority_of(one.lane)] / self._weights[group])
+        return min(share, self.rest(one))
+
+    def rest(self, one: Window) -> int:
+        """What is left of all lanes' shares."""
+        return max(0, one.free - self._taken[group_of(one.lane)])
 
 
-def _publish(services: Services, send: Send, pick: Pick, lane: str, room: int) -> int:
-    with services.database.autocommit() as tx:
-        messages = pick(tx, lane, room)
-    job_ids = [job_id for message in messages for job_id in message.job_ids]
-    if not messages:
+def _publish_jobs(this: Round, found: Sequence[Window]) -> int:
+    """First every lane its share, the one whose turn it is first: mostly there is room for a job or two. Then
+    what others have left of theirs.
+    """
+    shares, hungry, published = Shares(found), [], 0
+    for one in sorted(found, key=lambda one: this.turns.ahead(one.lane)):
+        free = shares.first(one)
+        count = _publish_some(this, one, max(one.room, free), free)
+        shares.take(one, count)
+        published += count
+        if count >= free > 0:
+            hungry.append((one, count))
+    for one, count in hungry:
+        if free := shares.rest(one):
+            more = _publish_some(this, one, max(one.room - count, free), free)
+            shares.take(one, more)
+            published += more
+    return published
+
+
+def _publish_some(this: Round, one: Window, window: int, free: int) -> int:
+    if window <= 0:
         return 0
+    sent = _publish(this, one.lane, partial(_pick_jobs, one=one, window=window, free=free))
+    for message in sent:
+        this.turns.served(one.lane, len(message.job_ids))
+    return sum(len(message.job_ids) for message in sent)
+
+
+Pick = Callable[[Tx], list[Message]]
+"""Marks some jobs of a lane as published."""
+
+
+def _publish(this: Round, lane: str, pick: Pick) -> list[Message]:
+    with this.services.database.autocommit() as tx:
+        messages = pick(tx)
+        queues = _queues(this, tx, lane, messages)
     try:
-        send(lane, messages)
+        for queue, some in queues.items():
+            this.send(queue, some)
     except BaseException:
-        with services.database.autocommit() as tx:
-            hints.unpublish(tx, job_ids)
+        with this.services.database.autocommit() as tx:
+            hints.unpublish(tx, [job_id for message in messages for job_id in message.job_ids])
         raise
-    return len(job_ids)
+    return messages
 
 
-def _pick_jobs(tx: Tx, lane: str, room: int) -> list[Message]:
-    size = MESSAGE_JOBS[Priority(lane.rpartition(".")[2])]
-    job_ids = hints.publish(tx, lane, room)
-    return [Message(job_ids[at : at + size]) for at in range(0, len(job_ids), size)]
+def _pick_jobs(tx: Tx, one: Window, window: int, free: int) -> list[Message]:
+    job_ids = hints.publish(tx, one.lane, window, free, one.few)
+    return [Message(job_ids[at : at + one.message]) for at in range(0, len(job_ids), one.message)]
 
 
 def _pick_suspects(tx: Tx, lane: str, room: int) -> list[Message]:
     found = groups(suspects.publish(tx, lane, room))
     return [Message(group, quarantine=True) for group in found]
+
+
+def with_searches(workers: Mapping[str, Sizes]) -> Mapping[str, Sizes]:
+    """Lanes of searches that no worker serves are served by whoever has a provider's urgent lane.
+
+    So are those of an installation that names its lanes, or has workers of before: a hint need not lie on
+    its job's lane, as the claim alone decides.
+    """
+    stand_in = next((lane for lane in STAND_INS if workers.get(lane)), None)
+    if stand_in is None:
+        return workers
+    return dict.fromkeys(lanes_of(SEARCH), workers[stand_in]) | dict(workers)
+
+
+def _queues(
+    this: Round, tx: Tx, lane: str, messages: Sequence[Message]
+) -> Mapping[str, Sequence[Message]]:
+    """Where the hints go: on their lane, and those of searches that nobody serves to their providers'."""
+    if not messages:
+        return {}
+    if lane in this.served:
+        return {lane: messages}
+    providers = hints.providers(tx, [one for message in messages for one in message.job_ids])
+    found = defaultdict(list)
+    for job_id, provider in providers.items():
+        own = lane_name(provider, Priority.HIGH)
+        queue = own if own in this.served else next(one for one in STAND_INS if one in this.served)
+        found[queue].append(Message([job_id]))
+    return found

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
+from factory.domain.lanes import group_of, lanes_of
 from factory.store.database import Tx, ids, rows, run
 from factory.store.prepared import prepared_rows
 from factory.store.suspects import SUSPECT, SUSPECT_LANES
@@ -51,11 +53,13 @@ SELECT lane FROM lanes WHERE lane IS NOT NULL
 """
 
 
-# Slots that a lane may fill, summed over the live workers that serve it.
-SLOTS = """
-SELECT lane, sum(slots)::int AS slots FROM workers, unnest(lanes) AS lane
- WHERE stopped_at IS NULL AND draining_at IS NULL
-   AND heartbeat_at > now() - make_interval(secs => %(lease_s)s)
+# The live workers that serve a lane, by their number of slots.
+WORKERS = """
+SELECT lane, jsonb_object_agg(slots, workers) AS sizes
+  FROM (SELECT lane, slots, count(*) AS workers FROM workers, unnest(lanes) AS lane
+         WHERE stopped_at IS NULL AND draining_at IS NULL AND slots > 0
+           AND heartbeat_at > now() - make_interval(secs => %(lease_s)s)
+         GROUP BY lane, slots) live
  GROUP BY lane
 """
 
@@ -63,7 +67,7 @@ SELECT lane, sum(slots)::int AS slots FROM workers, unnest(lanes) AS lane
 # One snapshot and one trip: each end of a job asks for a round, and most find no room.
 LOOK = f"""
 SELECT (SELECT array_agg(lane) FROM ({DUE_LANES}) due) AS due,
-       (SELECT jsonb_object_agg(lane, slots) FROM ({SLOTS}) live) AS slots,
+       (SELECT jsonb_object_agg(lane, sizes) FROM ({WORKERS}) serving) AS workers,
        (SELECT jsonb_object_agg(lane, jsonb_build_array(jobs, suspects))
           FROM ({IN_FLIGHT}) out) AS in_flight,
        (SELECT array_agg(lane) FROM ({SUSPECT_LANES}) suspect) AS with_suspects
@@ -76,8 +80,8 @@ class Look:
 
     due: Sequence[str]
     """Lanes that have unpublished queued jobs, due or not, by name."""
-    slots: Mapping[str, int]
-    """Job slots of live workers, by lane. A worker with many lanes counts in each."""
+    workers: Mapping[str, Mapping[int, int]]
+    """How many live workers serve a lane, by their number of slots. One with many lanes counts in each."""
     in_flight: Mapping[str, InFlight]
     with_suspects: Sequence[str]
     """Lanes with suspects to publish: mostly none."""
@@ -87,14 +91,19 @@ def look(tx: Tx, lease_s: float) -> Look:
     """All of it at one moment."""
     [found] = prepared_rows(tx, "look", LOOK, {"lease_s": lease_s})
     in_flight = {lane: InFlight(*counts) for lane, counts in (found.in_flight or {}).items()}
-    return Look(found.due or (), found.slots or {}, in_flight, found.with_suspects or ())
+    workers = {
+        lane: {int(slots): count for slots, count in sizes.items()}
+        for lane, sizes in (found.workers or {}).items()
+    }
+    return Look(found.due or (), workers, in_flight, found.with_suspects or ())
 
 
 # The jobs of a lane that go next. Projects with work are found by hopping along the index; each offers its own
 # oldest, and a job's turn is its place among its project's jobs after those already in flight: a project with
 # 10,000 jobs and one with a single job both get their first turn first. So all fill up to the same level, and a
 # project offers what it lacks: a round reads a window and not a window a project. Where one has less than its
-# share, the next round gives it to others.
+# share, the next round gives it to others. `free` jobs may be any project's; what a project gets beyond that must
+# leave it with `few` jobs in all lanes of the group at most.
 # SKIP LOCKED lets two dispatchers pick different jobs at the same moment. CASE hides from the planner that the
 # index of all that is due would do: it took that, after a bulk of which its statistics had not heard, and read
 # the whole backlog instead of a window by primary key. Suspects go out by themselves.
@@ -110,31 +119,37 @@ WITH RECURSIVE owners AS (
             AND project_id > o.project_id
           ORDER BY project_id, run_at, id LIMIT 1) next
 ), busy AS (
-    SELECT project_id, count(*) AS jobs FROM jobs
-     WHERE lane = %(lane)s AND NOT {SUSPECT}
+    SELECT project_id, count(*) FILTER (WHERE lane = %(lane)s) AS jobs, count(*) AS held FROM jobs
+     WHERE lane = ANY(%(lanes)s) AND NOT {SUSPECT}
        AND (state = 'running' OR (state = 'queued' AND published_at IS NOT NULL))
      GROUP BY project_id
 ), poorest AS (
-    SELECT o.project_id, coalesce(b.jobs, 0) AS jobs,
+    SELECT o.project_id, coalesce(b.jobs, 0) AS jobs, greatest(%(few)s - coalesce(b.held, 0), 0) AS few,
            row_number() OVER by_jobs AS projects, sum(coalesce(b.jobs, 0)) OVER by_jobs AS held
       FROM owners o LEFT JOIN busy b ON b.project_id = o.project_id
-     WHERE o.run_at <= now()
+     WHERE o.run_at <= now() AND (%(free)s > 0 OR coalesce(b.held, 0) < %(few)s)
     WINDOW by_jobs AS (ORDER BY coalesce(b.jobs, 0), o.project_id)
 ), level AS (
     SELECT ceil(min((held + %(window)s) / projects))::bigint AS jobs FROM poorest
 ), candidates AS (
     SELECT d.id, d.run_at,
-           p.jobs + row_number() OVER (PARTITION BY p.project_id ORDER BY d.run_at, d.id) AS turn
+           row_number() OVER (PARTITION BY p.project_id ORDER BY d.run_at, d.id) AS place, p.jobs, p.few
       FROM poorest p
      CROSS JOIN LATERAL (
           SELECT id, run_at FROM jobs
            WHERE lane = %(lane)s AND project_id = p.project_id AND state = 'queued'
              AND published_at IS NULL AND NOT {SUSPECT} AND run_at <= now()
-           ORDER BY run_at, id LIMIT greatest((SELECT jobs FROM level) - p.jobs, 0)) d
+           ORDER BY run_at, id
+           LIMIT greatest(least((SELECT jobs FROM level) - p.jobs, greatest(p.few, %(free)s)), 0)) d
+), in_turn AS (
+    SELECT id, run_at, jobs + place AS turn, place <= few AS is_few,
+           row_number() OVER (ORDER BY jobs + place, run_at, id) AS place
+      FROM candidates
+), allowed AS (
+    SELECT id, run_at, turn FROM in_turn WHERE is_few OR place <= %(free)s
+     ORDER BY turn, run_at, id LIMIT %(window)s
 ), chosen AS (
-    SELECT j.id, c.turn, c.run_at
-      FROM jobs j JOIN (SELECT * FROM candidates ORDER BY turn, run_at, id LIMIT %(window)s) c
-        ON c.id = j.id
+    SELECT j.id, c.turn, c.run_at FROM jobs j JOIN allowed c ON c.id = j.id
      WHERE CASE WHEN j.state = 'queued' AND j.published_at IS NULL THEN true END
        FOR UPDATE OF j SKIP LOCKED
 ), marked AS (
@@ -151,13 +166,33 @@ SELECT id FROM marked ORDER BY turn, run_at, id
 WITHOUT_FSYNC = "SET LOCAL synchronous_commit = off;"
 
 
-def publish(tx: Tx, lane: str, window: int) -> list[UUID]:
+def publish(tx: Tx, lane: str, window: int, free: int | None = None, few: int = 0) -> list[UUID]:
     """Marks at most `window` due jobs of the lane as published and gives them in order of turn.
 
+    Those beyond `free` are of projects that hold at most `few` with them. None: all may be any project's.
     Its commit, and so any other write of the same transaction, may be lost when Postgres crashes.
     """
     statement = WITHOUT_FSYNC + PUBLISH
-    return [row.id for row in rows(tx, statement, {"lane": lane, "window": window})]
+    return [row.id for row in rows(tx, statement, publish_params(lane, window, free, few))]
+
+
+def publish_params(lane: str, window: int, free: int | None = None, few: int = 0) -> dict[str, Any]:
+    """What PUBLISH wants to know."""
+    return {
+        "lane": lane,
+        "lanes": list(lanes_of(group_of(lane))),
+        "window": window,
+        "free": window if free is None else free,
+        "few": few,
+    }
+
+
+PROVIDERS = "SELECT id, provider FROM jobs WHERE id = ANY(CAST(%(ids)s AS uuid[]))"
+
+
+def providers(tx: Tx, job_ids: Sequence[UUID]) -> dict[UUID, str]:
+    """Whom the jobs call."""
+    return {row.id: row.provider for row in rows(tx, PROVIDERS, {"ids": ids(job_ids)})}
 
 
 # In the order of claims, which wait for who holds a row.

@@ -4,49 +4,86 @@ from __future__ import annotations
 
 import pytest
 
-from factory.limits.window import windows
+from factory.domain.lanes import lanes_of
+from factory.domain.slots import capacity, kept_free
+from factory.limits.window import Sizes, Window, windows
 
-LANES = ["openai.high", "openai.normal", "openai.low", "openai.bulk"]
+LANES = lanes_of("openai")
+HUNDRED = capacity(100)
 
 
-def test_a_free_lane_gets_its_slots_and_a_quarter_ahead() -> None:
-    assert windows(["openai.high"], {"openai.high": 100}, {}) == {"openai.high": 126}
+def _one(lane: str, sizes: Sizes, in_flight: dict[str, int]) -> Window:
+    [found] = windows([lane], dict.fromkeys(LANES, sizes), in_flight)
+    return found
 
 
-@pytest.mark.parametrize("slots", [{}, {"openai.high": 0}])
-def test_a_lane_without_slots_gets_nothing(slots: dict[str, int]) -> None:
-    assert windows(["openai.high"], slots, {}) == {}
+def test_a_free_lane_gets_what_workers_can_hold_and_a_quarter_ahead() -> None:
+    assert _one("openai.high", {100: 1}, {}).room == int(1.25 * HUNDRED) + 1
+    assert _one("openai.high", {100: 2, 40: 1}, {}).room == int(
+        1.25 * (2 * HUNDRED + capacity(40)) + 1
+    )
+
+
+@pytest.mark.parametrize("workers", [{}, {"openai.high": {}}])
+def test_a_lane_without_workers_gets_nothing(workers: dict[str, Sizes]) -> None:
+    assert windows(["openai.high"], workers, {}) == []
 
 
 def test_what_is_in_flight_fills_the_window() -> None:
-    lane, slots = ["openai.high"], {"openai.high": 100}
-    assert windows(lane, slots, {"openai.high": 100}) == {"openai.high": 26}
-    assert windows(lane, slots, {"openai.high": 126}) == {}
-    assert windows(lane, slots, {"openai.high": 500}) == {}
+    empty = _one("openai.high", {100: 1}, {}).room
+    assert _one("openai.high", {100: 1}, {"openai.high": 100}).room == empty - 100
+    assert _one("openai.high", {100: 1}, {"openai.high": empty}).room == 0
+    assert _one("openai.high", {100: 1}, {"openai.high": 500}).room == 0
 
 
 def test_a_lane_fills_what_more_urgent_ones_leave() -> None:
-    slots = dict.fromkeys(LANES, 100)
-    assert windows(LANES, slots, {"openai.high": 60})["openai.normal"] == 51
+    left = HUNDRED - 60
+    assert _one("openai.normal", {100: 1}, {"openai.high": 60}).room == int(1.25 * left) + 1
 
 
 def test_a_less_urgent_lane_takes_nothing_from_a_more_urgent() -> None:
-    slots = dict.fromkeys(LANES, 100)
-    assert windows(LANES, slots, {"openai.bulk": 100})["openai.high"] == 126
+    empty = _one("openai.high", {100: 1}, {}).room
+    assert _one("openai.high", {100: 1}, {"openai.bulk": 100}).room == empty
 
 
 def test_a_lane_always_has_a_small_share() -> None:
-    slots = dict.fromkeys(LANES, 160)
-    assert windows(LANES, slots, {"openai.high": 1000})["openai.bulk"] == 13
-    assert windows(["openai.bulk"], {"openai.bulk": 1}, {"openai.high": 1})["openai.bulk"] == 2
+    assert _one("openai.bulk", {160: 1}, {"openai.high": 1000}).room > 0
+    assert _one("openai.bulk", {1: 1}, {"openai.high": 3}).room == 2
+
+
+def test_a_tenth_of_what_a_group_can_hold_is_not_for_any_project() -> None:
+    assert _one("openai.high", {100: 1}, {}).free == HUNDRED - kept_free(HUNDRED) >= 100
+    for lane in LANES:
+        assert _one("openai.high", {100: 1}, {lane: 99}).free == HUNDRED - kept_free(HUNDRED) - 99
+        assert _one("openai.high", {100: 1}, {lane: HUNDRED}).free == 0
 
 
 def test_providers_do_not_share_their_windows() -> None:
-    slots = {"openai.high": 10, "gemini.low": 10}
-    assert windows(["gemini.low"], slots, {"openai.high": 10}) == {"gemini.low": 13}
+    lanes = ("openai.high", "gemini.low")
+    workers = {lane: {10: 1} for lane in lanes}
+    beside = windows(["gemini.low"], workers, {"openai.high": 10})
+    assert beside == windows(["gemini.low"], workers, {})
 
 
 def test_the_most_urgent_lanes_come_first() -> None:
     lanes = ["openai.bulk", "gemini.high", "openai.low", "anthropic.high"]
-    found = windows(lanes, dict.fromkeys(lanes, 10), {})
-    assert list(found) == ["anthropic.high", "gemini.high", "openai.low", "openai.bulk"]
+    found = windows(lanes, {lane: {10: 1} for lane in lanes}, {})
+    assert [one.lane for one in found] == [
+        "anthropic.high",
+        "gemini.high",
+        "openai.low",
+        "openai.bulk",
+    ]
+
+
+@pytest.mark.parametrize(("slots", "jobs"), [(1, 1), (40, 5), (100, 12), (256, 32), (2000, 32)])
+def test_no_message_fills_a_worker(slots: int, jobs: int) -> None:
+    assert _one("openai.bulk", {slots: 3, 5000: 1}, {}).message == jobs
+    assert _one("openai.high", {slots: 3}, {}).message == 1
+
+
+def test_hints_wait_for_company_only_while_no_slot_waits() -> None:
+    for slots in (1, 8, 40, 300, 2000):
+        found = _one("openai.bulk", {slots: 1}, {})
+        assert 1 <= found.patience <= 32
+        assert found.free - found.patience >= slots - 1

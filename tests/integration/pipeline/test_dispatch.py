@@ -7,6 +7,7 @@ import json
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from uuid import UUID
@@ -14,8 +15,10 @@ from uuid import UUID
 import pytest
 from redis import Redis
 
-from factory.domain.job import public_id
-from factory.domain.lanes import Priority
+from factory.domain.job import Kind, new_id, public_id
+from factory.domain.lanes import WEIGHTS, Priority
+from factory.domain.slots import capacity, few, kept_free
+from factory.domain.turns import Turns
 from factory.embedded.valkey import EmbeddedValkey
 from factory.errors import Unavailable
 from factory.pipeline.dispatch import Message, dispatch
@@ -28,6 +31,7 @@ from tests.integration.store.samples import (
     given_jobs,
     given_worker,
     silence,
+    tell,
 )
 from workers.app import create_app
 from workers.messages import Publisher
@@ -86,8 +90,105 @@ def test_no_more_goes_out_than_the_workers_can_take(services: Services) -> None:
     given_worker(services, slots=20)
     given_jobs(services, 100)
     outbox = Outbox()
-    assert dispatch(services, outbox.send) == 26
+    assert dispatch(services, outbox.send) == capacity(20) - kept_free(capacity(20)) == 21
     assert dispatch(services, outbox.send) == 0
+
+
+def _held(services: Services, *projects: UUID) -> list[int]:
+    """How many jobs of each project are published."""
+    out = ask(services, "SELECT project_id FROM jobs WHERE published_at IS NOT NULL")
+    return [sum(row.project_id == project for row in out) for project in projects]
+
+
+@pytest.mark.parametrize("priority", Priority)
+def test_a_project_that_fills_a_group_leaves_a_tenth_to_who_holds_few(
+    services: Services, priority: Priority
+) -> None:
+    given_worker(services, slots=100)
+    given_jobs(services, 300, project_id=OTHER_PROJECT, priority=Priority.BULK)
+    while dispatch(services, Outbox().send):
+        pass
+    [held] = _held(services, OTHER_PROJECT)
+    assert 100 <= held <= capacity(100) - kept_free(capacity(100))
+    given_jobs(services, 100, project_id=OTHER_PROJECT, priority=Priority.HIGH)
+    mine = given_jobs(services, 20, priority=priority)
+    outbox = Outbox()
+    dispatch(services, outbox.send)
+    assert len(set(mine) & set(outbox.job_ids)) >= few(capacity(100))
+    while dispatch(services, Outbox().send):
+        pass
+    others, own = _held(services, OTHER_PROJECT, PROJECT)
+    assert others + own <= capacity(100)
+
+
+def test_many_projects_that_hold_few_fill_a_group_and_a_quarter_ahead(services: Services) -> None:
+    given_worker(services, slots=100)
+    for _ in range(100):
+        given_jobs(services, 3, project_id=new_id())
+    while dispatch(services, Outbox().send):
+        pass
+    assert _published(services) == int(1.25 * capacity(100)) + 1
+
+
+def test_lanes_of_one_project_share_by_weight_what_becomes_free(services: Services) -> None:
+    given_worker(services, slots=40)
+    for priority in Priority:
+        given_jobs(services, 300, priority=priority)
+    turns, outbox = Turns(), Outbox()
+    for _ in range(150):
+        dispatch(services, outbox.send, turns)
+        end_one = (
+            "UPDATE jobs SET state = 'waiting', published_at = NULL WHERE id ="
+            " (SELECT id FROM jobs WHERE published_at IS NOT NULL ORDER BY published_at, id LIMIT 1)"
+        )
+        tell(services, end_one)
+    sent = Counter(lane for lane, messages in outbox.sent for ids in messages for _ in ids)
+    for priority, weight in WEIGHTS.items():
+        assert sent[f"openai.{priority}"] == pytest.approx(sent.total() * weight / 15, abs=5)
+
+
+def test_an_urgent_job_takes_the_next_free_slot_behind_a_patient_backlog(
+    services: Services,
+) -> None:
+    given_worker(services, slots=40)
+    given_jobs(services, 300, priority=Priority.BULK)
+    turns = Turns()
+    dispatch(services, Outbox().send, turns)
+    mine = given_job(services, priority=Priority.HIGH)
+    free_one = "UPDATE jobs SET state = 'waiting', published_at = NULL WHERE id = %(id)s"
+    outbox = Outbox()
+    assert dispatch(services, outbox.send, turns) == 0
+    [first, *_] = ask(services, "SELECT id FROM jobs WHERE published_at IS NOT NULL LIMIT 1")
+    tell(services, free_one, id=str(first.id))
+    dispatch(services, outbox.send, turns)
+    assert outbox.job_ids == [mine]
+
+
+def test_a_search_lies_on_its_own_lane(services: Services) -> None:
+    given_worker(services)
+    mine = given_job(services, kind=Kind.SEARCH, priority=Priority.HIGH, provider="local")
+    outbox = Outbox()
+    dispatch(services, outbox.send)
+    assert outbox.sent == [("search.high", [[mine]])]
+
+
+@pytest.mark.parametrize(
+    ("lanes", "queue"),
+    [
+        (["local.high", "openai.high"], "local.high"),
+        (["openai.high", "openai.low"], "openai.high"),
+        (["anthropic.bulk"], "anthropic.bulk"),
+    ],
+)
+def test_a_search_goes_where_somebody_is_when_nobody_serves_its_lane(
+    services: Services, lanes: list[str], queue: str
+) -> None:
+    """Workers of before, and installations that name their lanes, know no lanes of searches."""
+    given_worker(services, lanes=lanes)
+    mine = given_job(services, kind=Kind.SEARCH, priority=Priority.HIGH, provider="local")
+    outbox = Outbox()
+    assert dispatch(services, outbox.send) == 1
+    assert outbox.sent == [(queue, [[mine]])]
 
 
 def test_a_small_project_has_its_turn_beside_a_large_one(services: Services) -> None:
@@ -148,7 +249,7 @@ def test_the_marks_are_committed_before_a_worker_can_see_the_hint(services: Serv
 def test_hints_lie_in_redis_under_their_lane(
     services: Services, own_valkey: EmbeddedValkey
 ) -> None:
-    given_worker(services, lanes=["openai.bulk"])
+    given_worker(services, lanes=["openai.bulk"], slots=256)
     job_ids = given_jobs(services, 40, priority=Priority.BULK)
     url = own_valkey.start()
     assert dispatch(services, Publisher(create_app(url)).send) == 40

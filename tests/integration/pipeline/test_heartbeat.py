@@ -12,7 +12,7 @@ from tests.integration.store.samples import ask, silence, tell
 
 def _slots(services: Services) -> int:
     with services.database.transaction() as tx:
-        return hints.look(tx, 15.0).slots.get("openai.normal", 0)
+        return sum(hints.look(tx, 15.0).workers.get("openai.normal", {}))
 
 
 def _becomes(bench: Bench, true: Callable[[], object]) -> None:

@@ -195,7 +195,7 @@ def test_slots_are_those_of_workers_that_live_and_take_jobs(services: Services) 
     tell(services, "UPDATE workers SET draining_at = now() WHERE id = %(id)s", id=str(draining))
     tell(services, "UPDATE workers SET stopped_at = now() WHERE id = %(id)s", id=str(stopped))
     with services.database.transaction() as tx:
-        assert hints.look(tx, 15.0).slots == {LANE: 15, "openai.high": 10}
+        assert hints.look(tx, 15.0).workers == {LANE: {10: 1, 5: 1}, "openai.high": {10: 1}}
 
 
 def test_a_hint_that_nobody_claims_goes_out_again_with_growing_patience(

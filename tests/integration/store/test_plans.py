@@ -160,11 +160,13 @@ PREPARED = {
 }
 """Planned without knowing their parameters."""
 WINDOW = {"lane": "openai.normal", "window": 50}
+PUBLISHED = hints.publish_params(**WINDOW)
 QUERIES = {
     "claim": _claim,
     "finish": _finish,
     "settle": _settle,
-    "publish": lambda _: (hints.PUBLISH, WINDOW),
+    "publish": lambda _: (hints.PUBLISH, PUBLISHED),
+    "publish beside a tenth": lambda _: (hints.PUBLISH, {**PUBLISHED, "free": 10, "few": 5}),
     "publish suspects": lambda _: (suspects.PUBLISH, WINDOW),
     "fetched hints": lambda _: (hints.FETCHED, {"lease_s": 15.0}),
     "look": lambda _: (hints.LOOK, {"lease_s": 15.0}),
@@ -220,7 +222,7 @@ def test_a_round_of_publishing_reads_about_as_many_jobs_as_it_publishes(
     history: Services,
 ) -> None:
     """Two projects offer a window each, and what is in flight counts; the backlog stays unread."""
-    assert _rows_read(history, hints.PUBLISH, WINDOW, "jobs") < 2000
+    assert _rows_read(history, hints.PUBLISH, PUBLISHED, "jobs") < 2000
 
 
 MANY_PROJECTS = """
@@ -235,7 +237,7 @@ def test_a_round_of_publishing_reads_a_window_and_not_a_window_a_project(
 ) -> None:
     tell(services, MANY_PROJECTS)
     tell(services, "ANALYZE jobs")
-    assert _rows_read(services, hints.PUBLISH, WINDOW, "jobs") < 400
+    assert _rows_read(services, hints.PUBLISH, PUBLISHED, "jobs") < 400
 
 
 SURGE = """
@@ -253,7 +255,7 @@ def test_a_round_of_publishing_reads_no_backlog_of_which_the_planner_has_not_hea
     tell(services, "UPDATE jobs SET published_at = now()")
     tell(services, "ANALYZE jobs")
     tell(services, SURGE, mine=str(PROJECT))
-    assert _rows_read(services, hints.PUBLISH, WINDOW, "jobs") < 1000
+    assert _rows_read(services, hints.PUBLISH, PUBLISHED, "jobs") < 1000
 
 
 def _rows_read(services: Services, statement: str, params: dict[str, Any], *tables: str) -> float:
