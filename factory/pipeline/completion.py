@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -17,6 +16,7 @@ from factory.limits.budget import CallSize, most_tokens
 from factory.llm.call import CallTrace
 from factory.llm.catalog import Catalog, Model
 from factory.llm.route import route, should_fall_back
+from factory.llm.schema import check_schema
 from factory.pipeline.calls import Result, call_once, intent
 from factory.pipeline.spending import longest_output, open_budget
 from factory.pipeline.worker import Worker
@@ -33,7 +33,7 @@ async def complete(worker: Worker, job: ClaimedJob) -> Result:
     """The answer as JSON. A step that an earlier attempt paid for is not called again."""
     if STEP in job.steps:
         return Result(job.steps[STEP])
-    size = _size(job)
+    size = call_size(job)
     budget = open_budget(worker.catalog, job, size)
     failures: list[FactoryError] = []
     opened = job.first_call
@@ -61,7 +61,7 @@ def first_call(catalog: Catalog, job: ClaimedJob, call_id: UUID) -> Call | None:
         return None
     try:
         model = route(catalog, job.model or "", job.fallbacks)[0]
-        size = _size(job)
+        size = call_size(job)
         open_budget(catalog, job, size).output_tokens(model.price, longest_output(model, size))
     except Exception:  # noqa: BLE001 - one job's odd content must not break the claims of others
         return None
@@ -86,14 +86,15 @@ async def _ask(
     )
 
 
-def _size(job: ClaimedJob) -> CallSize:
+def call_size(job: ClaimedJob) -> CallSize:
     """Upper bounds, of what counts only where the job has a limit on its cost."""
     params = _params(job)
     if job.max_cost_micros is None:
         return CallSize(0, params.max_tokens)
     texts = sum(most_tokens(message.content) + MESSAGE_TOKENS for message in _messages(job))
     schema = params.json_schema
-    asked = 0 if schema is None else SCHEMA_TOKENS + most_tokens(json.dumps(schema))
+    # Some providers' schemas are sent with their references replaced.
+    asked = 0 if schema is None else SCHEMA_TOKENS + check_schema(schema).bytes
     return CallSize(texts + asked, params.max_tokens)
 
 
