@@ -6,7 +6,6 @@ Threads beat greenlets at the tails here, and a client that waits needs none; se
 from __future__ import annotations
 
 import gc
-import os
 import resource
 import signal
 from types import FrameType
@@ -14,9 +13,11 @@ from typing import Any
 
 from api.gateway import gateway_of
 from api.waiting import THREADS
+from factory.config import settings_or_exit
 
 wsgi_app = "api.wsgi:application"
-workers = int(os.environ.get("WEB_CONCURRENCY") or os.environ.get("WORKER_COUNT") or 2)
+# Here, and not in each process anew: what is set wrongly ends gunicorn at once, with one message.
+workers = settings_or_exit("gunicorn").gateway_processes
 worker_class = "gthread"
 threads = THREADS
 graceful_timeout = 30

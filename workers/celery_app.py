@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from factory.config import load_settings
+from factory.config import settings_or_exit
 from workers.app import create_app
 
-app = create_app(load_settings().redis_url)
+app = create_app(settings_or_exit("workers.celery_app").redis_url)

@@ -10,7 +10,7 @@ from types import FrameType
 from redis.client import PubSub
 from redis.exceptions import RedisError
 
-from factory.config import load_settings
+from factory.config import settings_or_exit
 from factory.domain.turns import Turns
 from factory.log import configure_logging
 from factory.pipeline.dispatch import dispatch
@@ -110,7 +110,7 @@ class Dispatcher:
 
 def main() -> None:
     """Runs until SIGTERM or SIGINT."""
-    settings = load_settings()
+    settings = settings_or_exit("workers.dispatcher")
     configure_logging(settings, "dispatcher")
     services = connect(settings, "dispatcher")
     await_schema(services)

@@ -18,7 +18,7 @@ from prometheus_client.core import (
 )
 
 from factory import metrics
-from factory.config import load_settings
+from factory.config import settings_or_exit
 from factory.domain.lanes import all_lanes
 from factory.domain.state import State
 from factory.errors import Unavailable
@@ -143,7 +143,7 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=None)
     options = parser.parse_args()
-    settings = load_settings()
+    settings = settings_or_exit("workers.exporter")
     configure_logging(settings, "exporter")
     registry = CollectorRegistry()
     registry.register(TruthCollector(connect(settings, "exporter")))

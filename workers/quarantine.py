@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from factory.config import load_settings
+from factory.config import settings_or_exit
 from factory.domain.job import JobError, Outcome, new_id, parse_id, public_id
 from factory.domain.quarantine import groups
 from factory.domain.state import State
@@ -118,7 +118,7 @@ def _after(death: Death, held: Expired) -> Outcome:
 
 
 async def _run_here(worker_id: UUID, job_ids: Sequence[UUID]) -> None:
-    services = connect(load_settings(), "quarantine")
+    services = connect(settings_or_exit("workers.quarantine"), "quarantine")
     catalog = load_catalog(services.settings.extra_models)
     worker = Worker(services, catalog, worker_id, quarantine=True)
     heartbeat = Heartbeat(services, worker, lanes=(), slots=0)
@@ -132,7 +132,7 @@ async def _run_here(worker_id: UUID, job_ids: Sequence[UUID]) -> None:
 
 def main() -> None:
     """Runs the jobs to their end; any other end is a death."""
-    settings = load_settings()
+    settings = settings_or_exit("workers.quarantine")
     configure_logging(settings, "quarantine")
     worker_id, *job_ids = sys.argv[1:]
     asyncio.run(_run_here(UUID(worker_id), [parse_id(job_id) for job_id in job_ids]))

@@ -19,8 +19,11 @@ from factory.cli.operator import operator_services
 from factory.cli.platform import API_PORT, FLOWER_PORT, LOOPBACK, METRICS_PORT
 from factory.cli.ports import is_free
 from factory.cli.providers import HOSTED, OLLAMA
+from factory.config import resolve, setting_faults
+from factory.config.faults import WrongSettings
 from factory.embedded.home import Home, home_directory
 from factory.embedded.wheels import wheel_file
+from factory.env_file import env_file, use_env_file
 from factory.errors import FactoryError, Misconfigured, Unavailable
 from factory.services import Services
 from factory.store import schema, server
@@ -59,6 +62,7 @@ def run_checks(env_file: Path | None) -> list[Check]:
         check_python,
         check_machine,
         check_ports,
+        check_settings,
         check_servers,
         check_providers,
     )
@@ -104,14 +108,33 @@ def check_ports() -> Iterator[Check]:
         yield _advised(f"{name} port {port}", is_free(LOOPBACK, port), "free", advice)
 
 
+def check_settings() -> Iterator[Check]:
+    """The env file that counts here, and every setting that is wrong or weak, by name."""
+    try:
+        path = env_file(os.environ)
+        use_env_file(os.environ)
+    except Misconfigured as error:
+        yield Check("env file", Status.FAIL, error.message)
+        return
+    yield Check("env file", Status.OK, str(path.resolve()) if path else "none")
+    own_server = "DATABASE_URL" not in resolve(os.environ)[0]
+    for fault in setting_faults(os.environ):
+        if not fault.missing:  # the servers' checks tell what that means here
+            weak = own_server and fault.weak
+            yield Check(fault.name, Status.WARN if weak else Status.FAIL, fault.reason)
+
+
 def check_servers() -> Iterator[Check]:
     """Postgres and Redis as named, as running here, or as wheels that `factory up` will start."""
     try:
         with operator_services() as services:
             yield from _check_postgres(services)
             yield from _check_redis(services)
+    except WrongSettings as error:
+        missing = [str(fault) for fault in error.faults if fault.missing]
+        yield Check("servers", Status.FAIL, "; ".join(missing) or "not looked at: see the settings")
     except Misconfigured as error:
-        yield Check(error.param or "settings", Status.FAIL, error.message)
+        yield Check("servers", Status.FAIL, error.message)
     except Unavailable:
         yield from _check_wheels()
 
@@ -158,12 +181,13 @@ def _check_wheels() -> Iterator[Check]:
 
 def check_providers() -> Iterator[Check]:
     """Which providers can be called."""
-    present = [access for access in HOSTED if access.key and os.environ.get(access.key)]
+    found, _ = resolve(os.environ)
+    present = [access for access in HOSTED if access.key and found.get(access.key)]
     for access in HOSTED:
         consequence = "its calls fail" if present else "simulated by `factory up`"
         advice = f"{access.key} is not set: {consequence}"
         yield _advised(access.provider, access in present, "key set", advice)
-    url = os.environ.get(OLLAMA.base_url)
+    url = found.get(OLLAMA.base_url)
     yield Check(OLLAMA.provider, Status.OK, url or f"{OLLAMA.base_url} is not set")
 
 
@@ -175,7 +199,8 @@ def check_env(path: Path) -> Iterator[Check]:
         yield Check("env file", Status.FAIL, error.message)
         return
     for fault in faults:
-        yield Check(f"{path.name}:{fault.line}", Status.FAIL, f"{fault.name}: {fault.reason}")
+        detail = f"{fault.name} {fault.reason}".lstrip()
+        yield Check(f"{path.name}:{fault.line}", Status.FAIL, detail)
     if not faults:
         yield Check(path.name, Status.OK, "no placeholder, no short secret")
 

@@ -11,6 +11,7 @@ import typer
 from factory.cli import database, demo, doctor, jobs, keys, queues, simulate, submit, up
 from factory.cli.exits import ExitCode, exit_code
 from factory.cli.output import complain
+from factory.env_file import use_env_file
 from factory.errors import FactoryError
 
 INTERRUPTED = 130
@@ -28,6 +29,7 @@ def create_app() -> typer.Typer:
         pretty_exceptions_enable=False,
         add_completion=False,
     )
+    app.callback()(start)
     for command in (
         up.up,
         demo.demo,
@@ -43,6 +45,12 @@ def create_app() -> typer.Typer:
     app.add_typer(keys.create_app(), name="keys")
     app.add_typer(database.create_app(), name="db")
     return app
+
+
+def start(context: typer.Context) -> None:
+    """What goes before every command: the env file. The doctor reads it itself, and tells what is wrong."""
+    if context.invoked_subcommand != "doctor":
+        use_env_file(os.environ)
 
 
 def main() -> None:

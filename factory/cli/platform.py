@@ -7,7 +7,6 @@ import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from factory.cli.banner import Banner, Flower
 from factory.cli.exits import TimedOut
@@ -16,6 +15,7 @@ from factory.cli.installation import Installation, running_installation
 from factory.cli.ports import Ports
 from factory.cli.programs import Addresses, Environments, Layout, plan_programs
 from factory.cli.providers import Access, example_model, simulated_environment
+from factory.cli.surroundings import settings_overlay
 from factory.embedded.home import Home, InstallationState
 from factory.embedded.program import Program
 from factory.errors import NotFound, Unavailable
@@ -29,7 +29,6 @@ LOCAL_MODEL = "local/gemma3-270m"
 LOOPBACK = "127.0.0.1"
 FLOWER_USER = "factory"
 LISTENS_S = 0.2
-NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +53,8 @@ class Platform:
     simulated: tuple[Access, ...]
     programs: list[Program]
     loopback_webhooks: bool
+    example_model: str
+    """One that can be called."""
 
     def banner(self) -> Banner:
         """How to reach it all."""
@@ -61,7 +62,7 @@ class Platform:
         return Banner(
             self.addresses.api_url,
             self.installation.api_key,
-            LOCAL_MODEL if self.layout.local_llm else example_model(os.environ),
+            self.example_model,
             self.addresses.metrics_url,
             flower if self.layout.flower else None,
             tuple(access.provider for access in self.simulated),
@@ -89,11 +90,13 @@ def prepared_platform(
     simulated: tuple[Access, ...],
     host: str,
     first: FirstPorts,
-    variables: Mapping[str, str] = NO_VARIABLES,
+    environ: Mapping[str, str],
 ) -> Iterator[Platform]:
-    """Servers up, schema migrated, ports taken, programs planned. `variables` go to every program."""
+    """Servers up, schema migrated, ports taken, programs planned. What `environ` says of settings, as
+    `platform_environment` gives it, goes to every program.
+    """
     with (
-        running_installation(home, {**os.environ, **variables}) as installation,
+        running_installation(home, environ) as installation,
         closing(Ports(LOOPBACK)) as private,
         closing(Ports(host)) as public,
     ):
@@ -101,7 +104,7 @@ def prepared_platform(
         providers = simulated_environment(simulated, addresses.simulator_url)
         if layout.local_llm:
             providers["LOCAL_LLM_BASE_URL"] = addresses.local_llm_url
-        environments = _environments(installation, addresses, providers, variables)
+        environments = _environments(installation, addresses, providers, environ)
         with closing(Gateway(addresses.api_url, installation.api_key)) as gateway:
             programs = plan_programs(
                 layout,
@@ -113,7 +116,8 @@ def prepared_platform(
                 serving=_serving(gateway, installation.earlier_workers),
             )
             loopback = environments.platform.get("WEBHOOK_ALLOW_LOOPBACK") == "true"
-            yield Platform(installation, addresses, layout, simulated, programs, loopback)
+            model = LOCAL_MODEL if layout.local_llm else example_model(environ)
+            yield Platform(installation, addresses, layout, simulated, programs, loopback, model)
 
 
 def _take_addresses(public: Ports, loopback: Ports, host: str, first: FirstPorts) -> Addresses:
@@ -131,7 +135,7 @@ def _environments(
     installation: Installation,
     addresses: Addresses,
     providers: Mapping[str, str],
-    variables: Mapping[str, str],
+    environ: Mapping[str, str],
 ) -> Environments:
     settings = installation.settings
     defaults = {"API_BASE_URL": addresses.api_url, "LOG_FORMAT": "text"}
@@ -139,8 +143,7 @@ def _environments(
         defaults["WEBHOOK_ALLOW_LOOPBACK"] = "true"
     return Environments(
         platform={
-            **{name: value for name, value in defaults.items() if name not in os.environ},
-            **variables,
+            **settings_overlay({**defaults, **environ}),
             "DATABASE_URL": settings.database_url,
             "REDIS_URL": settings.redis_url,
             "SECRET_KEY": settings.secret_key,

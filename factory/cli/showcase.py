@@ -20,7 +20,9 @@ from factory.cli.progress import split, trials_table
 from factory.cli.providers import to_simulate
 from factory.cli.render import result_text, table
 from factory.cli.scenario import QUESTION
+from factory.cli.surroundings import platform_environment
 from factory.cli.verdict import summary_table
+from factory.config import consumed_names
 from factory.embedded.home import Home
 from factory.embedded.local_llm import demand_packages
 from factory.embedded.supervisor import Supervisor
@@ -34,9 +36,8 @@ FIRST_PORTS = FirstPorts(api=18000, metrics=19000, flower=19500, simulator=18500
 VARIABLES = {
     "WEBHOOK_ALLOW_LOOPBACK": "true",
     # Empty is unset: the demo has its own, whatever the environment names.
-    "DATABASE_URL": "",
-    "REDIS_URL": "",
-    "SECRET_KEY": "",
+    **dict.fromkeys(("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "SECRET_KEY_PREVIOUS"), ""),
+    **dict.fromkeys((name for name in consumed_names() if not name.endswith("_API_KEY_FILE")), ""),
     "AGENTS_DIR": "no-agents",
 }
 
@@ -76,9 +77,10 @@ def _running_platform(
     layout = Layout(simulator=not local_llm, local_llm=local_llm, drain_s=DRAIN_S)
     simulated = () if local_llm else to_simulate({}, force=True)
     home = Home(directory / "home")
+    environ = platform_environment(VARIABLES)
     with (
         log_path.open("w") as log,
-        prepared_platform(home, layout, simulated, "127.0.0.1", FIRST_PORTS, VARIABLES) as platform,
+        prepared_platform(home, layout, simulated, "127.0.0.1", FIRST_PORTS, environ) as platform,
     ):
         supervisor = Supervisor(platform.programs, log)
         supervisor.start()

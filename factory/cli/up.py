@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -41,16 +42,22 @@ def up(
     home = Home(home_directory(os.environ))
     state = home.running_state()
     if state:
-        _show(_known_banner(state), f"already running (pid {state.owner_pid})", as_json=as_json)
+        _show(
+            _known_banner(state, os.environ),
+            f"already running (pid {state.owner_pid})",
+            as_json=as_json,
+        )
         return
     from factory.cli.platform import FirstPorts, prepared_platform
     from factory.cli.programs import Layout
+    from factory.cli.surroundings import platform_environment
     from factory.embedded.supervisor import Supervisor
 
-    simulated = to_simulate(os.environ, force=simulate)
+    environ = platform_environment()
+    simulated = to_simulate(environ, force=simulate)
     layout = Layout(workers, dispatchers, lanes, flower=not no_flower, simulator=bool(simulated))
     first = FirstPorts() if port is None else FirstPorts(api=port, api_exactly=True)
-    with prepared_platform(home, layout, simulated, host, first) as platform:
+    with prepared_platform(home, layout, simulated, host, first, environ) as platform:
 
         def announce() -> None:
             platform.publish()
@@ -59,8 +66,8 @@ def up(
         Supervisor(platform.programs, sys.stderr).run(announce)
 
 
-def _known_banner(state: InstallationState) -> Banner:
-    return Banner(state.api_url, Path(state.api_key_path).read_text(), example_model(os.environ))
+def _known_banner(state: InstallationState, environ: Mapping[str, str]) -> Banner:
+    return Banner(state.api_url, Path(state.api_key_path).read_text(), example_model(environ))
 
 
 def _show(banner: Banner, status: str, *, as_json: bool) -> None:

@@ -1,101 +1,137 @@
-"""Settings from the environment, read once and passed on. The names are those of REQUIREMENTS R6–R9."""
+"""Every setting: its name, its default, its unit. `docs/settings.md` is made of this file.
+
+To add one: a field with a docstring, then `python -m factory.config.reference`. Text comes without the white
+space and quotes around it, and an empty variable is one that is not set; nothing here need care.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from factory.errors import Misconfigured
+from factory.config.addresses import libpq_url
+from factory.config.faults import SECRET_LETTERS
+from factory.config.values import (
+    check_database_url,
+    check_http_url,
+    check_key,
+    check_redis_url,
+    in_capitals,
+    in_small_letters,
+)
+
+ApiKey = Annotated[str, AfterValidator(check_key)]
+"""What travels in a header; a placeholder is refused."""
+HttpUrl = Annotated[str, AfterValidator(check_http_url)]
+Port = Annotated[int, Field(ge=1, le=65_535)]
+GATEWAY_PROCESSES = 2
+Level = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+Format = Literal["json", "text"]
 
 
-class Settings(BaseSettings):
-    """Every setting, its default and its unit. An environment variable has the field's name in capitals."""
+class Settings(BaseModel):
+    """Every setting, its default and its unit. The environment variable has the field's name in capitals."""
 
-    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
 
-    database_url: str
-    redis_url: str
-    secret_key: str = Field(min_length=32)
-    """Signs and derives (API key hashes, webhook secrets). At least 32 characters."""
+    # Servers and secrets
 
-    openai_api_key: str | None = None
-    anthropic_api_key: str | None = None
-    google_api_key: str | None = None
-    openai_base_url: str = "https://api.openai.com/v1"
-    anthropic_base_url: str = "https://api.anthropic.com"
-    gemini_base_url: str = "https://generativelanguage.googleapis.com"
-    ollama_base_url: str = "http://127.0.0.1:11434"
-    local_llm_base_url: str = "http://127.0.0.1:8091/v1"
+    database_url: Annotated[str, AfterValidator(check_database_url)]
+    """`postgresql://user:password@host:5432/name`; several hosts as libpq takes them. Or the parts, see below."""
+    redis_url: Annotated[str, AfterValidator(check_redis_url)]
+    """`redis://`, `rediss://` (TLS), `unix://`, or `sentinel://a:26379;sentinel://b:26379/0?master_name=…`.
+    Or the parts, see below."""
+    secret_key: str = Field(min_length=SECRET_LETTERS)
+    """Signs and derives (API key hashes, webhook secrets). At least 32 characters, made by chance:
+    `openssl rand -hex 32`."""
+    database_pool_size: int = Field(default=10, ge=1, le=1000)
+    """Connections to Postgres that one process keeps."""
+    allow_weak_settings: bool = False
+    """For development: a placeholder as a provider's key counts as none, and a weak SECRET_KEY is taken.
+    `factory up` sets it where it runs its own Postgres, and warns."""
+
+    # Providers
+
+    openai_api_key: ApiKey | None = None
+    """Key of `openai/…`."""
+    anthropic_api_key: ApiKey | None = None
+    """Key of `anthropic/…`."""
+    google_api_key: ApiKey | None = None
+    """Key of `gemini/…`."""
+    openai_base_url: HttpUrl = "https://api.openai.com/v1"
+    """Where `openai/…` answers, with its version."""
+    anthropic_base_url: HttpUrl = "https://api.anthropic.com"
+    """Where `anthropic/…` answers, without a version."""
+    gemini_base_url: HttpUrl = "https://generativelanguage.googleapis.com"
+    """Where `gemini/…` answers, without a version."""
+    ollama_base_url: HttpUrl = "http://127.0.0.1:11434"
+    """Where `ollama/…` answers."""
+    local_llm_base_url: HttpUrl = "http://127.0.0.1:8091/v1"
     """An OpenAI-compatible server on this machine; it answers for `local/<model>`."""
     extra_models: str = ""
     """Comma-separated `<provider>/<model>` to accept beyond the price list; their cost is unknown."""
 
-    api_base_url: str = "http://127.0.0.1:8000"
-    log_level: str = "INFO"
-    log_format: str = "json"
-    database_pool_size: int = Field(default=10, ge=1)
+    # Gateway, logs, agents
+
+    web_concurrency: int | None = Field(default=None, ge=1, le=1000)
+    """Processes of the gateway, 2 by default."""
+    worker_count: int | None = Field(default=None, ge=1, le=1000)
+    """The same by another name; WEB_CONCURRENCY goes first."""
+    api_base_url: HttpUrl = "http://127.0.0.1:8000"
+    """Where callers reach the gateway; it stands in links."""
+    log_level: Annotated[Level, BeforeValidator(in_capitals)] = "INFO"
+    """The least severe lines that are logged."""
+    log_format: Annotated[Format, BeforeValidator(in_small_letters)] = "json"
+    """One JSON document a line, or text for people."""
     webhook_allow_loopback: bool = False
     """For development: webhooks may go to http://127.0.0.1 and localhost."""
     webhook_allowed_hosts: str = ""
     """Receivers inside your network, comma-separated: names, `*.names`, addresses, networks such as 10.1.0.0/16."""
     agents_dir: str = "agents"
+    """Where agents' YAML files are."""
 
-    worker_slots: int = Field(default=500, ge=1)
+    # Workers and dispatchers
+
+    worker_slots: int = Field(default=500, ge=1, le=100_000)
+    """Jobs in flight at most, for each worker."""
     lease_s: float = Field(default=15.0, gt=0)
+    """How long a worker that is silent keeps its jobs."""
     tick_s: float = Field(default=0.5, gt=0)
     """How often the dispatcher looks without being poked."""
     idle_restart_s: float = Field(default=30.0, gt=0)
     """How long a worker may be idle while its lanes hold messages before it restarts itself."""
-    max_queued_per_project: int = Field(default=1_000_000, ge=1)
-    max_queued: int = Field(default=5_000_000, ge=1)
-    """Above these, a POST is answered 429 and 503 with the time that the excess needs."""
+    max_queued_per_project: int = Field(default=1_000_000, ge=1, le=10**12)
+    """Jobs that a project may have queued; above, a POST is answered 429 with the time that the excess needs."""
+    max_queued: int = Field(default=5_000_000, ge=1, le=10**12)
+    """Jobs that all may have queued; above, a POST is answered 503 with the time that the excess needs."""
     archive_after_s: float = Field(default=3600.0, ge=60, le=86_400)
     """How long an ended job stays among the live ones before it moves to the archive."""
-    payload_ttl_days: int = Field(default=30, ge=4)
+    payload_ttl_days: int = Field(default=30, ge=4, le=36_500)
     """When the input and output of an ended job are removed. A webhook may be on its way for over 3 days."""
-    retention_months: int = Field(default=13, ge=1)
+    retention_months: int = Field(default=13, ge=1, le=1200)
     """Whole months that ended jobs, their usage and calls are kept beside the current one."""
     call_timeout_s: float = Field(default=300.0, gt=0)
+    """How long a call to a provider may take, unless a job says less."""
     rate_limit_give_up_s: float = Field(default=86_400.0, gt=0)
     """How long a job may meet nothing but its provider's rate limits before it fails."""
     completion_answer_max_bytes: int = Field(default=16 * 2**20, ge=1024)
+    """How much of a provider's answer to a completion is read, after it is unpacked. A longer one ends the call."""
     embedding_answer_max_bytes: int = Field(default=64 * 2**20, ge=1024)
-    """How much of a provider's answer is read, after it is unpacked. A longer one ends the call."""
+    """The same of embeddings."""
     result_max_bytes: int = Field(default=8 * 2**20, ge=1024)
     """The largest result, as JSON, that a job stores. A larger one fails the job; its usage and cost stay."""
     webhook_max_bytes: int = Field(default=4 * 2**20, ge=4096)
     """The largest body of a webhook. A larger one goes without the job's result, and says so."""
-    metrics_port: int = 9090
+    metrics_port: Port = 9090
+    """Where the exporter serves `/metrics`."""
+
+    @property
+    def gateway_processes(self) -> int:
+        return self.web_concurrency or self.worker_count or GATEWAY_PROCESSES
 
     @cached_property
     def libpq_url(self) -> str:
         """DATABASE_URL as libpq reads it. Raises Misconfigured."""
         return libpq_url(self.database_url)
-
-
-def libpq_url(database_url: str) -> str:
-    """The URL without the name of a driver. It may name several hosts, of which libpq finds the primary:
-    `postgresql://user@a:5432,b:5432/name?target_session_attrs=read-write`. Raises Misconfigured.
-    """
-    scheme, _, rest = database_url.partition("://")
-    if scheme not in ("postgresql", "postgres", "postgresql+psycopg2"):
-        raise Misconfigured("DATABASE_URL must start with postgresql://", param="DATABASE_URL")
-    return f"postgresql://{rest}"
-
-
-def load_settings(variables: Mapping[str, str] | None = None) -> Settings:
-    """Settings from the environment, or from `variables` where they name one.
-
-    Raises Misconfigured that names the variable and the mend.
-    """
-    given: dict[str, Any] = {name.lower(): value for name, value in (variables or {}).items()}
-    try:
-        return Settings(**given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][0]).upper()
-        raise Misconfigured(f"{name}: {first['msg']}", param=name) from None

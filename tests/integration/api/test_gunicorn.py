@@ -275,7 +275,7 @@ def test_the_gateway_imports_no_client_of_providers(database_url: str, redis_url
         **os.environ,
         "DATABASE_URL": database_url,
         "REDIS_URL": redis_url,
-        "SECRET_KEY": "k" * 32,
+        "SECRET_KEY": "test-secret-key-of-32-characters!",
     }
     done = subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True

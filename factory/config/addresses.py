@@ -1,0 +1,145 @@
+"""The URLs of Postgres and Redis: whether one can be right, and how one is built from its parts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from urllib.parse import quote, urlencode
+
+from factory.errors import Misconfigured
+
+DATABASE_PARTS = {
+    "DATABASE_HOST": "Name or address; several with commas, as libpq takes them; or a socket's directory.",
+    "DATABASE_PORT": "5432 by default.",
+    "DATABASE_NAME": "The database. Needed with DATABASE_HOST.",
+    "DATABASE_USER": "The role. Needed with DATABASE_HOST.",
+    "DATABASE_PASSWORD": "As it is: nothing is to be encoded.",
+    "DATABASE_SSLMODE": "libpq's: `require`, `verify-ca`, `verify-full` …",
+    "DATABASE_SSLROOTCERT": "File of the certificate authority, for `verify-…`.",
+}
+REDIS_PARTS = {
+    "REDIS_HOST": "Name or address, or the path of a socket.",
+    "REDIS_PORT": "6379 by default.",
+    "REDIS_USER": "Empty for the default user.",
+    "REDIS_PASSWORD": "As it is: nothing is to be encoded.",
+    "REDIS_DB": "Number of the database, 0 by default.",
+}
+DATABASE_SCHEMES = ("postgresql", "postgres", "postgresql+psycopg2")
+REDIS_SCHEMES = ("redis", "rediss", "unix", "sentinel")
+ENCODE = "a password with / # ? @ % must be percent-encoded in a URL"
+_BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_PORT = re.compile(r"(?<!:):([^:\]/@]*)$")
+
+
+def libpq_url(database_url: str) -> str:
+    """The URL without the name of a driver. It may name several hosts, of which libpq finds the primary:
+    `postgresql://user@a:5432,b:5432/name?target_session_attrs=read-write`. Raises Misconfigured.
+    """
+    scheme, _, rest = database_url.partition("://")
+    if scheme not in DATABASE_SCHEMES:
+        raise Misconfigured("DATABASE_URL must start with postgresql://", param="DATABASE_URL")
+    return f"postgresql://{rest}"
+
+
+def database_url_fault(url: str) -> str | None:
+    """Why libpq could not read this as a URL, or would read it as another; None if it is well."""
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme not in DATABASE_SCHEMES:
+        return "must start with postgresql://"
+    return _form_fault(rest, "DATABASE_PASSWORD")
+
+
+def redis_url_fault(url: str) -> str | None:
+    """The same of redis-py and kombu."""
+    for one in url.partition("?")[0].split(";") if url.startswith("sentinel://") else [url]:
+        scheme, separator, rest = one.partition("://")
+        if not separator or scheme not in REDIS_SCHEMES:
+            return "must start with redis://, rediss://, unix:// or sentinel://"
+        reason = _form_fault(rest, "REDIS_PASSWORD")
+        if reason:
+            return reason
+        database = rest.partition("?")[0].rpartition("@")[2].partition("/")[2]
+        if scheme != "unix" and database and not database.isdigit():
+            return "must end with the number of a database, such as /0"
+    return None
+
+
+def _form_fault(rest: str, part: str) -> str | None:
+    """What is wrong behind `scheme://`; most of it comes from a password that was not encoded."""
+    instead = f"{ENCODE}, or given as {part}"
+    address, _, query = rest.partition("?")
+    login, at, place = address.rpartition("@")
+    if _BAD_PERCENT.search(rest) or "#" in rest:
+        return f"holds a # or a % that encodes nothing: {instead}"
+    if "@" in login or "/" in login:
+        return f"holds an @ or a / before its host: {instead}"
+    if not at and "@" in query.partition("=")[0]:
+        return f"holds a ? before its host: {instead}"
+    if any(character.isspace() for character in rest):
+        return "holds white space"
+    for host in place.partition("/")[0].split(","):
+        port = _PORT.search(host)
+        if port and not (port[1].isdigit() and 0 < int(port[1]) < 65_536):
+            return f"has a port that is no number from 1 to 65535; {instead}"
+    return None
+
+
+def database_url_of(parts: Mapping[str, str]) -> str:
+    """The URL of DATABASE_HOST and the others. Raises Misconfigured for what is missing or no port."""
+    given = {name.removeprefix("DATABASE_"): value for name, value in parts.items()}
+    for name in ("NAME", "USER"):
+        if not given.get(name):
+            raise Misconfigured(
+                f"is not set, and DATABASE_HOST needs it beside a DATABASE_{name}",
+                param=f"DATABASE_{name}",
+            )
+    query = {
+        key: given[key.upper()] for key in ("sslmode", "sslrootcert") if given.get(key.upper())
+    }
+    host, port = given["HOST"], _port(parts, "DATABASE_PORT", "5432")
+    if host.startswith("/"):
+        query, place = {"host": host, "port": port, **query}, ""
+    else:
+        place = ",".join(f"{_bracketed(one.strip())}:{port}" for one in host.split(","))
+    login = _login(given["USER"], given.get("PASSWORD", ""))
+    return f"postgresql://{login}{place}/{_encoded(given['NAME'])}" + _query(query)
+
+
+def redis_url_of(parts: Mapping[str, str], *, tls: bool) -> str:
+    """The URL of REDIS_HOST and the others. Raises Misconfigured for what is no port or number."""
+    given = {name.removeprefix("REDIS_"): value for name, value in parts.items()}
+    database = given.get("DB") or "0"
+    if not database.isdigit():
+        raise Misconfigured("is no number, such as 0", param="REDIS_DB")
+    login = _login(given.get("USER", ""), given.get("PASSWORD", ""))
+    host = given["HOST"]
+    if host.startswith("/"):
+        return f"unix://{login}{quote(host)}?db={database}"
+    scheme, port = "rediss" if tls else "redis", _port(parts, "REDIS_PORT", "6379")
+    return f"{scheme}://{login}{_bracketed(host)}:{port}/{database}"
+
+
+def _port(parts: Mapping[str, str], name: str, default: str) -> str:
+    port = parts.get(name) or default
+    if not (port.isascii() and port.isdigit() and 0 < int(port) < 65_536):
+        raise Misconfigured("is no port: a number from 1 to 65535", param=name)
+    return port
+
+
+def _login(user: str, password: str) -> str:
+    if not user and not password:
+        return ""
+    return f"{_encoded(user)}:{_encoded(password)}@" if password else f"{_encoded(user)}@"
+
+
+def _encoded(text: str) -> str:
+    return quote(text, safe="")
+
+
+def _bracketed(host: str) -> str:
+    """IPv6 addresses stand in brackets."""
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
+
+
+def _query(query: Mapping[str, str]) -> str:
+    return f"?{urlencode(query, quote_via=quote)}" if query else ""

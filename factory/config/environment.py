@@ -1,0 +1,130 @@
+"""From the environment to one plain value a setting: files are read, white space goes, URLs are built."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from factory.config.addresses import (
+    DATABASE_PARTS,
+    REDIS_PARTS,
+    database_url_of,
+    redis_url_of,
+)
+from factory.config.faults import Fault, refuse
+from factory.env_file import use_env_file
+from factory.errors import Misconfigured
+
+SECRETS = (
+    "SECRET_KEY",
+    "SECRET_KEY_PREVIOUS",
+    "OPENAI_API_KEY",
+    "ANTHROPIC_API_KEY",
+    "GOOGLE_API_KEY",
+    "DATABASE_URL",
+    "DATABASE_PASSWORD",
+    "REDIS_URL",
+    "REDIS_PASSWORD",
+)
+"""What may stand in a file that `<NAME>_FILE` names, as Docker and Kubernetes mount secrets."""
+PARTS: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {"DATABASE": MappingProxyType(DATABASE_PARTS), "REDIS": MappingProxyType(REDIS_PARTS)}
+)
+ALONE = ("PASSWORD",)
+"""Parts that may stand without a host: a compose file's `.env` has the password alone."""
+PREVIOUS = "SECRET_KEY_PREVIOUS"
+TRUE = ("1", "true", "t", "yes", "y", "on")
+QUOTES = "'\""
+
+
+def environment() -> dict[str, str]:
+    """The process' environment with its env file, resolved. Raises Misconfigured that lists all faults."""
+    use_env_file(os.environ)
+    found, faults = resolve(os.environ)
+    refuse(faults)
+    return found
+
+
+def resolve(environ: Mapping[str, str]) -> tuple[dict[str, str], list[Fault]]:
+    """All of `environ`, where DATABASE_URL and REDIS_URL stand for their parts and values for their files.
+
+    What is empty is not set, and left out. Resolving again changes nothing.
+    """
+    found = {name: plain(value) for name, value in environ.items()}
+    raw = {name: environ.get(name, "") for name in ("SECRET_KEY", PREVIOUS)}
+    if raw[PREVIOUS].strip():
+        # As it is: keys may hang on a secret that had white space around it.
+        found[PREVIOUS] = raw[PREVIOUS]
+    elif raw["SECRET_KEY"] != found.get("SECRET_KEY", ""):
+        found[PREVIOUS] = raw["SECRET_KEY"]
+    found = {name: value for name, value in found.items() if value.strip()}
+    faults = [*_read_files(found), *_build_urls(found)]
+    return found, faults
+
+
+def plain(value: str) -> str:
+    """Without the white space around it, and without one pair of quotes that belonged to a shell."""
+    value = value.strip()
+    if len(value) > 1 and value[0] == value[-1] and value[0] in QUOTES:
+        return value[1:-1].strip()
+    return value
+
+
+def consumed_names() -> Iterable[str]:
+    """What `resolve` turns into other names; a program that gets its result must not get these too."""
+    yield from (f"{name}_FILE" for name in SECRETS)
+    for parts in PARTS.values():
+        yield from parts
+
+
+def _read_files(found: dict[str, str]) -> Iterable[Fault]:
+    for name in SECRETS:
+        variable = f"{name}_FILE"
+        path = found.pop(variable, None)
+        if path is None:
+            continue
+        if name in found:
+            yield Fault(variable, f"is set, and so is {name}: leave one of them")
+            continue
+        try:
+            found[name] = plain(Path(path).read_text())
+        except OSError as error:
+            yield Fault(variable, f"names a file that cannot be read: {error.strerror}")
+        except UnicodeDecodeError:
+            yield Fault(variable, "names a file that is not text in UTF-8")
+        else:
+            if not found[name]:
+                yield Fault(variable, "names an empty file")
+
+
+def _build_urls(found: dict[str, str]) -> Iterable[Fault]:
+    # REDIS_TLS stays: it belongs to a URL of Sentinels as well.
+    tls = found.get("REDIS_TLS", "").lower() in TRUE
+    yield from _build_url(found, "DATABASE", database_url_of)
+    yield from _build_url(found, "REDIS", lambda parts: redis_url_of(parts, tls=tls))
+
+
+def _build_url(
+    found: dict[str, str], server: str, url_of: Callable[[Mapping[str, str]], str]
+) -> Iterable[Fault]:
+    """One way to name a server, never two that might differ."""
+    url, host = f"{server}_URL", f"{server}_HOST"
+    parts = {name: found.pop(name) for name in PARTS[server] if name in found}
+    if not parts:
+        return
+    if url in found:
+        names = ", ".join(parts)
+        yield Fault(
+            url, f"is set beside {names}: leave the URL or the parts (an empty one is none)"
+        )
+    elif host in parts:
+        try:
+            found[url] = url_of(parts)
+        except Misconfigured as error:
+            yield Fault(error.param or host, error.message)
+    else:
+        alone = {f"{server}_{name}" for name in ALONE}
+        for name in parts.keys() - alone:
+            yield Fault(name, f"is set without {host}")

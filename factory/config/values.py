@@ -1,0 +1,61 @@
+"""Checks of single values. They raise ValueError with a reason that goes on after the variable's name."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from factory.config.addresses import database_url_fault, redis_url_fault
+from factory.config.faults import unsendable
+
+
+def check_key(key: str) -> str:
+    """A key that an HTTP header can carry."""
+    return _checked(key, unsendable(key))
+
+
+def check_http_url(url: str) -> str:
+    """A base URL, to which paths are appended."""
+    return _checked(url, _http_url_fault(url))
+
+
+def check_database_url(url: str) -> str:
+    """A URL that libpq reads as it is meant."""
+    return _checked(url, database_url_fault(url))
+
+
+def check_redis_url(url: str) -> str:
+    """A URL that redis-py and kombu read as it is meant."""
+    return _checked(url, redis_url_fault(url))
+
+
+def in_capitals(value: object) -> object:
+    """`info` is INFO."""
+    return value.upper() if isinstance(value, str) else value
+
+
+def in_small_letters(value: object) -> object:
+    """`JSON` is json."""
+    return value.lower() if isinstance(value, str) else value
+
+
+def _http_url_fault(url: str) -> str | None:
+    if not url.startswith(("http://", "https://")):
+        return "must start with http:// or https://"
+    if not url.isascii() or not url.isprintable() or " " in url:
+        return "holds white space or a character that no URL may hold"
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return "is no URL: write http://host:port/path"
+    if not host or port == 0:
+        return "names no host, or port 0: write http://host:port/path"
+    if parts.query or parts.fragment:
+        return "must end before ? and #: paths are appended to it"
+    return None
+
+
+def _checked(value: str, reason: str | None) -> str:
+    if reason:
+        raise ValueError(reason)
+    return value
