@@ -24,7 +24,7 @@ def _root_logger() -> Iterator[None]:
 
 def settings(log_format: str) -> Settings:
     return Settings(
-        database_url="postgresql://nobody:pass/word1@nowhere/x",
+        database_url="postgresql://nobody:pass%2Fword1@nowhere/x",
         redis_url="redis://:hunter2-hunter2@nowhere",
         secret_key="s3cret" * 6,
         openai_api_key="key-of-the-test",
