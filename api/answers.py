@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import orjson
 from flask import Response, request
 from werkzeug.datastructures import Headers
+
+from factory.document import write_json
 
 
 class Answer(Response):
@@ -26,7 +27,7 @@ class Answer(Response):
 
 def json_answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
     """A body as JSON; times in UTC end in Z."""
-    text = orjson.dumps(body, option=orjson.OPT_UTC_Z)
+    text = write_json(body)
     return Answer(text, status, headers, content_type="application/json")
 
 

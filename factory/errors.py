@@ -217,6 +217,13 @@ class InvalidOutput(UnusableOutput):
     retryable = True
 
 
+class SchemaUnusable(InvalidOutput):
+    """No answer can be held against the schema: it would be the same with the next one."""
+
+    type = "schema_unusable"
+    retryable = False
+
+
 class OutputRefused(UnusableOutput):
     """The model, or a filter before or after it, would not answer. It would not the next time either."""
 
@@ -234,7 +241,8 @@ class OutputCut(UnusableOutput):
 class ProviderError(JobFailure):
     """A call to a provider failed. `http_status` is None when no answer arrived.
 
-    `may_be_billed`: the provider may have taken the request and charged for it, and did not say.
+    `may_be_billed`: the provider may have taken the request and charged for it, and did not say. With a
+    `completion` it did say.
     """
 
     type = "provider_error"

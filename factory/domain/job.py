@@ -11,14 +11,16 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from factory.document import storable_text
 from factory.domain.lanes import SEARCH, Priority, lane_name
 from factory.domain.state import State
-from factory.domain.text import without_nul
-from factory.errors import FactoryError, NotFound
+from factory.errors import FactoryError, NotFound, UnusableOutput
 
 DEFAULT_MAX_ATTEMPTS = 5
 MOST_ATTEMPTS = 50
 PREFIX = "job_"
+MOST_SHOWN = 10_000
+"""Characters of an unusable answer that an error shows."""
 
 
 class Kind(StrEnum):
@@ -133,12 +135,15 @@ class JobError:
     message: str
     retryable: bool
     code: str | None = None
+    answer: Mapping[str, str | None] = field(default_factory=dict)
+    """Of an answer that was paid for and cannot be used: `finish_reason`, `refusal`, `text`."""
 
     @classmethod
     def of(cls, error: FactoryError) -> JobError:
-        """The owner's view of an error. Others' words are in it, so it may need to lose its NULs."""
-        code = without_nul(error.code)
-        return cls(error.type, without_nul(error.message[:2000]), error.retryable, code)
+        """The owner's view of an error. Others' words are in it, so some may not be storable."""
+        code = None if error.code is None else storable_text(error.code)
+        message = storable_text(error.message[:2000])
+        return cls(error.type, message, error.retryable, code, _paid_answer(error))
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON shape of API.md."""
@@ -147,7 +152,19 @@ class JobError:
             "code": self.code,
             "message": self.message,
             "retryable": self.retryable,
+            **self.answer,
         }
+
+
+def _paid_answer(error: FactoryError) -> Mapping[str, str | None]:
+    if not isinstance(error, UnusableOutput) or error.completion is None:
+        return {}
+    told = error.completion
+    return {
+        "finish_reason": told.finish_reason,
+        "refusal": told.refusal and told.refusal[:MOST_SHOWN],
+        "text": told.text[:MOST_SHOWN],
+    }
 
 
 @dataclass(frozen=True, slots=True)

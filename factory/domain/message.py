@@ -43,6 +43,8 @@ class Params:
     """A JSON Schema that the answer must satisfy."""
     timeout_s: float | None = None
     """Longest wait for one call, in seconds."""
+    fallback_on: tuple[str, ...] = ()
+    """For which answers that another model would be paid for again the fallbacks are asked: `refusal`, `length`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ class Completion:
     latency_ms: int
     parsed: Any = None
     """The text as JSON where a schema was asked for."""
+    refusal: str | None = None
+    """Why the model, or a filter of its provider, would not answer; None if it did."""
 
 
 @dataclass(frozen=True, slots=True)

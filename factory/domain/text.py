@@ -26,17 +26,6 @@ def find_nul(value: Any, path: str = "") -> str | None:
     return next((found for name, part in parts if (found := find_nul(part, name))), None)
 
 
-def without_nul(value: Any) -> Any:
-    """A JSON value without its NUL characters: what others sent is kept as far as it can be."""
-    if isinstance(value, str):
-        return value.replace("\x00", "")
-    if isinstance(value, dict):
-        return {without_nul(key): without_nul(part) for key, part in value.items()}
-    if isinstance(value, list):
-        return [without_nul(part) for part in value]
-    return value
-
-
 def parse_messages(given: Any) -> tuple[Message, ...]:
     """A text, or a list of `{role, content}`, as messages. Raises InvalidInput that names the place."""
     if isinstance(given, str):

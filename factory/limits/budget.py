@@ -54,6 +54,11 @@ class Budget:
         unbounded = longest is None and price.at(self._size.input_tokens).output_usd > 0
         self._spent_micros = max(spent, limit if unbounded else min(limit, spent + cost))
 
+    def spend(self, cost_micros: int) -> None:
+        """Counts a call whose cost is known."""
+        if self._spent_micros is not None:
+            self._spent_micros += cost_micros
+
     def output_tokens(self, price: Price | None, most_output: int | None) -> int | None:
         """How long the answer of the next call may get, so that the job keeps within its limit.
 

@@ -9,15 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import orjson
 import regex
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 from referencing import Registry
-from referencing.exceptions import Unresolvable
 
-from factory.errors import InvalidOutput
+from factory.document import read_json
+from factory.errors import InvalidOutput, SchemaUnusable
 
 PATTERN_LIMIT_S = 0.05
 NO_REGISTRY: Registry[Any] = Registry()
@@ -28,35 +27,22 @@ Schema = Mapping[str, Any]
 def parse_answer(text: str, schema: Schema) -> Any:
     """`text` as JSON that satisfies `schema`. Raises InvalidOutput that says where it does not."""
     try:
-        answer = orjson.loads(text)
-    except orjson.JSONDecodeError as cause:
-        raise InvalidOutput(f"the answer is not JSON: {cause}") from None
+        answer = read_json(text)
+    except ValueError as cause:
+        raise InvalidOutput(f"the answer is not JSON: {str(cause)[:500]}") from None
     validator = AnswerValidator(schema, registry=NO_REGISTRY)
     try:
         error = next(validator.iter_errors(answer), None)
-    except (Unresolvable, RecursionError) as cause:
-        raise InvalidOutput(f"the schema cannot be applied: {cause}") from None
+    # A schema may be wrong in any way behind a reference that its own check does not follow.
+    except Exception as cause:  # noqa: BLE001
+        raise SchemaUnusable(
+            f"the schema cannot be applied: {type(cause).__name__}: {str(cause)[:200]}"
+        ) from None
     if error is not None:
         raise InvalidOutput(
             f"the answer does not fit the schema at {error.json_path}: {error.message[:500]}"
         )
     return answer
-
-
-def is_strict(schema: Any) -> bool:
-    """Whether OpenAI's strict mode takes the schema: every object closed, every property required.
-
-    https://platform.openai.com/docs/guides/structured-outputs#supported-schemas
-    """
-    if isinstance(schema, list):
-        return all(map(is_strict, schema))
-    if not isinstance(schema, Mapping):
-        return True
-    if schema.get("type") == "object":
-        closed = schema.get("additionalProperties") is False
-        if not closed or set(schema.get("properties", ())) != set(schema.get("required", ())):
-            return False
-    return all(map(is_strict, schema.values()))
 
 
 def _match_pattern(

@@ -26,12 +26,12 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A call on the wire. `json_mode`: the answer comes as the arguments of a made-up tool."""
+    """A call on the wire. `wrapped`: the answer comes within the arguments of a made-up tool, as `values`."""
 
     url: str
     headers: CIMultiDict[str]
     body: bytes
-    json_mode: bool = False
+    wrapped: bool = False
 
 
 def find_endpoint(settings: Settings, provider: str) -> Endpoint:

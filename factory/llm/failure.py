@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-import orjson
-
+from factory.document import read_json
 from factory.errors import (
+    ContentFiltered,
     ContextTooLong,
     ProviderAuthFailed,
+    ProviderCutOff,
     ProviderError,
     ProviderOverloaded,
     ProviderRefused,
@@ -30,6 +31,34 @@ CONTEXT_WORDS = re.compile(
     re.IGNORECASE,
 )
 """Anthropic, Gemini and Ollama have no code of their own for this: only their words tell."""
+FILTER_CODES = frozenset(
+    {"content_filter", "content_policy_violation", "moderation_blocked", "invalid_prompt"}
+)
+FILTER_WORDS = re.compile(
+    r"content management policy|blocked by content filtering|content policy|responsible ?ai",
+    re.IGNORECASE,
+)
+"""Azure's code is `content_filter`; Anthropic has only words."""
+STATUS_WORDS = tuple(
+    (re.compile(words, re.IGNORECASE), status)
+    for words, status in (
+        (r"insufficient_quota|rate.?limit|too many requests|resource_exhausted|quota", 429),
+        (r"overloaded|unavailable|capacity|try again later", 503),
+        (r"authentication|unauthorized|unauthenticated|invalid.api.?key|api_key_invalid", 401),
+        (r"permission|forbidden", 403),
+        (r"timeout|timed out|deadline_exceeded", 408),
+        (r"not_found|not found|does not exist", 404),
+        (r"invalid_request|invalid_argument|bad request", 400),
+        (r"context.length|content_filter|content_policy|moderation|prompt is too long", 400),
+    )
+)
+"""What stands for a status in an error that has none: the first that is found in its code, or else its message."""
+PASSING_WORDS = re.compile(
+    r"too many requests|rate.?limit|overloaded|service unavailable|bad gateway|gateway time-?out",
+    re.IGNORECASE,
+)
+PAGE_BYTES = 8192
+TITLE = re.compile(r"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
 DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:([\d.]+)s)?(?:([\d.]+)ms)?")
 
 
@@ -37,9 +66,9 @@ def provider_failure(
     provider: str, status: int, headers: Mapping[str, str], body: bytes
 ) -> ProviderError:
     """The error that an answer other than 2xx stands for. `headers` must find names in lower case."""
-    error = _error_of(body)
+    error = error_within(_document(body))
     code = _code(error)
-    message = str(error.get("message") or body[:MESSAGE_CHARS].decode(errors="replace"))
+    message = _message(error) or page_words(body)
     kind = _kind(status, code, message, error)
     return kind(
         f"{provider} answered {status}: {message[:MESSAGE_CHARS]}",
@@ -65,21 +94,86 @@ def _kind(
         return ProviderTimeout
     if code in CONTEXT_CODES or CONTEXT_WORDS.search(message):
         return ContextTooLong
+    if code in FILTER_CODES or FILTER_WORDS.search(message):
+        return ContentFiltered
     return ProviderRefused
 
 
-def _error_of(body: bytes) -> dict[str, Any]:
-    """The error object within: `{"error": {…}}`, Gemini's `[{"error": …}]`, Ollama's `{"error": "…"}`."""
-    try:
-        answer = orjson.loads(body)
-    except orjson.JSONDecodeError:
+def unanswered(provider: str, answer: Any) -> ProviderError:
+    """The error that a 2xx stands for which holds no answer: the one within it, if there is one.
+
+    `answer` is its body as JSON, or the bytes of what is none. Proxies and routers in front of models answer 200
+    and put the model's own error into the body.
+    """
+    error = error_within(answer)
+    message = _message(error) or (page_words(answer) if isinstance(answer, bytes) else "")
+    if not error and not PASSING_WORDS.search(message):
+        told = f": {message[:MESSAGE_CHARS]}" if message else ""
+        return ProviderCutOff(
+            f"{provider} answered 200 without an answer{told}", provider=provider, http_status=200
+        )
+    code = _code(error)
+    kind = _kind(_status_within(error, code, message), code, message, error)
+    return kind(
+        f"{provider} answered 200 with an error: {message[:MESSAGE_CHARS] or code or 'unnamed'}",
+        provider=provider,
+        http_status=200,
+        retry_after_s=_retry_after_s({}, error, kind) if kind.retryable else None,
+        code=code,
+    )
+
+
+def error_within(answer: Any) -> dict[str, Any]:
+    """The error object within: `{"error": {…}}`, Gemini's `[{"error": …}]`, Ollama's `{"error": "…"}`, OpenRouter's
+    `{"choices": [{"error": …}]}`. Empty where there is none.
+    """
+    answer = answer[0] if isinstance(answer, list) and answer else answer
+    if not isinstance(answer, dict):
         return {}
-    if isinstance(answer, list) and answer:
-        answer = answer[0]
-    error = answer.get("error") if isinstance(answer, dict) else None
-    if isinstance(error, str):
+    error = answer.get("error")
+    choices = answer.get("choices")
+    if not error and isinstance(choices, list) and choices and isinstance(choices[0], dict):
+        error = choices[0].get("error")
+    if isinstance(error, str) and error:
         return {"message": error}
     return error if isinstance(error, dict) else {}
+
+
+def _document(body: bytes) -> Any:
+    try:
+        return read_json(body, exact=False)
+    except ValueError:
+        return None
+
+
+def _message(error: Mapping[str, Any]) -> str:
+    message = error.get("message")
+    return message if isinstance(message, str) else ""
+
+
+def page_words(body: bytes) -> str:
+    """What a body that is no JSON says: of a page of HTML its title."""
+    text = body[:PAGE_BYTES].decode(errors="replace")
+    if not text.lstrip("\ufeff \t\r\n").startswith("<"):
+        return text[:MESSAGE_CHARS]
+    title = TITLE.search(text)
+    words = " ".join(title[1].split()) if title else ""
+    return f"a page of HTML, {words!r}" if words else "a page of HTML"
+
+
+def _status_within(error: Mapping[str, Any], code: str | None, message: str) -> int:
+    """The status that the error would have had. 500, which is tried again, where nothing tells."""
+    for field in ("code", "status", "status_code", "http_status"):
+        status = str(error.get(field))
+        if re.fullmatch(r"[45]\d\d", status):
+            return int(status)
+    found = (
+        meant
+        for text in (code or "", message)
+        for words, meant in STATUS_WORDS
+        if words.search(text)
+    )
+    return next(found, 500)
 
 
 def _code(error: Mapping[str, Any]) -> str | None:

@@ -7,10 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 from factory.domain.message import Completion, Embeddings, Params
-from factory.domain.money import Usage, cost_micros
-from factory.errors import InvalidOutput
-from factory.llm.answer import is_strict, parse_answer
+from factory.errors import InvalidOutput, OutputCut, OutputRefused, UnusableOutput
+from factory.llm.answer import parse_answer
 from factory.llm.catalog import Model
+from factory.llm.saying import LENGTH
+from factory.llm.strict import is_strict
+from factory.llm.tokens import count, counts_of
 
 
 def openai_params(params: Params) -> dict[str, Any]:
@@ -32,59 +34,50 @@ def _response_format(schema: Mapping[str, Any]) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": wanted}
 
 
-def read_completion(model: Model, response: Any, latency_ms: int) -> Completion:
-    """A Completion from a `litellm.ModelResponse`, with what it costs by the catalog's price."""
-    choice = response.choices[0]
-    usage = _read_usage(response.usage)
-    return Completion(
-        provider=model.provider,
-        model=model.name,
-        text=choice.message.content or "",
-        finish_reason=choice.finish_reason,
-        usage=usage,
-        cost_micros=cost_micros(usage, model.price),
-        latency_ms=latency_ms,
-    )
-
-
 def read_embeddings(model: Model, response: Any, latency_ms: int) -> Embeddings:
     """Embeddings from a `litellm.EmbeddingResponse`."""
     ordered = sorted(response.data, key=lambda item: item["index"])
     vectors = [item["embedding"] for item in ordered]
-    return price_vectors(model, vectors, response.usage.prompt_tokens, latency_ms)
+    tokens = count(getattr(response.usage, "prompt_tokens", None))
+    return price_vectors(model, vectors, tokens, latency_ms)
 
 
 def price_vectors(
-    model: Model, vectors: list[list[float]], input_tokens: int, latency_ms: int
+    model: Model, vectors: list[list[float]], input_tokens: int | None, latency_ms: int
 ) -> Embeddings:
-    """Embeddings with what they cost by the catalog's price."""
-    usage = Usage(input_tokens=input_tokens)
+    """Embeddings with what they cost by the catalog's price; unknown where `input_tokens` is."""
+    counts = counts_of(input_tokens, 0)
     return Embeddings(
         provider=model.provider,
         model=model.name,
         vectors=vectors,
-        usage=usage,
-        cost_micros=cost_micros(usage, model.price),
+        usage=counts.usage,
+        cost_micros=counts.cost_micros(model.price),
         latency_ms=latency_ms,
     )
 
 
 def fit_schema(completion: Completion, schema: Mapping[str, Any] | None) -> Completion:
-    """`completion` with its text parsed. Raises InvalidOutput, with the paid completion, if it does not fit."""
+    """`completion` with its text parsed. Raises an UnusableOutput, with the paid completion, if it does not fit."""
     if schema is None:
         return completion
     try:
         return replace(completion, parsed=parse_answer(completion.text, schema))
     except InvalidOutput as error:
-        raise InvalidOutput(error.message, completion=completion) from None
+        raise unusable(completion, error) from None
 
 
-def _read_usage(usage: Any) -> Usage:
-    """Providers leave out what they do not count, or send null."""
-    details = usage.prompt_tokens_details
-    return Usage(
-        input_tokens=usage.prompt_tokens,
-        output_tokens=usage.completion_tokens,
-        cached_tokens=getattr(details, "cached_tokens", None) or 0,
-        cache_write_tokens=getattr(details, "cache_write_tokens", None) or 0,
-    )
+def unusable(completion: Completion, error: InvalidOutput) -> UnusableOutput:
+    """Why a paid answer that does not fit its schema does not: only a plain misfit may go better another time."""
+    if completion.refusal is not None:
+        return OutputRefused(
+            f"{completion.provider} refused to answer: {completion.refusal[:500]}",
+            completion=completion,
+        )
+    if completion.finish_reason == LENGTH:
+        return OutputCut(
+            f"the answer was cut at its longest length, {completion.usage.output_tokens} tokens, "
+            "before its JSON was complete: raise params.max_tokens",
+            completion=completion,
+        )
+    return type(error)(error.message, completion=completion)

@@ -16,8 +16,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -28,17 +27,27 @@ from factory.domain.lanes import LOCAL
 from factory.domain.message import Completion, Embeddings, Message, Params
 from factory.errors import (
     ContextTooLong,
-    ProviderCutOff,
     ProviderError,
-    ProviderRefused,
     ProviderTimeout,
     ProviderUnavailable,
+    Untranslatable,
 )
 from factory.llm.catalog import Model
 from factory.llm.endpoint import Endpoint, Request
 from factory.llm.failure import provider_failure
 from factory.llm.lean import lean_imports
-from factory.llm.openai_shape import openai_params, read_completion, read_embeddings
+from factory.llm.openai_shape import openai_params, read_embeddings
+from factory.llm.reading import read_answer, read_body
+from factory.llm.saying import (
+    ANSWER_TOOL,
+    WRAPPED,
+    Reader,
+    read_anthropic,
+    read_gemini,
+    read_ollama,
+    read_openai,
+)
+from factory.llm.strict import anthropic_takes
 
 # LiteLLM reads these when it is imported. Without them it fetches its price list and Anthropic's
 # beta headers from the network, and logs at DEBUG.
@@ -49,12 +58,12 @@ os.environ.setdefault("LITELLM_LOG", "ERROR")
 with lean_imports():
     import litellm
     from litellm.exceptions import APIConnectionError, ContextWindowExceededError, Timeout
-    from litellm.llms.base_llm.chat.transformation import BaseLLMException
+    from litellm.llms.anthropic.common_utils import AnthropicModelInfo
     from litellm.llms.custom_httpx.async_client_cleanup import (
         close_litellm_async_clients,
     )
     from litellm.llms.vertex_ai.gemini.transformation import _transform_request_body
-    from litellm.types.utils import LlmProviders, ModelResponse
+    from litellm.types.utils import LlmProviders
     from litellm.utils import ProviderConfigManager
     from openai import APIError
 
@@ -62,23 +71,25 @@ with lean_imports():
 litellm.utils.json_data = None
 
 Json = dict[str, Any]
+ANTHROPIC: Final = "anthropic"
 GEMINI: Final = "gemini"
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """What LiteLLM calls a provider's chat API, and its path below the base URL."""
+    """What LiteLLM calls a provider's chat API, its path below the base URL, and who reads its answers."""
 
     litellm_name: str
     path: str
+    read: Reader
 
 
 DIALECTS = {
-    "openai": Dialect("openai", "/chat/completions"),
-    "anthropic": Dialect("anthropic", "/v1/messages"),
-    GEMINI: Dialect(GEMINI, "/v1beta/models/{model}:generateContent"),
-    "ollama": Dialect("ollama_chat", "/api/chat"),
-    LOCAL: Dialect("openai", "/chat/completions"),
+    "openai": Dialect("openai", "/chat/completions", read_openai),
+    "anthropic": Dialect("anthropic", "/v1/messages", read_anthropic),
+    GEMINI: Dialect(GEMINI, "/v1beta/models/{model}:generateContent", read_gemini),
+    "ollama": Dialect("ollama_chat", "/api/chat", read_ollama),
+    LOCAL: Dialect("openai", "/chat/completions", read_openai),
 }
 """The providers whose calls we carry. `local` is an OpenAI-compatible server on this machine."""
 
@@ -89,6 +100,7 @@ class Wire:
     def __init__(self, model: Model, endpoint: Endpoint) -> None:
         dialect = DIALECTS[model.provider]
         self._model = model
+        self._read = dialect.read
         self._url = endpoint.url(dialect.path.format(model=model.name))
         self._config = _find_config(model.name, dialect.litellm_name)
         self._supported = frozenset(self._config.get_supported_openai_params(model.name))
@@ -102,44 +114,64 @@ class Wire:
         """The call in the provider's words.
 
         A parameter that the model does not know is left out, not refused: a fallback may well go to a
-        model that lacks it. Raises ProviderRefused for messages that the provider could not take.
+        model that lacks it. Raises Untranslatable for what the provider could not be asked.
         """
-        wanted = {k: v for k, v in openai_params(params).items() if k in self._supported}
         headers = self._headers.copy()
         try:
-            options = self._config.map_openai_params(wanted, {}, self._model.name, drop_params=True)
-            json_mode = options.pop("json_mode", False)
+            options, wrapped = self._options(openai_params(params), params.json_schema)
             data = self._translate([message.as_dict() for message in messages], options, headers)
-        except (BaseLLMException, APIError) as error:
-            raise ProviderRefused(str(error), provider=self._model.provider) from None
-        # A copy: what orjson gives keeps the 4 KB that it was written in, for as long as the call takes.
-        body = bytes(memoryview(orjson.dumps(data)))
-        return Request(self._url, headers, body, json_mode)
+            # A copy: what orjson gives keeps the 4 KB that it was written in, for as long as the call takes.
+            body = bytes(memoryview(orjson.dumps(data)))
+        # LiteLLM says no by whatever exception comes, and nothing has been sent.
+        except Exception as error:  # noqa: BLE001
+            raise Untranslatable(
+                f"the request cannot be said in the words of {self._model.provider}: "
+                f"{type(error).__name__}: {str(error)[:300]}",
+                provider=self._model.provider,
+            ) from None
+        return Request(self._url, headers, body, wrapped)
+
+    def _options(self, given: Json, schema: Any) -> tuple[Json, bool]:
+        """The parameters as the provider calls them, and whether the answer is to come wrapped."""
+        wanted = {name: value for name, value in given.items() if name in self._supported}
+        by_tool = (
+            self._model.provider == ANTHROPIC
+            and "response_format" in wanted
+            and not anthropic_takes(schema)
+        )
+        if by_tool:
+            del wanted["response_format"]
+        options: Json = self._config.map_openai_params(
+            wanted, {}, self._model.name, drop_params=True
+        )
+        options.pop("json_mode", None)
+        if not by_tool:
+            return options, False
+        wrapped = schema.get("type") != "object"
+        return self._with_answer_tool(options, schema, wrapped=wrapped), wrapped
+
+    def _with_answer_tool(self, options: Json, schema: Any, *, wrapped: bool) -> Json:
+        """Has Anthropic answer by a tool's arguments, which need not keep to a grammar but must be an object."""
+        if wrapped:
+            rest = {
+                word: part for word, part in schema.items() if word not in ("$defs", "definitions")
+            }
+            around = {word: part for word, part in schema.items() if word not in rest}
+            schema = {
+                "type": "object",
+                "properties": {WRAPPED: rest},
+                "required": [WRAPPED],
+                **around,
+            }
+        tool = {"name": ANSWER_TOOL, "input_schema": dict(schema)}
+        if AnthropicModelInfo.forced_tool_use_unsupported(self._model.name):
+            return {**options, "tools": [tool]}
+        choice = {"type": "tool", "name": ANSWER_TOOL}
+        return {**options, "tools": [tool], "tool_choice": choice}
 
     def completion(self, request: Request, body: bytes, latency_ms: int) -> Completion:
-        """The answer in our words. Raises ProviderCutOff where there is none to read."""
-        try:
-            with _tokens_uncounted():
-                response = self._config.transform_response(
-                    model=self._model.name,
-                    raw_response=_Answer(orjson.loads(body)),
-                    model_response=ModelResponse(),
-                    logging_obj=_Silence(),
-                    request_data={},
-                    messages=[],
-                    optional_params={},
-                    litellm_params={},
-                    encoding=None,
-                    json_mode=request.json_mode,
-                )
-            return read_completion(self._model, response, latency_ms)
-        # Whatever is missing in the body, LiteLLM stumbles over it with whatever exception comes.
-        except Exception as error:  # noqa: BLE001
-            raise ProviderCutOff(
-                f"unreadable answer of {self._model.provider}: {error!r:.500}",
-                provider=self._model.provider,
-                http_status=200,
-            ) from None
+        """The answer in our words. Raises the ProviderError that a body without one stands for."""
+        return read_body(self._model, self._read, body, latency_ms, wrapped=request.wrapped)
 
     def _translate_chat(
         self, messages: list[Json], options: Json, headers: CIMultiDict[str]
@@ -182,40 +214,6 @@ def _credentials(model: Model, endpoint: Endpoint) -> Json:
     }
 
 
-@contextmanager
-def _tokens_uncounted() -> Iterator[None]:
-    """LiteLLM counts an answer of Ollama's itself, and then takes Ollama's own count: a fifth of a call."""
-    litellm.disable_token_counter = True
-    try:
-        yield
-    finally:
-        litellm.disable_token_counter = False
-
-
-class _Answer:
-    """As much of an httpx.Response as `transform_response` reads."""
-
-    status_code = 200
-    text = ""
-
-    def __init__(self, data: Any) -> None:
-        self._data = data
-        self.headers: dict[str, str] = {}
-
-    def json(self) -> Any:
-        return self._data
-
-
-class _Silence:
-    """The logging object that `transform_response` demands."""
-
-    def __init__(self) -> None:
-        self.optional_params: Json = {}
-
-    def post_call(self, **_: Any) -> None:
-        pass
-
-
 async def complete_other(
     model: Model,
     messages: Sequence[Message],
@@ -238,7 +236,7 @@ async def complete_other(
         )
     except APIError as error:
         raise _failure(model.provider, error) from None
-    return read_completion(model, response, _since_ms(started))
+    return read_answer(model, read_openai, response.model_dump(), _since_ms(started))
 
 
 async def embed_other(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from factory.errors import (
+    ContentFiltered,
     ContextTooLong,
     FactoryError,
     InvalidInput,
+    OutputCut,
+    OutputRefused,
     ProviderAuthFailed,
     ProviderError,
     ProviderRefused,
@@ -32,16 +35,22 @@ def route(catalog: Catalog, model: str, fallbacks: Sequence[str]) -> tuple[Model
     return tuple(dict.fromkeys((first, *others)))
 
 
-def should_fall_back(error: FactoryError) -> bool:
+def should_fall_back(error: FactoryError, asked: Collection[str] = ()) -> bool:
     """Whether another model may succeed where this one failed.
 
     Yes for what is wrong with the provider (limits, overload, outages, timeouts) and with our account
     there: a revoked key or a spent credit at one provider is an outage for everyone but its owner, and
     fallbacks are named to be served meanwhile; metrics and logs still tell. Yes too for an input
-    that does not fit this model's window, since the next may have a larger one. No for any other
-    refusal, which is about the request and would only be paid for twice, and no for what is not a
-    provider's failure.
+    that does not fit this model's window, since the next may have a larger one, and for one that cannot be said
+    in this provider's words. No for any other refusal, which is about the request and would only be paid for
+    twice, and no for what is not a provider's failure.
+
+    What a model or a filter would not answer, and an answer that was cut, go to another model only where the job
+    has `asked` for that (`fallback_on`: `refusal`, `length`): fallbacks are mostly named for outages, and what one
+    provider's policy refuses may be held against the account at the next.
     """
+    if isinstance(error, OutputRefused | OutputCut | ContentFiltered):
+        return error.fallback_reason in asked
     if isinstance(error, ContextTooLong | QuotaExhausted | ProviderAuthFailed):
         return True
     return isinstance(error, ProviderError) and not isinstance(error, ProviderRefused)

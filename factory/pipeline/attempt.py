@@ -18,7 +18,7 @@ from factory.pipeline.completion import first_call
 from factory.pipeline.finish import finish_jobs
 from factory.store import journal, moves
 from factory.store.database import Tx
-from factory.store.journal import Call, CallEnd
+from factory.store.journal import Call, CallEnd, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def end_attempts(tx: Tx, endings: list[Ending]) -> Sequence[State | None]:
         if ending.call and _is_result(ending.outcome) and state is not State.SUCCEEDED
     ]
     if lost:
-        journal.record_steps(tx, lost)
+        journal.record_steps(tx, [Step(one.job_id, one.step_key, one.output) for one in lost])
     return states
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -13,14 +13,21 @@ from factory import metrics
 from factory.domain.job import ClaimedJob, JobError, new_id
 from factory.domain.message import Completion, Embeddings
 from factory.domain.money import FREE, Usage
-from factory.errors import FactoryError, InvalidOutput, LeaseLost, ProviderError
+from factory.errors import (
+    AttemptBroken,
+    FactoryError,
+    InvalidInput,
+    JobFailure,
+    LeaseLost,
+    ProviderError,
+)
 from factory.llm.catalog import Model
 from factory.metrics import Delta, delta
 from factory.pipeline.size import size_of
 from factory.pipeline.worker import Worker
 from factory.store import counters, journal
 from factory.store.database import Tx
-from factory.store.journal import Call, CallEnd
+from factory.store.journal import Call, CallEnd, Step
 
 MESSAGE_CHARS = 500
 
@@ -46,8 +53,8 @@ async def call_once(
 ) -> Result:
     """The step's output. The call's end is yet to be committed: with the job's own, or by `close`.
 
-    `opened`: the call's intent was committed with the claim. Raises what `send` raises, after recording it. A
-    cancelled call is recorded as unknown spend.
+    `opened`: the call's intent was committed with the claim. Raises what `send` and `output` raise, whatever it is,
+    after recording it. A cancelled call is recorded as unknown spend.
     """
     call = intent(job, step_key, model, opened or new_id())
     started, sent = time.monotonic(), False
@@ -59,16 +66,15 @@ async def call_once(
         # What a free model did costs nothing, however it ended.
         sent = model.price != FREE
         answer = await send()
-    except InvalidOutput as error:
-        await worker.writer.commit(close_calls, _paid_end(call, error.completion, error))
-        raise
-    except FactoryError as error:
-        await worker.writer.commit(close_calls, _failed_end(call, error, started, sent))
-        raise
+        result = output(answer)
     except asyncio.CancelledError:
         await worker.writer.commit(close_calls, _cut_end(call, started, sent))
         raise
-    result = output(answer)
+    except Exception as error:
+        if isinstance(error, FactoryError):
+            error.message = worker.redactor.public(error.message)
+        await worker.writer.commit(close_calls, _failed_end(call, error, started, sent))
+        raise
     return Result(result, _paid_end(call, answer, None, result))
 
 
@@ -110,11 +116,18 @@ def _paid_end(
     )
 
 
-def _failed_end(call: Call, error: FactoryError, started: float, sent: bool) -> CallEnd:
-    """An error that the provider answered costs nothing. Without an answer, or where it was we who could
-    not use it, nobody knows.
+def _failed_end(call: Call, error: Exception, started: float, sent: bool) -> CallEnd:
+    """What was answered and cannot be used costs what it says. An error that the provider answered costs nothing,
+    nor does a request that was refused before it was sent; for anything else, nobody knows.
     """
-    free = not sent or (isinstance(error, ProviderError) and not error.may_be_billed)
+    told = error if isinstance(error, FactoryError) else AttemptBroken(broken_words(error))
+    status = getattr(error, "http_status", None)
+    paid = error.completion if isinstance(error, JobFailure) else None
+    if paid is not None:
+        return replace(_paid_end(call, paid, told), http_status=status)
+    refused_here = isinstance(error, InvalidInput)
+    refused_there = isinstance(error, ProviderError) and not error.may_be_billed
+    free = not sent or refused_here or refused_there
     return CallEnd(
         call.id,
         call.job_id,
@@ -124,10 +137,15 @@ def _failed_end(call: Call, error: FactoryError, started: float, sent: bool) -> 
         Usage(),
         0 if free else None,
         _elapsed_ms(started),
-        error_type=error.type,
-        error_message=_told(error),
-        http_status=getattr(error, "http_status", None),
+        error_type=told.type,
+        error_message=_told(told),
+        http_status=status,
     )
+
+
+def broken_words(error: Exception) -> str:
+    """What is told of an exception that is no error of ours: its text may hold anything."""
+    return f"internal error: {type(error).__name__}"
 
 
 def _told(error: FactoryError) -> str:
@@ -175,6 +193,12 @@ def record_ends(tx: Tx, ends: Sequence[CallEnd]) -> list[Delta]:
     """The same, but for the counting: what is to be counted."""
     closed = journal.close_calls(tx, ends)
     return [one for end in ends if end.call_id in closed for one in _deltas(end)]
+
+
+def record_steps(tx: Tx, steps: list[Step]) -> Sequence[None]:
+    """Statement for the writer: records the outputs of steps."""
+    journal.record_steps(tx, steps)
+    return [None] * len(steps)
 
 
 def _deltas(end: CallEnd) -> list[Delta]:

@@ -14,7 +14,7 @@ from factory.domain.state import State
 from factory.errors import AttemptBroken, DeadlineExceeded, FactoryError, JobFailure
 from factory.log import job_id as logged_job_id
 from factory.pipeline.attempt import Claim, Ending, claim_jobs, end_attempts, opened_call
-from factory.pipeline.calls import Result, never_sent
+from factory.pipeline.calls import Result, broken_words, never_sent
 from factory.pipeline.completion import complete
 from factory.pipeline.delivery import deliver
 from factory.pipeline.embedding import embed, find_nearest
@@ -126,8 +126,7 @@ async def _perform(worker: Worker, job: ClaimedJob) -> Ending:
         return Ending(_outcome(worker, job, error))
     except Exception as error:
         log.exception("attempt %d of %d broke", job.attempt, job.max_attempts)
-        broken = AttemptBroken(f"internal error: {type(error).__name__}")
-        return Ending(_outcome(worker, job, broken))
+        return Ending(_outcome(worker, job, AttemptBroken(broken_words(error))))
     succeeded = Outcome(job.id, job.lease_token, State.SUCCEEDED, output=result.output)
     return Ending(succeeded, result.call)
 

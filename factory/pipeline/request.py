@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
@@ -41,6 +41,11 @@ class ParamsIn(_Strict):
         default=None, description="A JSON Schema (2020-12) that the answer must satisfy."
     )
     timeout_s: Annotated[float, Field(gt=0, le=3600)] | None = None
+    fallback_on: list[Literal["refusal", "length"]] | None = Field(
+        default=None,
+        description="Also ask the fallbacks where a model refuses to answer in JSON (refusal), or its JSON "
+        "is cut at its longest length (length). Without it both are final.",
+    )
 
 
 class WebhookIn(_Strict):
@@ -92,6 +97,8 @@ def prepare(
     model = catalog.find(_model_name(request, spec))
     fallbacks = request.fallbacks or (spec.fallbacks if spec else ())
     job_input, params = _content(model, request, spec)
+    if params.get("fallback_on") and not fallbacks:
+        raise InvalidInput("fallback_on is of no use without fallbacks", param="params.fallback_on")
     return NewJob(
         id=new_id(),
         project_id=project_id,

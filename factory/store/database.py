@@ -7,12 +7,12 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 from uuid import UUID
 
-import orjson
 import psycopg2
 from sqlalchemy import Connection, Engine, Row, create_engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from factory.document import read_json, write_json
 from factory.errors import TooSlow, Unavailable
 from factory.store.answers import AnswerWatch, Limit
 
@@ -61,7 +61,7 @@ class Database:
             max_overflow=0,
             pool_timeout=POOL_WAIT_S,
             pool_pre_ping=False,
-            json_deserializer=orjson.loads,
+            json_deserializer=read_json,
             hide_parameters=True,  # they are customers' texts, and errors are logged
         )
 
@@ -175,7 +175,7 @@ def run(tx: Tx, statement: str, params: Mapping[str, Any] | None = None) -> int:
 
 def as_json(value: Any) -> str:
     """A value as JSON text for a `jsonb` parameter."""
-    return orjson.dumps(value, default=str).decode()
+    return write_json(value).decode()
 
 
 def ids(values: Iterable[UUID]) -> list[str]:

@@ -168,10 +168,21 @@ SELECT job_id, step_key, output
 """
 
 
-def record_steps(tx: Tx, ends: Sequence[CallEnd]) -> None:
-    """Records the outputs of the steps that the calls finished, for who has the jobs now."""
-    steps = [{"job_id": end.job_id, "step_key": end.step_key, "output": end.output} for end in ends]
-    run(tx, RECORD, {"steps": as_json(steps)})
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A part of a job that need not be done again."""
+
+    job_id: UUID
+    step_key: str
+    output: Any
+
+
+def record_steps(tx: Tx, steps: Sequence[Step]) -> None:
+    """Records steps for whoever runs their jobs next; one that is there stays as it is."""
+    given = [
+        {"job_id": step.job_id, "step_key": step.step_key, "output": step.output} for step in steps
+    ]
+    run(tx, RECORD, {"steps": as_json(given)})
 
 
 TODAY = """

@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import orjson
 from standardwebhooks import Webhook
+
+from factory.document import write_json
 
 SECRET_BYTES = 24
 
@@ -36,7 +37,7 @@ def event_body(event_id: str, event_type: str, created_at: datetime, data: Any) 
         "created_at": created_at.astimezone(UTC),
         "data": data,
     }
-    return orjson.dumps(event, option=orjson.OPT_UTC_Z)
+    return write_json(event)
 
 
 def signed_headers(

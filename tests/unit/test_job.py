@@ -79,4 +79,4 @@ def test_an_error_is_told_short_and_without_nuls() -> None:
     told = JobError.of(error)
     assert len(told.message) <= 2000
     assert "\x00" not in told.message
-    assert told.code == "ab"
+    assert told.code == "a\ufffdb"

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from factory.errors import InvalidOutput
-from factory.llm.answer import is_strict, parse_answer
+from factory.llm.answer import parse_answer
+from factory.llm.strict import is_strict
 
 SIZE = {
     "type": "object",
@@ -78,7 +79,7 @@ def test_a_pattern_that_is_none_is_reported() -> None:
         ({**SIZE, "required": []}, False),
         ({"type": "object", "properties": {"in": {"type": "object"}}}, False),
         ({**SIZE, "$defs": {"open": {"type": "object"}}}, False),
-        ({"type": "array", "items": SIZE}, True),
+        ({"type": "array", "items": SIZE}, False),
     ],
 )
 def test_strict_mode_is_asked_for_only_where_it_is_taken(schema: Any, strict: bool) -> None:

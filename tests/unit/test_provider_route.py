@@ -4,10 +4,13 @@ import pytest
 
 from factory.errors import (
     BudgetExceeded,
+    ContentFiltered,
     ContextTooLong,
     FactoryError,
     InvalidInput,
     InvalidOutput,
+    OutputCut,
+    OutputRefused,
     ProviderAuthFailed,
     ProviderCutOff,
     ProviderError,
@@ -17,6 +20,7 @@ from factory.errors import (
     ProviderUnavailable,
     QuotaExhausted,
     RateLimited,
+    Untranslatable,
 )
 from factory.llm.catalog import Catalog, Model
 from factory.llm.route import route, should_fall_back
@@ -64,3 +68,17 @@ def test_another_model_stands_in_for_what_is_wrong_with_this_one(kind: type[Prov
 )
 def test_no_other_model_is_asked_for_what_is_wrong_with_the_request(error: FactoryError) -> None:
     assert not should_fall_back(error)
+
+
+REFUSED = [OutputRefused("no"), ContentFiltered("no", provider="openai")]
+
+
+@pytest.mark.parametrize("error", [*REFUSED, OutputCut("no")])
+def test_a_refusal_goes_to_another_model_only_where_the_job_asks(error: FactoryError) -> None:
+    assert not should_fall_back(error)
+    assert not should_fall_back(error, ["other"])
+    assert should_fall_back(error, ["refusal" if error in REFUSED else "length"])
+
+
+def test_what_cannot_be_said_in_one_providers_words_may_be_in_anothers() -> None:
+    assert should_fall_back(Untranslatable("no", provider="openai"))

@@ -13,7 +13,6 @@ from factory.domain.text import (
     find_nul,
     parse_messages,
     parse_texts,
-    without_nul,
 )
 from factory.errors import InvalidInput
 
@@ -32,11 +31,6 @@ USER = {"role": "user", "content": "Hi."}
 )
 def test_a_nul_is_found_where_it_is(value: Any, place: str | None) -> None:
     assert find_nul(value) == place
-
-
-def test_a_value_loses_its_nuls_and_nothing_else() -> None:
-    value = {"a\x00": ["\x00b", 1, None, {"c": "d\x00"}], "e": 2.5}
-    assert without_nul(value) == {"a": ["b", 1, None, {"c": "d"}], "e": 2.5}
 
 
 def test_a_text_is_a_message_of_the_user() -> None:

@@ -1,0 +1,320 @@
+"""What the four shapes of answers say: refusals, cuts, errors within a 200, and whatever else people have seen."""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import orjson
+import pytest
+
+from factory.domain.message import Completion
+from factory.domain.money import Price
+from factory.errors import (
+    ContextTooLong,
+    InvalidOutput,
+    JobFailure,
+    OutputCut,
+    OutputRefused,
+    ProviderAuthFailed,
+    ProviderCutOff,
+    ProviderError,
+    ProviderOverloaded,
+    ProviderRefused,
+    ProviderTimeout,
+    ProviderUnavailable,
+    QuotaExhausted,
+    RateLimited,
+)
+from factory.llm.catalog import Model
+from factory.llm.openai_shape import fit_schema
+from factory.llm.reading import read_body
+from factory.llm.saying import read_anthropic, read_gemini, read_ollama, read_openai
+from tests.integration.llm import samples
+
+PRICE = Price(Decimal("0.000001"), Decimal("0.000002"), Decimal("0.0000001"))
+READERS = {
+    "openai": read_openai,
+    "anthropic": read_anthropic,
+    "gemini": read_gemini,
+    "ollama": read_ollama,
+}
+OBJECT = {"type": "object"}
+
+
+def read(provider: str, answer: Any) -> Completion:
+    body = answer if isinstance(answer, bytes) else orjson.dumps(answer)
+    model = Model(provider, "model", "chat", PRICE)
+    return read_body(model, READERS[provider], body, 5)
+
+
+def fail(provider: str, answer: Any) -> ProviderError:
+    with pytest.raises(ProviderError) as caught:
+        read(provider, answer)
+    return caught.value
+
+
+def message(**changes: Any) -> Any:
+    answer = samples.openai()
+    answer["choices"][0]["message"] |= changes
+    return answer
+
+
+def candidate(**changes: Any) -> Any:
+    answer = samples.gemini()
+    answer["candidates"][0] |= changes
+    return answer
+
+
+def without_candidates(feedback: Any) -> Any:
+    answer = samples.gemini() | {"promptFeedback": feedback}
+    del answer["candidates"]
+    return answer
+
+
+REFUSALS = [
+    ("openai", message(content=None, refusal="I cannot help."), "I cannot help."),
+    ("openai", message(content=[{"type": "refusal", "refusal": "No."}]), "No."),
+    ("openai", samples.openai(text="", finish="content_filter"), "content_filter"),
+    ("anthropic", samples.anthropic(text="I can", stop="refusal"), "refusal"),
+    ("anthropic", samples.anthropic(stop="refusal") | {"content": []}, "refusal"),
+    (
+        "anthropic",
+        samples.anthropic(stop="refusal") | {"stop_details": {"explanation": "It is unsafe."}},
+        "It is unsafe.",
+    ),
+    ("gemini", samples.gemini(finish="SAFETY"), "SAFETY"),
+    ("gemini", samples.gemini(finish="RECITATION"), "RECITATION"),
+    ("gemini", candidate(finishReason="PROHIBITED_CONTENT", content={}), "PROHIBITED_CONTENT"),
+    ("gemini", candidate(finishReason="OTHER", finishMessage="Why", content=None), "Why"),
+    ("gemini", without_candidates({"blockReason": "SAFETY"}), "SAFETY"),
+    (
+        "gemini",
+        without_candidates({"blockReason": "OTHER", "blockReasonMessage": "no"}),
+        "OTHER: no",
+    ),
+]
+
+
+@pytest.mark.parametrize(("provider", "answer", "why"), REFUSALS)
+def test_a_refusal_is_an_answer_that_says_why(provider: str, answer: Any, why: str) -> None:
+    completion = read(provider, answer)
+    assert completion.refusal == why
+    assert (completion.cost_micros or 0) > 0
+
+
+@pytest.mark.parametrize(("provider", "answer", "why"), REFUSALS)
+def test_a_refusal_to_answer_in_json_is_final(provider: str, answer: Any, why: str) -> None:
+    with pytest.raises(OutputRefused) as caught:
+        fit_schema(read(provider, answer), OBJECT)
+    assert not caught.value.retryable
+    assert why in caught.value.message
+    assert caught.value.completion.cost_micros > 0
+
+
+CUTS = [
+    ("openai", samples.openai('{"a": ', finish="length")),
+    ("anthropic", samples.anthropic('{"a": ', stop="max_tokens")),
+    ("anthropic", samples.anthropic('{"a": ', stop="model_context_window_exceeded")),
+    ("gemini", samples.gemini('{"a": ', finish="MAX_TOKENS")),
+    ("gemini", candidate(finishReason="MAX_TOKENS", content={"role": "model"})),
+    ("ollama", samples.ollama('{"a": ', done="length")),
+]
+
+
+@pytest.mark.parametrize(("provider", "answer"), CUTS)
+def test_json_that_was_cut_is_final(provider: str, answer: Any) -> None:
+    with pytest.raises(OutputCut) as caught:
+        fit_schema(read(provider, answer), OBJECT)
+    assert not caught.value.retryable
+    assert caught.value.completion.finish_reason == "length"
+
+
+@pytest.mark.parametrize(
+    ("provider", "answer"),
+    [
+        ("openai", samples.openai("{}", finish="length")),
+        ("anthropic", samples.anthropic("{}", stop="refusal")),
+    ],
+)
+def test_json_that_is_whole_is_taken_whatever_the_reason(provider: str, answer: Any) -> None:
+    assert fit_schema(read(provider, answer), OBJECT).parsed == {}
+
+
+def test_plain_wrong_json_is_worth_another_attempt() -> None:
+    with pytest.raises(InvalidOutput) as caught:
+        fit_schema(read("openai", samples.openai("{")), OBJECT)
+    assert caught.value.retryable
+
+
+@pytest.mark.parametrize("provider", READERS)
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        ({"code": 429, "message": "slow down"}, RateLimited),
+        ({"code": "429", "message": "slow down"}, RateLimited),
+        ({"type": "rate_limit_error", "message": "slow down"}, RateLimited),
+        ({"status": "RESOURCE_EXHAUSTED", "message": "slow down"}, RateLimited),
+        ({"code": "rate_limit_exceeded", "message": "slow down"}, RateLimited),
+        ({"code": "insufficient_quota", "message": "pay first"}, QuotaExhausted),
+        ({"code": 401, "message": "no key"}, ProviderAuthFailed),
+        ({"type": "authentication_error", "message": "no key"}, ProviderAuthFailed),
+        ({"code": 503, "message": "busy"}, ProviderOverloaded),
+        ({"type": "overloaded_error", "message": "Overloaded"}, ProviderOverloaded),
+        ({"code": 502, "message": "Provider returned error"}, ProviderUnavailable),
+        ({"type": "server_error", "message": "oops"}, ProviderUnavailable),
+        ({"code": 408, "message": "too late"}, ProviderTimeout),
+        ({"code": 400, "message": "no such field"}, ProviderRefused),
+        ({"type": "invalid_request_error", "message": "no such field"}, ProviderRefused),
+        ({"code": "context_length_exceeded", "message": "too long"}, ContextTooLong),
+        ({"message": "Rate limit reached for requests"}, RateLimited),
+        ("too many requests, please wait", RateLimited),
+        ("model runner has unexpectedly stopped", ProviderUnavailable),
+        ({"code": None}, ProviderUnavailable),
+    ],
+)
+def test_an_error_within_a_200_is_what_it_says(provider: str, error: Any, kind: type) -> None:
+    for answer in (
+        {"error": error},
+        {"type": "error", "error": error},
+        {"choices": None, "error": error},
+        [{"error": error}],
+    ):
+        found = fail(provider, answer)
+        assert type(found) is kind
+        assert found.http_status == 200
+        told = error if isinstance(error, str) else error.get("message", "unnamed")
+        assert found.message == f"{provider} answered 200 with an error: {told}"
+
+
+def test_an_error_within_a_choice_keeps_what_it_cost() -> None:
+    answer = samples.openai(finish="error")
+    answer["choices"][0]["error"] = {"code": 502, "message": "upstream"}
+    error = fail("openai", answer)
+    assert type(error) is ProviderUnavailable
+    assert error.completion.cost_micros == 2100 + 2 * 345
+
+
+@pytest.mark.parametrize("provider", READERS)
+@pytest.mark.parametrize(
+    ("page", "kind", "words"),
+    [
+        (b"<html><head><title>Log in</title></head>", ProviderCutOff, "a page of HTML, 'Log in'"),
+        (b"\xef\xbb\xbf <!DOCTYPE html><html>", ProviderCutOff, "a page of HTML"),
+        (b"<html><title>429 Too Many\nRequests</title>", RateLimited, "429 Too Many Requests"),
+        (b"<title>503 Service Unavailable</title>", ProviderOverloaded, "503 Service Unavailable"),
+        (b"upstream connect error", ProviderCutOff, "upstream connect error"),
+        (b"", ProviderCutOff, "without an answer"),
+    ],
+)
+def test_a_page_is_told_by_its_title(provider: str, page: bytes, kind: type, words: str) -> None:
+    error = fail(provider, page)
+    assert type(error) is kind
+    assert words in error.message
+
+
+@pytest.mark.parametrize(
+    ("provider", "answer"),
+    [
+        ("openai", samples.openai() | {"choices": []}),
+        ("openai", samples.openai() | {"choices": None}),
+        ("openai", samples.openai() | {"choices": [{"finish_reason": "stop"}]}),
+        ("anthropic", samples.anthropic() | {"content": None}),
+        ("gemini", samples.gemini() | {"candidates": []}),
+        ("gemini", candidate(content={"role": "model"})),
+        ("ollama", samples.ollama() | {"message": None}),
+    ],
+)
+def test_an_answer_without_an_answer_keeps_what_it_cost(provider: str, answer: Any) -> None:
+    error = fail(provider, answer)
+    assert type(error) is ProviderCutOff
+    assert error.completion.cost_micros > 0
+    assert error.completion.usage.input_tokens == 2100
+
+
+@pytest.mark.parametrize(
+    ("provider", "answer"),
+    [
+        ("openai", message(content=[{"type": "text", "text": "Hel"}, {"text": "lo."}])),
+        ("openai", message(content=["Hel", "lo."])),
+        ("openai", message(content="<think>Well.</think>Hello.")),
+        ("ollama", samples.ollama("<think>Well.</think>Hello.")),
+        (
+            "ollama",
+            samples.ollama()
+            | {"message": {"content": [{"type": "text", "text": "Hello."}], "thinking": "Well."}},
+        ),
+        (
+            "anthropic",
+            samples.anthropic()
+            | {
+                "content": [
+                    {"type": "thinking", "thinking": "Well."},
+                    {"type": "text", "text": "Hel"},
+                    {"type": "text", "text": "lo."},
+                ]
+            },
+        ),
+        (
+            "gemini",
+            candidate(content={"parts": [{"text": "Well.", "thought": True}, {"text": "Hello."}]}),
+        ),
+    ],
+)
+def test_a_text_in_parts_is_one_text(provider: str, answer: Any) -> None:
+    assert read(provider, answer).text == "Hello."
+
+
+def test_the_arguments_of_the_answering_tool_are_the_answer() -> None:
+    block = {"type": "tool_use", "name": "json_tool_call", "input": {"values": [1], "unit": "m"}}
+    answer = samples.anthropic(stop="tool_use") | {"content": [block]}
+    completion = read("anthropic", answer)
+    assert orjson.loads(completion.text) == {"values": [1], "unit": "m"}
+    assert completion.finish_reason == "stop"
+    saying = read_anthropic(answer, wrapped=True)
+    assert saying is not None
+    assert saying.text == "[1]"
+
+
+ODD_VALUES = (None, [], {}, "", "text", 3, -1, 1.5, True, [None], [[]], [{}], {"text": 3})
+
+
+def spoiled(answer: Any, luck: random.Random) -> Any:
+    """The answer with one member, anywhere in it, replaced or taken away."""
+    answer = copy.deepcopy(answer)
+    holder, key = luck.choice(list(places(answer)))
+    if luck.random() < 0.2 and isinstance(holder, dict):
+        del holder[key]
+    else:
+        holder[key] = luck.choice(ODD_VALUES)
+    return answer
+
+
+def places(value: Any) -> Iterator[tuple[Any, Any]]:
+    for key, part in (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    ):
+        yield value, key
+        yield from places(part)
+
+
+@pytest.mark.parametrize("provider", READERS)
+def test_no_answer_breaks_its_reader(provider: str) -> None:
+    luck = random.Random(provider)
+    for _ in range(2000):
+        answer = getattr(samples, provider)("{}")
+        for _ in range(luck.randint(1, 3)):
+            answer = spoiled(answer, luck)
+        try:
+            completion = fit_schema(read(provider, answer), OBJECT)
+        except JobFailure:
+            continue
+        assert completion.cost_micros is None or completion.cost_micros >= 0
+        assert isinstance(completion.text, str)
