@@ -28,6 +28,7 @@ from factory.errors import (
     ProviderUnavailable,
     QuotaExhausted,
     RateLimited,
+    SchemaUnusable,
 )
 from factory.llm.catalog import Model
 from factory.llm.openai_shape import fit_schema
@@ -277,6 +278,14 @@ def test_the_arguments_of_the_answering_tool_are_the_answer() -> None:
     saying = read_anthropic(answer, wrapped=True)
     assert saying is not None
     assert saying.text == "[1]"
+
+
+@pytest.mark.parametrize("schema", [{"$ref": "#/x", "x": {"type": 5}}, {"$ref": "#"}])
+def test_a_schema_that_breaks_its_check_is_final_and_paid(schema: Any) -> None:
+    with pytest.raises(SchemaUnusable) as caught:
+        fit_schema(read("openai", samples.openai("{}")), schema)
+    assert not caught.value.retryable
+    assert caught.value.completion.cost_micros > 0
 
 
 ODD_VALUES = (None, [], {}, "", "text", 3, -1, 1.5, True, [None], [[]], [{}], {"text": 3})
