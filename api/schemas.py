@@ -222,6 +222,43 @@ class AgentList(_List):
     data: list[Agent]
 
 
+class Price(BaseModel):
+    """US dollars for a million tokens."""
+
+    input_usd_per_million: float
+    cached_usd_per_million: float = Field(description="Input that the provider had in its cache.")
+    output_usd_per_million: float
+    long_inputs: list[LongInputPrice] = Field(
+        description="What a whole call costs whose input is longer, the longest first."
+    )
+
+
+class LongInputPrice(Price):
+    """The price of calls with more input tokens than `above_tokens`."""
+
+    above_tokens: int
+
+
+class Model(BaseModel):
+    """A model that jobs may name."""
+
+    id: str = Field(examples=["openai/gpt-4o-mini"])
+    object: Literal["model"]
+    provider: str
+    mode: Literal["chat", "embedding"]
+    max_input_tokens: int | None = Field(description="Null where it is not known.")
+    max_output_tokens: int | None = Field(description="Null where it is not known.")
+    price: Price | None = Field(
+        description="Null where it is not known: then `max_cost_usd` cannot be kept and is refused."
+    )
+
+
+class ModelList(_List):
+    """Models, by id."""
+
+    data: list[Model]
+
+
 class Hit(BaseModel):
     """A piece of a text that was embedded."""
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from difflib import get_close_matches
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -62,6 +62,11 @@ class Catalog:
 
     def __iter__(self) -> Iterator[Model]:
         return iter(self._models.values())
+
+    @cached_property
+    def by_id(self) -> tuple[Model, ...]:
+        """All of them, sorted."""
+        return tuple(sorted(self, key=lambda model: model.id))
 
     def find(self, name: str) -> Model:
         """The model called `<provider>/<name>`, or by its bare name where a home provider has it.
