@@ -10,7 +10,7 @@ from flask import Response
 from api.answers import list_answer
 from api.auth import require
 from api.gateway import gateway
-from api.schemas import AgentList
+from api.schemas.platform import AgentList
 from factory.domain.access import Scope
 from factory.domain.agent import parse_spec
 from factory.store import agents

@@ -17,7 +17,7 @@ from api.gateway import gateway
 from api.headers import BulkHeaders
 from api.jobs import key_of_request
 from api.problems import invalid_input, of_factory_error
-from api.schemas import BulkAnswer
+from api.schemas.jobs import BulkAnswer
 from factory.domain.access import Scope
 from factory.errors import InvalidInput
 from factory.pipeline.request import JobRequest

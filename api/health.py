@@ -9,7 +9,7 @@ from flask import Response
 
 from api.answers import json_answer
 from api.gateway import gateway
-from api.schemas import Health, Readiness
+from api.schemas.platform import Health, Readiness
 from factory.store import schema
 
 blueprint = APIBlueprint("health", __name__, tag="Health")

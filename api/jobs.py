@@ -10,14 +10,14 @@ from apiflask import APIBlueprint
 from flask import Response, g, request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from api import schemas
 from api.answers import job_answer, list_answer
 from api.auth import require
 from api.gateway import gateway
 from api.headers import ReadHeaders, SubmitHeaders
 from api.lounge import can_leave
 from api.problems import of_factory_error
-from api.schemas import AcceptedHeaders, Job, JobList
+from api.schemas import jobs as schemas
+from api.schemas.jobs import AcceptedHeaders, Job, JobList
 from api.traffic import detach
 from api.waiting import wait_asked_s
 from factory.domain.access import Scope
@@ -79,16 +79,21 @@ Text = Annotated[str, Field(max_length=500), AfterValidator(_storable)]
 class ListQuery(BaseModel):
     """Which jobs to list."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     limit: int = Field(20, ge=1, le=100)
+    """At most so many in a page."""
     after: str | None = Field(
         None, pattern="^job_[0-9a-f]{32}$", description="Only jobs older than this one."
     )
     state: State | None = None
+    """Only jobs in this state."""
     lane: Text | None = Field(None, examples=["openai.normal"])
+    """Only jobs of this lane."""
     agent: Text | None = None
+    """Only jobs that named this agent."""
     model: Text | None = Field(None, examples=["openai/gpt-4o-mini"])
+    """Only jobs of this model."""
     metadata: dict[Text, Text] | None = Field(
         None, description="`metadata[key]=value`, as often as needed; all must match."
     )

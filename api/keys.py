@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from api.answers import json_answer, list_answer
 from api.auth import require
 from api.gateway import gateway
-from api.schemas import ApiKeyList, NewApiKey
+from api.schemas.platform import ApiKeyList, NewApiKey
 from factory.domain.access import Scope
 from factory.errors import InvalidInput, NotFound
 from factory.store import keys
@@ -25,11 +25,14 @@ blueprint.before_request(require(Scope.ADMIN))
 class KeyRequest(BaseModel):
     """The key to make."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
+    """What to call it in lists."""
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=len(Scope))] = [Scope.JOBS]
+    """What it may do: `jobs` for jobs and searches, `admin` for keys."""
     expires_at: AwareDatetime | None = None
+    """When it ends by itself; null for never."""
 
 
 @blueprint.post("")

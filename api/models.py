@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.answers import list_answer
 from api.auth import require
 from api.gateway import gateway
-from api.schemas import ModelList
+from api.schemas.platform import ModelList
 from factory.domain.access import Scope
 from factory.domain.money import Price
 from factory.llm.catalog import HOME_PROVIDERS, Catalog, Model

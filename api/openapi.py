@@ -14,7 +14,7 @@ from flask import Response, send_from_directory
 
 from api.bulk import NDJSON
 from api.problems import MEDIA_TYPE
-from api.schemas import Problem
+from api.schemas.problems import Problem
 from factory.errors import NotFound
 
 TITLE = "AI Agent Factory"
@@ -43,6 +43,8 @@ SCHEME = "api_key"
 PUBLIC_TAG = "Health"
 REF = "#/components/schemas/"
 NESTED = re.compile(re.escape(REF) + r"\w+\.(\w+)")
+
+PATH_PARTS = {"job_id": "The job's id, `job_…`.", "prefix": "The key's prefix, as lists show it."}
 
 blueprint = APIBlueprint("docs", __name__, enable_openapi=False)
 
@@ -147,6 +149,8 @@ def _shared_problems(operation: Operation) -> dict[str, str]:
 
 def _finish_parameter(parameter: dict[str, Any]) -> None:
     schema = parameter["schema"]
+    if parameter["in"] == "path":
+        parameter["description"] = PATH_PARTS[parameter["name"]]
     if "description" in schema:
         parameter["description"] = schema.pop("description")
     if parameter["name"] == "metadata":

@@ -11,7 +11,7 @@ from flask import Response, g
 from api.answers import list_answer
 from api.auth import require
 from api.gateway import gateway
-from api.schemas import QueueList
+from api.schemas.platform import QueueList
 from factory.domain.access import Scope
 from factory.domain.lanes import all_lanes
 from factory.store import jobs

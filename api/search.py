@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.answers import json_answer
 from api.auth import require
 from api.gateway import gateway
-from api.schemas import HitList
+from api.schemas.platform import HitList
 from factory.domain.access import Scope
 from factory.errors import Unavailable
 from factory.pipeline.search import search
@@ -23,11 +23,14 @@ blueprint.before_request(require(Scope.JOBS))
 class SearchRequest(BaseModel):
     """What to look for."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     query: Annotated[str, Field(min_length=1, max_length=10_000)]
+    """What to look for, in any words."""
     model: Annotated[str, Field(min_length=1, max_length=200)] = "local/all-minilm-l6-v2"
+    """The embedding model that embedded the texts."""
     limit: int = Field(8, ge=1, le=50)
+    """At most so many pieces."""
 
 
 @blueprint.post("")

@@ -10,7 +10,7 @@ from flask import Response
 from api.answers import list_answer
 from api.auth import require
 from api.gateway import gateway
-from api.schemas import WorkerList
+from api.schemas.platform import WorkerList
 from factory.domain.access import Scope
 from factory.store import leases
 

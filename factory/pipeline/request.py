@@ -25,22 +25,29 @@ ShortText = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class ParamsIn(_Strict):
     """How a model should answer; what is left out takes the agent's or the provider's default."""
 
     system: Annotated[str, Field(min_length=1)] | None = None
+    """A system prompt in front of the messages; over that of the agent."""
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    """0 for the likeliest words, 2 for the most varied."""
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    """The share of likely words to choose from."""
     max_tokens: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    """Longest answer, in tokens."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] | None = None
+    """For answers that can be repeated, where the provider can."""
     stop: Annotated[list[ShortText], Field(max_length=4)] | None = None
+    """Texts at which the answer ends."""
     json_schema: dict[str, Any] | None = Field(
         default=None, description="A JSON Schema (2020-12) that the answer must satisfy."
     )
     timeout_s: Annotated[float, Field(gt=0, le=3600)] | None = None
+    """Longest wait for one call, in seconds; by default CALL_TIMEOUT_S."""
     fallback_on: list[Literal["refusal", "length"]] | None = Field(
         default=None,
         description="Also ask the fallbacks where a model refuses to answer in JSON (refusal), or its JSON "
@@ -52,31 +59,44 @@ class WebhookIn(_Strict):
     """Where to tell that the job has ended."""
 
     url: Annotated[str, Field(min_length=1, max_length=2048)]
+    """http:// or https://, a public server or one that WEBHOOK_ALLOWED_HOSTS lists."""
 
 
 class JobRequest(_Strict):
     """The body of `POST /api/jobs`: one of `agent` and `model`, and `input`."""
 
     agent: ShortText | None = None
+    """Name of an agent, which brings model, system prompt and parameters."""
     model: ShortText | None = None
+    """`<provider>/<model>`; `GET /api/models` lists them."""
     input: Any = Field(
         description="A text; a list of {role, content}; for an embedding model, a list of texts or "
         "of {source, text}."
     )
     params: ParamsIn = ParamsIn()
+    """How the model should answer."""
     priority: Priority = Priority.NORMAL
+    """`high` first, `bulk` last; each gets a share."""
     run_at: AwareDatetime | None = None
+    """Not before this time."""
     deadline_s: Annotated[float, Field(gt=0, le=30 * 86400)] | None = None
+    """The job fails if it has not ended in so many seconds."""
     max_attempts: Annotated[int, Field(ge=1, le=MOST_ATTEMPTS)] = DEFAULT_MAX_ATTEMPTS
+    """Waits for rate limits are no attempts."""
     max_cost_usd: Annotated[Decimal, Field(gt=0, le=1_000_000)] | None = None
+    """The job never costs more: answers are cut to what it buys, and nothing is called that could exceed it."""
     fallbacks: Annotated[tuple[ShortText, ...], Field(max_length=5)] = ()
+    """Models that stand in, in this order, while a provider is limited, overloaded or down."""
     webhook: WebhookIn | None = None
+    """Where to tell that the job has ended."""
     metadata: Annotated[
         dict[ShortText, Annotated[str, Field(max_length=500)]],
         # Pydantic copies a default of {} deeply for every request, which costs as much as the checks.
         Field(max_length=16, default_factory=dict, json_schema_extra={"default": {}}),
     ]
+    """Texts of your own, by which jobs can be listed."""
     task_id: UUID | None = None
+    """An id of your own, shown with the job."""
 
 
 def prepare(

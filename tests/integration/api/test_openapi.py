@@ -99,3 +99,21 @@ def test_the_pages_files_are_our_own(app: APIFlask) -> None:
     assert len(files) == 3
     assert "://" not in "".join(re.findall(r'(?:src|href)="([^"]+)"', page))
     assert all(client.get(file).status_code == 200 for file in files)
+
+
+def test_every_field_and_parameter_is_described(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    bare = [
+        f"{name}.{field}"
+        for name, schema in schemas.items()
+        for field, one in schema.get("properties", {}).items()
+        if not one.get("description")
+    ]
+    bare += [
+        f"{path} {parameter['name']}"
+        for path, methods in document["paths"].items()
+        for operation in methods.values()
+        for parameter in operation.get("parameters", ())
+        if not parameter.get("description")
+    ]
+    assert bare == []

@@ -1,0 +1,1 @@
+"""What calls answer, as OpenAPI shows it. Answers are rendered straight from `pipeline.view`."""
