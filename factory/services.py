@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from redis import Redis
 from redis.backoff import NoBackoff
@@ -14,6 +14,7 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from factory.config import Settings
+from factory.config.tls import without_tls_options
 from factory.errors import Misconfigured
 from factory.store.database import Database
 
@@ -25,6 +26,7 @@ REDIS_OPTIONS: Mapping[str, Any] = MappingProxyType(
         "health_check_interval": 30,
     }
 )
+NO_TLS: Mapping[str, Any] = MappingProxyType({})
 SENTINEL_MASTER = "mymaster"
 """The group that Sentinels watch, unless the URL names another."""
 SENTINEL_PORT = 26379
@@ -57,32 +59,45 @@ def connect(settings: Settings, process: str) -> Services:
     return Services(
         settings,
         Database(settings.libpq_url, pool_size=settings.database_pool_size, process=process),
-        connect_redis(settings.redis_url),
+        connect_redis(settings.redis_url, settings.redis_tls_options),
     )
 
 
-def connect_redis(redis_url: str) -> Redis:
+def connect_redis(redis_url: str, tls: Mapping[str, Any] = NO_TLS) -> Redis:
     """A client that connects on first use and waits `REDIS_TIMEOUT_S` at most.
 
     Besides redis-py's own URLs it takes several Sentinels, which know the address of the master:
     `sentinel://[user:password@]a:26379;sentinel://b:26379/0?master_name=mymaster`. Raises Misconfigured.
+    `tls`: as `Settings.redis_tls_options` gives it.
     """
     if not redis_url.startswith("sentinel://"):
-        return Redis.from_url(redis_url, **REDIS_OPTIONS)
+        return Redis.from_url(
+            without_tls_options(redis_url) if tls else redis_url, **REDIS_OPTIONS, **tls
+        )
     addresses, _, query = redis_url.partition("?")
     nodes = [urlsplit(address) for address in addresses.split(";")]
     if not all(node.hostname for node in nodes):
         raise Misconfigured("REDIS_URL names a Sentinel without a host", param="REDIS_URL")
     sentinel = Sentinel(  # type: ignore[no-untyped-call]
         [(node.hostname, node.port or SENTINEL_PORT) for node in nodes],
-        sentinel_kwargs=SENTINEL_OPTIONS,
+        sentinel_kwargs={**SENTINEL_OPTIONS, **with_tls(tls)},
     )
     [name] = parse_qs(query).get("master_name", [SENTINEL_MASTER])
     master: Redis = sentinel.master_for(  # type: ignore[no-untyped-call]
         name,
-        username=nodes[0].username,
-        password=nodes[0].password,
+        username=_decoded(nodes[0].username),
+        password=_decoded(nodes[0].password),
         db=int(nodes[-1].path.lstrip("/") or 0),
         **REDIS_OPTIONS,
+        **with_tls(tls),
     )
     return master
+
+
+def with_tls(tls: Mapping[str, Any]) -> dict[str, Any]:
+    """The options, with the switch that redis-py wants where no URL says `rediss`."""
+    return {"ssl": True, **tls} if tls else {}
+
+
+def _decoded(part: str | None) -> str | None:
+    return part if part is None else unquote(part)

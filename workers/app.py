@@ -5,15 +5,16 @@ Why each setting is what it is stands beside it; most were found by breaking the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 from urllib.parse import parse_qs
 
 from celery import Celery
 from kombu.entity import Exchange, Queue
 
+from factory.config.tls import without_tls_options
 from factory.domain.lanes import all_lanes
-from factory.services import SENTINEL_MASTER, SENTINEL_OPTIONS
+from factory.services import NO_TLS, SENTINEL_MASTER, SENTINEL_OPTIONS, with_tls
 from workers.bridge import CoroutineTask
 from workers.loop import LoopContext
 from workers.transport import RoomStep
@@ -62,19 +63,20 @@ class WorkerApp(Celery):  # type: ignore[misc]
         raise SystemExit(worker.exitcode)
 
 
-def create_app(broker_url: str) -> WorkerApp:
+def create_app(broker_url: str, tls: Mapping[str, Any] = NO_TLS) -> WorkerApp:
     """An app for the broker at redis://, rediss://, sentinel://, or a socket: unix:// as redis-py has it.
 
     The group that a Sentinel watches is the URL's `?master_name=`, by default SENTINEL_MASTER.
+    `tls`: as `Settings.redis_tls_options` gives it.
     """
-    url, transport_options = _transport(broker_url)
+    url, transport_options = _transport(without_tls_options(broker_url), tls)
     app = WorkerApp("factory", broker=url, set_as_current=False)
     app.loop_contexts = []
     app.steps["consumer"].add(RoomStep)
     app.conf.update(
         worker_pool="workers.pool:AsyncioPool",
         **_message_settings(),
-        **_broker_settings(transport_options),
+        **_broker_settings(transport_options, tls),
         **_process_settings(),
     )
     return app
@@ -96,8 +98,10 @@ def _message_settings() -> dict[str, Any]:
     }
 
 
-def _broker_settings(transport_options: dict[str, Any]) -> dict[str, Any]:
+def _broker_settings(transport_options: dict[str, Any], tls: Mapping[str, Any]) -> dict[str, Any]:
     return {
+        # Kombu verifies nothing unless it is told to; Flower reads it from here too.
+        "broker_use_ssl": dict(tls) or None,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,  # for ever
         "broker_transport_options": {
@@ -130,14 +134,17 @@ def _process_settings() -> dict[str, Any]:
     }
 
 
-def _transport(broker_url: str) -> tuple[str, dict[str, Any]]:
+def _transport(broker_url: str, tls: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """The URL as kombu spells it, and the transport options that only a Sentinel needs."""
     # Not urlsplit: several Sentinels are several URLs, joined by semicolons.
     address, _, query = broker_url.partition("?")
     options = parse_qs(query)
     if address.startswith("sentinel://"):
         name = options.get("master_name", [SENTINEL_MASTER])[0]
-        return address, {"master_name": name, "sentinel_kwargs": dict(SENTINEL_OPTIONS)}
+        return address, {
+            "master_name": name,
+            "sentinel_kwargs": {**SENTINEL_OPTIONS, **with_tls(tls)},
+        }
     if address.startswith("unix://"):
         path = address.removeprefix("unix://")
         return f"redis+socket://{path}?virtual_host={options.get('db', ['0'])[0]}", {}

@@ -5,4 +5,5 @@ from __future__ import annotations
 from factory.config import settings_or_exit
 from workers.app import create_app
 
-app = create_app(settings_or_exit("workers.celery_app").redis_url)
+settings = settings_or_exit("workers.celery_app")
+app = create_app(settings.redis_url, settings.redis_tls_options)

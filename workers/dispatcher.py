@@ -71,7 +71,8 @@ class Dispatcher:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._stopping = threading.Event()
-        self._publisher = Publisher(create_app(services.settings.redis_url))
+        settings = services.settings
+        self._publisher = Publisher(create_app(settings.redis_url, settings.redis_tls_options))
         self._turns = Turns()
         self._broker = BrokerWatch(services)
         self._rescue = Rescue(services)

@@ -63,7 +63,8 @@ class WorkerProcess:
 
     def create_app(self) -> WorkerApp:
         """The Celery app with the task and this process' context on its loop."""
-        app = create_app(self.services.settings.redis_url)
+        settings = self.services.settings
+        app = create_app(settings.redis_url, settings.redis_tls_options)
         tasks.register(app, self.worker, self.quarantine, self._events)
         app.loop_contexts.append(self._on_loop)
         signals.worker_ready.connect(self._events.attach, weak=False)

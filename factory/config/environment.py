@@ -104,6 +104,8 @@ def _build_urls(found: dict[str, str]) -> Iterable[Fault]:
     tls = found.get("REDIS_TLS", "").lower() in TRUE
     yield from _build_url(found, "DATABASE", database_url_of)
     yield from _build_url(found, "REDIS", lambda parts: redis_url_of(parts, tls=tls))
+    if tls and found.get("REDIS_URL", "").startswith(("redis://", "unix://")):
+        yield Fault("REDIS_TLS", "is true, and REDIS_URL has no TLS: write rediss://")
 
 
 def _build_url(

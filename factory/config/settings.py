@@ -7,13 +7,15 @@ space and quotes around it, and an empty variable is one that is not set; nothin
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from factory.config.addresses import libpq_url
 from factory.config.faults import SECRET_LETTERS
+from factory.config.tls import redis_tls_options
 from factory.config.values import (
+    check_ca_file,
     check_database_url,
     check_http_url,
     check_key,
@@ -43,6 +45,10 @@ class Settings(BaseModel):
     redis_url: Annotated[str, AfterValidator(check_redis_url)]
     """`redis://`, `rediss://` (TLS), `unix://`, or `sentinel://a:26379;sentinel://b:26379/0?master_name=…`.
     Or the parts, see below."""
+    redis_tls: bool = False
+    """TLS to the server that REDIS_HOST names, or to Sentinels and what they name."""
+    redis_ca_file: Annotated[str, AfterValidator(check_ca_file)] | None = None
+    """Certificate authorities, in PEM, that are trusted to vouch for Redis, beside the system's."""
     secret_key: str = Field(min_length=SECRET_LETTERS)
     """Signs and derives (API key hashes, webhook secrets). At least 32 characters, made by chance:
     `openssl rand -hex 32`."""
@@ -126,6 +132,12 @@ class Settings(BaseModel):
     """The largest body of a webhook. A larger one goes without the job's result, and says so."""
     metrics_port: Port = 9090
     """Where the exporter serves `/metrics`."""
+
+    @cached_property
+    def redis_tls_options(self) -> dict[str, Any]:
+        """For redis-py and kombu alike; empty without TLS."""
+        ca_file = self.redis_ca_file
+        return redis_tls_options(self.redis_url, tls=self.redis_tls, ca_file=ca_file)
 
     @property
     def gateway_processes(self) -> int:

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from factory.config.addresses import database_url_fault, redis_url_fault
 from factory.config.faults import unsendable
+from factory.config.tls import ca_file_fault
 
 
 def check_key(key: str) -> str:
@@ -16,6 +17,11 @@ def check_key(key: str) -> str:
 def check_http_url(url: str) -> str:
     """A base URL, to which paths are appended."""
     return _checked(url, _http_url_fault(url))
+
+
+def check_ca_file(path: str) -> str:
+    """A file with certificates."""
+    return _checked(path, ca_file_fault(path))
 
 
 def check_database_url(url: str) -> str:

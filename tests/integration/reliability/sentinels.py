@@ -59,12 +59,12 @@ def running_group(directory: Path) -> Iterator[Group]:
         servers: list[Node] = []
         for _ in range(3):
             of = () if not servers else ("--replicaof", f"127.0.0.1 {servers[0].port}")
-            servers.append(_start_server(directory, of))
+            servers.append(start_server(directory, of))
             started.append(servers[-1])
         _until(lambda: _synced_replicas(servers[0]) == 2)
         sentinels = []
         for _ in range(3):
-            sentinels.append(_start_sentinel(directory, servers[0].port))
+            sentinels.append(start_sentinel(directory, servers[0].port))
             started.append(sentinels[-1])
         _until(lambda: all(_knows_the_group(one) for one in sentinels))
         yield Group(servers, sentinels)
@@ -73,7 +73,7 @@ def running_group(directory: Path) -> Iterator[Group]:
             node.process.end(STOP_STEPS)
 
 
-def _start_server(directory: Path, options: Sequence[str]) -> Node:
+def start_server(directory: Path, options: Sequence[str]) -> Node:
     port = free_port()
     place = directory / f"server-{port}"
     place.mkdir(parents=True)
@@ -94,7 +94,7 @@ def _start_server(directory: Path, options: Sequence[str]) -> Node:
     return node
 
 
-def _start_sentinel(directory: Path, master_port: int) -> Node:
+def start_sentinel(directory: Path, master_port: int) -> Node:
     port = free_port()
     place = directory / f"sentinel-{port}"
     place.mkdir(parents=True)
