@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from apiflask import APIBlueprint
 from flask import Response, g
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from api.answers import json_answer, list_answer
 from api.auth import require
@@ -15,6 +15,7 @@ from api.gateway import gateway
 from api.schemas.platform import ApiKeyList, NewApiKey
 from factory.domain.access import Scope
 from factory.errors import InvalidInput, NotFound
+from factory.pipeline.request import Time
 from factory.store import keys
 from factory.store.keys import KeyView
 
@@ -31,7 +32,7 @@ class KeyRequest(BaseModel):
     """What to call it in lists."""
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=len(Scope))] = [Scope.JOBS]
     """What it may do: `jobs` for jobs and searches, `admin` for keys."""
-    expires_at: AwareDatetime | None = None
+    expires_at: Time | None = None
     """When it ends by itself; null for never."""
 
 

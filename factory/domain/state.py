@@ -28,6 +28,16 @@ class State(StrEnum):
         """Whether nothing but an owner's retry moves the job on."""
         return self in TERMINAL
 
+    @classmethod
+    def named(cls, text: str) -> State:
+        """The state of that name. One that this version does not know is live, and shown by its name."""
+        try:
+            return cls(text)
+        except ValueError:
+            unknown = str.__new__(cls, text)
+            unknown._name_, unknown._value_ = text.upper(), text
+            return unknown
+
 
 TERMINAL = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
 

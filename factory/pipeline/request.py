@@ -7,9 +7,10 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from factory.domain.agent import AgentSpec
+from factory.domain.instant import within_bounds
 from factory.domain.job import DEFAULT_MAX_ATTEMPTS, MOST_ATTEMPTS, Kind, NewJob, new_id
 from factory.domain.lanes import Priority
 from factory.domain.message import Message, Role
@@ -21,6 +22,7 @@ from factory.llm.schema import check_schema
 from factory.webhooks.allowed import AllowedHosts
 from factory.webhooks.target import check_url
 
+Time = Annotated[AwareDatetime, AfterValidator(within_bounds)]
 ShortText = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -77,7 +79,7 @@ class JobRequest(_Strict):
     """How the model should answer."""
     priority: Priority = Priority.NORMAL
     """`high` first, `bulk` last; each gets a share."""
-    run_at: AwareDatetime | None = None
+    run_at: Time | None = None
     """Not before this time."""
     deadline_s: Annotated[float, Field(gt=0, le=30 * 86400)] | None = None
     """The job fails if it has not ended in so many seconds."""

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -21,7 +22,6 @@ from factory.pipeline.view import error_json, job_json
 from factory.services import Services
 from factory.store import agents, idempotency, jobs
 from factory.store.database import Tx
-from factory.store.jobs import JobView
 from factory.webhooks.allowed import AllowedHosts, allowed_hosts
 
 PART_LINES = 2000
@@ -39,7 +39,7 @@ class Intake:
     catalog: Catalog
     poker: Poker
     gate: Gate
-    accepting: Group[NewJob, JobView] = field(default_factory=lambda: Group(jobs.accept))
+    accepting: Group[NewJob, datetime] = field(default_factory=lambda: Group(jobs.accept))
     allowed: AllowedHosts = field(init=False)
     """Where webhooks may go. Raises Misconfigured at the start, not with a job."""
 
@@ -88,7 +88,8 @@ def submit(
     intake.gate.admit(project_id, 1)
     job = _prepare(intake, project_id, request, _agent(intake, request.agent), traceparent)
     if key is None:
-        answer = job_json(intake.accepting.ask(intake.services.database, job))
+        # What is made of a row is its own caller's affair: it is stored, whatever comes of that.
+        answer = job_json(jobs.queued(job, intake.accepting.ask(intake.services.database, job)))
     else:
         try:
             answer = _accept_once(intake, job, key)
@@ -101,7 +102,7 @@ def submit(
 def _accept_once(intake: Intake, job: NewJob, key: IdempotencyKey) -> dict[str, Any]:
     """A commit of its own: who waits for another's key must not keep third ones waiting."""
     with intake.services.database.transaction() as tx:
-        answer = job_json(jobs.accept(tx, [job])[0])
+        answer = job_json(jobs.queued(job, jobs.accept(tx, [job])[0]))
         _bind(tx, job.project_id, key, answer, job.id)
     return answer
 

@@ -45,7 +45,7 @@ def job_json(job: JobView, position: int | None = None) -> dict[str, Any]:
         "metadata": job.metadata,
         "parent_id": public_id(job.parent_id) if job.parent_id else None,
         "task_id": str(job.task_id) if job.task_id else None,
-        "trace_id": job.traceparent.split("-")[1] if job.traceparent else None,
+        "trace_id": _trace_id(job.traceparent),
         "created_at": _time(job.created_at),
         "run_at": _time(job.run_at),
         "started_at": _time(job.started_at),
@@ -74,9 +74,17 @@ def _asked(job_input: Any) -> Any:
     """The messages or the texts; of other kinds of jobs what they were given."""
     if not isinstance(job_input, dict):
         return job_input
-    if texts := job_input.get("texts"):
-        return [{"source": source, "text": text} for source, text in texts]
+    texts = job_input.get("texts")
+    if isinstance(texts, list):
+        return [_text_json(text) for text in texts]
     return job_input.get("messages", job_input)
+
+
+def _text_json(text: Any) -> Any:
+    match text:
+        case [source, content, *_]:
+            return {"source": source, "text": content}
+    return text
 
 
 def _call_json(call: Mapping[str, Any]) -> dict[str, Any]:
@@ -128,6 +136,11 @@ def error_json(error: FactoryError) -> dict[str, str | None]:
         "param": error.param,
         "code": error.code,
     }
+
+
+def _trace_id(traceparent: str | None) -> str | None:
+    parts = (traceparent or "").split("-")
+    return parts[1] if len(parts) > 1 else None
 
 
 def _time(when: datetime | None) -> str | None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import psycopg2
+from psycopg2.extensions import PYDATETIMETZ, new_type, register_type
 from sqlalchemy import Connection, Engine, Row, create_engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from factory.document import read_json, write_json
+from factory.domain.instant import EARLIEST, LATEST
 from factory.errors import TooSlow, Unavailable
 from factory.store.answers import AnswerWatch, Limit
 
@@ -39,7 +42,35 @@ def connector(
     libpq_url: str, options: Mapping[str, Any] | None = None
 ) -> Callable[[], psycopg2.extensions.connection]:
     """What an engine calls to connect. libpq reads the URL: SQLAlchemy cannot parse several hosts."""
-    return lambda: psycopg2.connect(libpq_url, **(options or {}))
+
+    def connect() -> psycopg2.extensions.connection:
+        connection: psycopg2.extensions.connection = psycopg2.connect(libpq_url, **(options or {}))
+        register_type(TIMES, connection)
+        return connection
+
+    return connect
+
+
+def _time(text: Any, cursor: Any) -> datetime | None:
+    """Postgres knows times that Python does not: a row that holds one is read all the same."""
+    try:
+        found: datetime | None = PYDATETIMETZ(text, cursor)
+    except (ValueError, OverflowError, psycopg2.DataError):
+        before = "BC" in str(text)
+        return EARLIEST if before else LATEST
+    return found
+
+
+def _json(text: str) -> Any:
+    """Postgres stores numbers and depths that Python does not read: those stay text."""
+    try:
+        return read_json(text)
+    except ValueError:
+        return text
+
+
+TIMESTAMPTZ_OID = 1184
+TIMES = new_type((TIMESTAMPTZ_OID,), "TIMES", _time)
 
 
 class Database:
@@ -61,7 +92,7 @@ class Database:
             max_overflow=0,
             pool_timeout=POOL_WAIT_S,
             pool_pre_ping=False,
-            json_deserializer=read_json,
+            json_deserializer=_json,
             hide_parameters=True,  # they are customers' texts, and errors are logged
         )
 

@@ -80,6 +80,6 @@ def get_details(tx: Tx, wanted: Sequence[Wanted]) -> list[JobDetail | None]:
 
 def _detail(row: Any) -> JobDetail:
     values = row._asdict()
-    values["state"] = State(values["state"])
+    values["state"] = State.named(values["state"])
     values["calls"] = values["calls"] or ()
     return JobDetail(**values)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
+from factory.domain.instant import in_utc
 from factory.domain.job import NewJob
 from factory.domain.state import State
 from factory.store.database import Tx, array, as_json, ids, rows
@@ -47,15 +48,16 @@ def insert(tx: Tx, jobs: Sequence[NewJob]) -> None:
         tx.exec_driver_sql(INSERT, {"jobs": as_json([_as_row(job) for job in jobs])})
 
 
-def accept(tx: Tx, jobs: Sequence[NewJob]) -> list[JobView]:
-    """Writes at least one job, and gives what reading them back would give: the hot path saves that."""
+def accept(tx: Tx, jobs: Sequence[NewJob]) -> list[datetime]:
+    """Writes at least one job; gives when each was created."""
     given = {"jobs": as_json([*map(_as_row, jobs)])}
     written = prepared_rows(tx, "accept", ACCEPT, given)
     # Postgres' now() is the transaction's start, so it is the same for all.
-    return [_queued(job, written[0].created_at) for job in jobs]
+    return [written[0].created_at] * len(jobs)
 
 
-def _queued(job: NewJob, created_at: datetime) -> JobView:
+def queued(job: NewJob, created_at: datetime) -> JobView:
+    """What reading the job back would give: the hot path saves that."""
     return JobView(
         id=job.id,
         project_id=job.project_id,
@@ -76,7 +78,7 @@ def _queued(job: NewJob, created_at: datetime) -> JobView:
         parent_id=job.parent_id,
         task_id=job.task_id,
         created_at=created_at,
-        run_at=job.run_at.astimezone(UTC) if job.run_at else created_at,
+        run_at=in_utc(job.run_at) if job.run_at else created_at,
         started_at=None,
         finished_at=None,
         output=None,
@@ -236,7 +238,7 @@ def look_up(
 def view_of(row: Any) -> JobView:
     """The view that a row of `LIVE_VIEW` or `ARCHIVE_VIEW` holds."""
     values = row._asdict()
-    values["state"] = State(values["state"])
+    values["state"] = State.named(values["state"])
     return JobView(**values)
 
 

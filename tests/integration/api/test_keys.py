@@ -117,6 +117,9 @@ def test_a_prefix_that_nobody_has_is_404(caller: Caller, prefix: str) -> None:
         ({"name": "x", "scopes": ["root"]}, "scopes[0]"),
         ({"name": "x", "project_id": "y"}, "project_id"),
         ({"name": "x", "expires_at": "2020-01-01T00:00:00Z"}, "expires_at"),
+        ({"name": "x", "expires_at": "9999-12-31T23:59:59-14:00"}, "expires_at"),
+        ({"name": "x", "expires_at": "0001-01-01T00:00:00+14:00"}, "expires_at"),
+        ({"name": "x", "expires_at": "infinity"}, "expires_at"),
     ],
 )
 def test_a_key_that_cannot_be_made_names_the_field(

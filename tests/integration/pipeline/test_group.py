@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from sqlalchemy.exc import IntegrityError
@@ -15,7 +16,7 @@ from factory.errors import Unavailable
 from factory.pipeline.group import Group
 from factory.services import Services
 from factory.store import jobs
-from factory.store.database import run
+from factory.store.database import Tx, run
 from factory.store.jobs import JobView
 from tests.integration.store.samples import ask, new_job
 
@@ -42,11 +43,16 @@ def _nothing_can_be_written(services: Services) -> Iterator[None]:
         yield
 
 
+def _accept(tx: Tx, given: list[NewJob]) -> list[JobView]:
+    times = jobs.accept(tx, given)
+    return [jobs.queued(*one) for one in zip(given, times, strict=True)]
+
+
 def _accept_at_once(
     services: Services, threads: ThreadPoolExecutor, given: list[NewJob]
 ) -> list[Future[JobView]]:
     """The first job's commit is under way when the others come."""
-    group = Group(jobs.accept)
+    group = Group(_accept)
     with _nothing_can_be_written(services):
         futures = [threads.submit(group.ask, services.database, given[0])]
         _until(lambda: ask(services, BLOCKED))
@@ -89,10 +95,22 @@ def test_a_job_that_postgres_refuses_fails_alone(
     assert len(ask(services, "SELECT FROM jobs")) == THREADS - 1
 
 
+def test_what_is_made_of_a_stored_job_fails_nobody(
+    services: Services, threads: ThreadPoolExecutor
+) -> None:
+    given = [new_job() for _ in range(THREADS)]
+    given[3] = new_job(
+        run_at=datetime(9999, 12, 31, 23, 59, 59, tzinfo=timezone(timedelta(hours=-14)))
+    )
+    futures = _accept_at_once(services, threads, given)
+
+    assert [future.result().id for future in futures] == [job.id for job in given]
+
+
 def test_without_postgres_each_thread_is_told_and_the_next_is_served(
     services: Services, threads: ThreadPoolExecutor
 ) -> None:
-    group = Group(jobs.accept)
+    group = Group(_accept)
     with _nothing_can_be_written(services):
         futures = [threads.submit(group.ask, services.database, new_job()) for _ in range(4)]
         _until(lambda: len(group._waiting) == 3)

@@ -29,5 +29,6 @@ def test_what_is_given_for_a_new_job_is_what_reading_it_gives(services: Services
     later = datetime(2031, 1, 2, 3, 4, 5, 678901, tzinfo=timezone(timedelta(hours=2)))
     other = replace(JOB, id=new_id(), parent_id=new_id(), task_id=new_id(), run_at=later)
     with services.database.transaction() as tx:
-        given = jobs.accept(tx, [JOB, other])
+        times = jobs.accept(tx, [JOB, other])
+        given = [jobs.queued(*one) for one in zip((JOB, other), times, strict=True)]
         assert given == [jobs.get(tx, PROJECT, job.id) for job in (JOB, other)]
