@@ -2,9 +2,10 @@
 
 Why the translation is LiteLLM's and the carriage ours. What differs between providers, and between
 models of one, is how a request is spelled: which parameters a model takes, where the system prompt
-goes, how structured output is asked for, what the stop reason and the token counts are called. That
-is hundreds of cases that others keep up to date, so a `Wire` calls LiteLLM's own transformations for
-OpenAI, Anthropic, Gemini and Ollama. What does not differ is how bytes travel, and there LiteLLM costs
+goes, how structured output is asked for. That is hundreds of cases that others keep up to date, so a
+`Wire` calls LiteLLM's own transformations for OpenAI, Anthropic, Gemini and Ollama. Their answers have
+few shapes, and people meet them broken in every way: we read those ourselves (`factory.llm.saying`), to
+the same text, reason and counts. What does not differ is how bytes travel, and there LiteLLM costs
 ten times the call itself: `litellm.acompletion` takes 1.7–2.2 ms of CPU (logging objects, SDK clients,
 copies), stops at a few hundred connections per host and retries by itself, so that one call may be
 billed three times. One aiohttp session per process (`factory.llm.call`) sends each call once. The
@@ -14,6 +15,7 @@ sent and the same answers. All other providers go through `litellm.acompletion`,
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -25,18 +27,12 @@ from multidict import CIMultiDict
 
 from factory.domain.lanes import LOCAL
 from factory.domain.message import Completion, Embeddings, Message, Params
-from factory.errors import (
-    ContextTooLong,
-    ProviderError,
-    ProviderTimeout,
-    ProviderUnavailable,
-    Untranslatable,
-)
+from factory.errors import ProviderAuthFailed, Untranslatable
 from factory.llm.catalog import Model
 from factory.llm.endpoint import Endpoint, Request
-from factory.llm.failure import provider_failure
 from factory.llm.lean import lean_imports
 from factory.llm.openai_shape import openai_params, read_embeddings
+from factory.llm.other import OTHER_CREDENTIALS, missing_variable, other_failure
 from factory.llm.reading import read_answer, read_body
 from factory.llm.saying import (
     ANSWER_TOOL,
@@ -57,7 +53,6 @@ os.environ.setdefault("LITELLM_LOG", "ERROR")
 
 with lean_imports():
     import litellm
-    from litellm.exceptions import APIConnectionError, ContextWindowExceededError, Timeout
     from litellm.llms.anthropic.common_utils import AnthropicModelInfo
     from litellm.llms.custom_httpx.async_client_cleanup import (
         close_litellm_async_clients,
@@ -65,7 +60,11 @@ with lean_imports():
     from litellm.llms.vertex_ai.gemini.transformation import _transform_request_body
     from litellm.types.utils import LlmProviders
     from litellm.utils import ProviderConfigManager
-    from openai import APIError
+
+litellm.suppress_debug_info = True
+for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy"):
+    # What it logs goes where all lines go, and passes their redaction.
+    logging.getLogger(name).handlers.clear()
 
 # A tokenizer's vocabulary, 14 MB, of which only the copy as text is ever read.
 litellm.utils.json_data = None
@@ -222,6 +221,7 @@ async def complete_other(
     timeout_s: float,
 ) -> Completion:
     """One try through LiteLLM, for a provider without a dialect here; its key is LiteLLM's to find."""
+    _demand_credentials(model)
     started = time.monotonic()
     try:
         response = await litellm.acompletion(
@@ -234,15 +234,20 @@ async def complete_other(
             drop_params=True,
             **openai_params(params),
         )
-    except APIError as error:
-        raise _failure(model.provider, error) from None
-    return read_answer(model, read_openai, response.model_dump(), _since_ms(started))
+    # Most are of the OpenAI SDK's tree, and some of whatever library a provider needs.
+    except Exception as error:  # noqa: BLE001
+        raise other_failure(model.provider, error) from None
+    answer = response.model_dump()
+    if not (answer.get("usage") or {}).get("prompt_tokens"):
+        answer["usage"] = None  # LiteLLM writes 0 where a provider said nothing
+    return read_answer(model, read_openai, answer, _since_ms(started))
 
 
 async def embed_other(
     model: Model, texts: Sequence[str], headers: Mapping[str, str], timeout_s: float
 ) -> Embeddings:
     """One try through LiteLLM, one vector a text; where and with what key is LiteLLM's to find."""
+    _demand_credentials(model)
     started = time.monotonic()
     try:
         response = await litellm.aembedding(
@@ -252,28 +257,25 @@ async def embed_other(
             timeout=timeout_s,
             max_retries=0,
         )
-    except APIError as error:
-        raise _failure(model.provider, error) from None
+    # Most are of the OpenAI SDK's tree, and some of whatever library a provider needs.
+    except Exception as error:  # noqa: BLE001
+        raise other_failure(model.provider, error) from None
     return read_embeddings(model, response, _since_ms(started))
+
+
+def _demand_credentials(model: Model) -> None:
+    """Raises ProviderAuthFailed that names the variable which is not set: no call is tried without it."""
+    if model.provider in OTHER_CREDENTIALS:
+        return
+    found = litellm.validate_environment(model.id)
+    if name := missing_variable(model.provider, found["missing_keys"]):
+        raise ProviderAuthFailed(f"{name} is not set", provider=model.provider)
 
 
 async def close_other() -> None:
     """Closes the connections that LiteLLM keeps, and forgets them: it would use closed ones again."""
     await close_litellm_async_clients()  # type: ignore[no-untyped-call]
     litellm.in_memory_llm_clients_cache.flush_cache()  # type: ignore[no-untyped-call]
-
-
-def _failure(provider: str, error: APIError) -> ProviderError:
-    """LiteLLM's exceptions, sorted as an answer with their status would be."""
-    if isinstance(error, ContextWindowExceededError):
-        return ContextTooLong(str(error), provider=provider, http_status=400)
-    if isinstance(error, Timeout):
-        return ProviderTimeout(str(error), provider=provider)
-    if isinstance(error, APIConnectionError):
-        return ProviderUnavailable(str(error), provider=provider)
-    headers = getattr(error, "litellm_response_headers", None) or {}
-    body = orjson.dumps({"error": {"message": str(error), "code": error.code}})
-    return provider_failure(provider, getattr(error, "status_code", 500), headers, body)
 
 
 def _since_ms(started: float) -> int:

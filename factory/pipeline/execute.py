@@ -126,7 +126,9 @@ async def _perform(worker: Worker, job: ClaimedJob) -> Ending:
         return Ending(_outcome(worker, job, error))
     except Exception as error:
         log.exception("attempt %d of %d broke", job.attempt, job.max_attempts)
-        return Ending(_outcome(worker, job, AttemptBroken(broken_words(error))))
+        # What broke may have come before the call that the claim has opened; one that was made has its end by now.
+        broken = _outcome(worker, job, AttemptBroken(broken_words(error)))
+        return Ending(broken, _unsent(worker, job))
     succeeded = Outcome(job.id, job.lease_token, State.SUCCEEDED, output=result.output)
     return Ending(succeeded, result.call)
 

@@ -84,6 +84,72 @@ def test_its_failures_are_ours_after_one_call(
         assert caught.value.retry_after_s == 7.0
 
 
+@pytest.mark.parametrize("usage", [None, {}, {"prompt_tokens": 7}, {"prompt_tokens": -7}])
+def test_its_answer_is_kept_without_its_usage(
+    runner: asyncio.Runner,
+    client: ProviderClient,
+    recorder: Recorder,
+    catalog: Catalog,
+    usage: object,
+) -> None:
+    recorder.answer = samples.openai() | {"usage": usage}
+    completion = runner.run(client.complete(catalog.find(MODEL), HELLO, Params(), TRACE))
+    assert completion.text == samples.TEXT
+    assert completion.cost_micros is None or usage == {"prompt_tokens": 7}
+
+
+@pytest.mark.parametrize("answer", [b"<html>", {"error": {"code": 429}}, {"choices": []}, b""])
+def test_its_odd_answers_are_failures_of_ours(
+    runner: asyncio.Runner,
+    client: ProviderClient,
+    recorder: Recorder,
+    catalog: Catalog,
+    answer: object,
+) -> None:
+    recorder.answer = answer
+    with pytest.raises(ProviderError) as caught:
+        runner.run(client.complete(catalog.find(MODEL), HELLO, Params(), TRACE))
+    for word in ("Traceback", "127.0.0.1", "litellm", "key-deepseek", "site-packages"):
+        assert word not in caught.value.message
+
+
+def test_a_connection_that_it_refuses_is_told_in_our_words(
+    runner: asyncio.Runner,
+    client: ProviderClient,
+    catalog: Catalog,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DEEPSEEK_API_BASE", "http://127.0.0.1:9")
+    with pytest.raises(ProviderUnavailable) as caught:
+        runner.run(client.complete(catalog.find(MODEL), HELLO, Params(), TRACE))
+    assert caught.value.message == "deepseek: connection to the provider failed"
+    assert not caught.value.may_be_billed
+
+
+@pytest.mark.parametrize(
+    ("model", "variable"),
+    [
+        ("azure/gpt-4o", "AZURE_API_KEY"),
+        ("mistral/mistral-large-latest", "MISTRAL_API_KEY"),
+        ("deepseek/deepseek-chat", "DEEPSEEK_API_KEY"),
+    ],
+)
+def test_a_provider_without_credentials_fails_at_once_and_names_the_variable(
+    runner: asyncio.Runner,
+    make_client: Callable[[str], ProviderClient],
+    catalog: Catalog,
+    monkeypatch: pytest.MonkeyPatch,
+    model: str,
+    variable: str,
+) -> None:
+    monkeypatch.delenv(variable, raising=False)
+    client = make_client("http://127.0.0.1:9")
+    with pytest.raises(ProviderAuthFailed) as caught:
+        runner.run(client.complete(catalog.find(model), HELLO, Params(), TRACE))
+    assert caught.value.message == f"{variable} is not set"
+    assert not caught.value.retryable
+
+
 def test_a_silent_provider_times_out(
     runner: asyncio.Runner,
     client: ProviderClient,
