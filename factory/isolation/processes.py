@@ -94,7 +94,7 @@ class Processes:
     @property
     def pids(self) -> list[int]:
         """The children that live now."""
-        return [child.pid for child in self._children]
+        return [child.pid for child in self._children if not child.ended]
 
     async def _find_child(self) -> _Child:
         while True:
@@ -168,6 +168,7 @@ class _Child:
         self._process = process
         self._living = living
         self._retirement: asyncio.TimerHandle | None = None
+        self._reaping: asyncio.Task[None] | None = None
         living.add(self)
 
     @classmethod
@@ -194,7 +195,7 @@ class _Child:
 
     @property
     def ended(self) -> bool:
-        return self not in self._living or self._process.returncode is not None
+        return self._reaping is not None or self._process.returncode is not None
 
     async def ask(self, request: bytes) -> Any:
         """What the child answers. Raises EOFError or OSError when it has died."""
@@ -215,15 +216,21 @@ class _Child:
     def kill(self) -> None:
         """It ends now, whatever it does; asyncio reaps it."""
         self.keep_busy()
-        self._living.discard(self)
         with suppress(ProcessLookupError):
             self._process.kill()
-        if self._process.stdin:
-            self._process.stdin.close()
+        if self._reaping is None:
+            self._reaping = asyncio.create_task(self._reap())
 
     async def gone(self) -> None:
         """Returns when it is reaped."""
+        if self._reaping:
+            await self._reaping
+
+    async def _reap(self) -> None:
+        if self._process.stdin:
+            self._process.stdin.close()
         await self._process.wait()
+        self._living.discard(self)
 
     async def _read(self, size: int) -> bytes:
         assert self._process.stdout is not None

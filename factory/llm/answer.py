@@ -1,12 +1,15 @@
 """Structured output: which JSON schemas are accepted, and whether an answer fits its own.
 
 Schemas come from callers and answers from models, and both meet on the event loop that a thousand
-other calls share. So references are never fetched, and a pattern has a time limit.
+other calls share. So references are never fetched, patterns have a time limit, and what may take long runs elsewhere
+(`factory.llm.check`).
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
 from typing import Any
 
 import regex
@@ -18,7 +21,8 @@ from referencing import Registry
 from factory.document import read_json
 from factory.errors import InvalidOutput, SchemaUnusable
 
-PATTERN_LIMIT_S = 0.05
+PATTERNS_S = 1.0
+"""For all patterns of a schema together, however many texts the answer has. `regex` counts the CPU's time."""
 NO_REGISTRY: Registry[Any] = Registry()
 """Without it jsonschema fetches a `$ref` that is a URL."""
 Schema = Mapping[str, Any]
@@ -31,8 +35,11 @@ def parse_answer(text: str, schema: Schema) -> Any:
     except ValueError as cause:
         raise InvalidOutput(f"the answer is not JSON: {str(cause)[:500]}") from None
     validator = AnswerValidator(schema, registry=NO_REGISTRY)
+    _patterns_end.set(time.monotonic() + PATTERNS_S)
     try:
         error = next(validator.iter_errors(answer), None)
+    except TimeoutError:
+        raise SchemaUnusable("the patterns of the schema take too long to match") from None
     # A schema may be wrong in any way behind a reference that its own check does not follow.
     except Exception as cause:  # noqa: BLE001
         raise SchemaUnusable(
@@ -51,14 +58,22 @@ def _match_pattern(
     if not isinstance(instance, str):
         return
     try:
-        found = regex.search(pattern, instance, timeout=PATTERN_LIMIT_S)
-    except TimeoutError:
-        found = None
+        found = regex.search(pattern, instance, timeout=_pattern_seconds())
     except regex.error as error:
         yield ValidationError(f"{pattern!r} is not a pattern: {error}")
         return
     if found is None:
         yield ValidationError(f"{instance!r} does not match {pattern!r}")
 
+
+def _pattern_seconds() -> float:
+    """What is left for patterns. Raises TimeoutError when nothing is."""
+    left_s = _patterns_end.get() - time.monotonic()
+    if left_s <= 0:
+        raise TimeoutError
+    return left_s
+
+
+_patterns_end: ContextVar[float] = ContextVar("patterns_end", default=0.0)
 
 AnswerValidator = extend(Draft202012Validator, {"pattern": _match_pattern})  # type: ignore[no-untyped-call]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from aiohttp import (
     ClientConnectorError,
@@ -29,12 +28,14 @@ from factory.errors import (
 )
 from factory.llm import provider
 from factory.llm.catalog import Model
+from factory.llm.check import AnswerCheck
 from factory.llm.embedding import EMBEDDING_DIALECTS, embedding_request, read_vectors
 from factory.llm.endpoint import Request, find_endpoint
 from factory.llm.failure import provider_failure
 from factory.llm.openai_shape import fit_schema
-from factory.llm.provider import DIALECTS, Wire
-from factory.llm.schema import check_schema
+from factory.llm.provider import DIALECTS
+from factory.llm.schema import Measured
+from factory.llm.translation import Translator
 from factory.redaction import Redactor
 
 CONNECT_S = 10.0
@@ -45,8 +46,6 @@ HEADER_BYTES = 64 * 1024
 """The longest header of an answer. Gateways in between add long ones, and the answer behind it is paid for."""
 ERROR_BYTES = 64 * 1024
 """How much is read of an answer that is an error."""
-WIRES = 256
-"""How many models' wires are kept; callers choose the names of Ollama's models."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +56,8 @@ class CallTrace:
     step_key: str
     attempt: int
     traceparent: str | None = None
+    owner: str = ""
+    """Whose work it is, such as the job's project: owners take turns at what is scarce. Not sent."""
 
     def headers(self) -> dict[str, str]:
         """`x-factory-*`, and W3C's `traceparent` if there is one."""
@@ -77,7 +78,8 @@ class ProviderClient:
         self._settings = settings
         self._redactor = Redactor(settings)
         self._session: ClientSession | None = None
-        self._wire = lru_cache(maxsize=WIRES)(self._open_wire)
+        self._check = AnswerCheck()
+        self._translator = Translator()
 
     async def complete(
         self, model: Model, messages: Sequence[Message], params: Params, trace: CallTrace
@@ -87,22 +89,37 @@ class ProviderClient:
         Raises a ProviderError that says what failed, InvalidOutput if the answer does not satisfy
         `params.json_schema`, and InvalidInput for a schema that no answer could be held against.
         """
-        if params.json_schema is not None:
-            check_schema(params.json_schema)
+        schema = params.json_schema
+        if schema is None:
+            return await self._ask(model, messages, params, trace, None)
+        measured = await self._check.prepare(schema, trace.owner)
+        completion = await self._ask(model, messages, params, trace, measured)
+        return await fit_schema(
+            completion, lambda text: self._check.parse(text, schema, measured, trace.owner)
+        )
+
+    async def _ask(
+        self,
+        model: Model,
+        messages: Sequence[Message],
+        params: Params,
+        trace: CallTrace,
+        schema: Measured | None,
+    ) -> Completion:
         timeout_s = params.timeout_s or self._settings.call_timeout_s
-        if model.provider in DIALECTS:
-            wire = self._wire(model)
-            request = wire.request(messages, params)
-            most_bytes = self._settings.completion_answer_max_bytes
-            body, latency_ms = await self._send(
-                model.provider, request, trace, timeout_s, most_bytes
+        if model.provider not in DIALECTS:
+            return await self._translator.complete_other(
+                model, messages, params, trace.headers(), timeout_s, schema, trace.owner
             )
-            completion = wire.completion(request, body, latency_ms)
-        else:
-            completion = await provider.complete_other(
-                model, messages, params, trace.headers(), timeout_s
-            )
-        return fit_schema(completion, params.json_schema)
+        endpoint = find_endpoint(self._settings, model.provider)
+        request = await self._translator.request(
+            model, endpoint, messages, params, schema, trace.owner
+        )
+        most_bytes = self._settings.completion_answer_max_bytes
+        body, latency_ms = await self._send(model.provider, request, trace, timeout_s, most_bytes)
+        return await self._translator.completion(
+            model, endpoint, request, body, latency_ms, trace.owner
+        )
 
     async def embed(self, model: Model, texts: Sequence[str], trace: CallTrace) -> Embeddings:
         """One vector a text, in order. Raises a ProviderError that says what failed."""
@@ -118,10 +135,9 @@ class ProviderClient:
         """Closes all connections, those of calls in flight too."""
         if self._session is not None:
             await self._session.close()
+        await self._check.close()
+        await self._translator.close()
         await provider.close_other()
-
-    def _open_wire(self, model: Model) -> Wire:
-        return Wire(model, find_endpoint(self._settings, model.provider))
 
     async def _send(
         self,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from factory.domain.message import Completion, Embeddings, Params
 from factory.errors import InvalidOutput, OutputCut, OutputRefused, UnusableOutput
-from factory.llm.answer import parse_answer
 from factory.llm.catalog import Model
 from factory.llm.saying import LENGTH
 from factory.llm.strict import is_strict
@@ -57,12 +56,10 @@ def price_vectors(
     )
 
 
-def fit_schema(completion: Completion, schema: Mapping[str, Any] | None) -> Completion:
+async def fit_schema(completion: Completion, parse: Callable[[str], Awaitable[Any]]) -> Completion:
     """`completion` with its text parsed. Raises an UnusableOutput, with the paid completion, if it does not fit."""
-    if schema is None:
-        return completion
     try:
-        return replace(completion, parsed=parse_answer(completion.text, schema))
+        return replace(completion, parsed=await parse(completion.text))
     except InvalidOutput as error:
         raise unusable(completion, error) from None
 

@@ -106,7 +106,9 @@ async def _ask(
     """`longest`: how many tokens the answer may have, None for no bound."""
     messages, asked = _messages(job), _params(job)
     params = replace(asked, max_tokens=longest) if longest != asked.max_tokens else asked
-    trace = CallTrace(public_id(job.id), STEP, job.attempt, job.traceparent)
+    trace = CallTrace(
+        public_id(job.id), STEP, job.attempt, job.traceparent, owner=str(job.project_id)
+    )
     shortened = _is_shortened(longest, asked, model)
     most_bytes = worker.services.settings.result_max_bytes
     try:

@@ -83,7 +83,9 @@ async def find_nearest(worker: Worker, job: ClaimedJob) -> Result:
 async def _ask(worker: Worker, job: ClaimedJob, model: Model, texts: Sequence[str]) -> Embeddings:
     if model.provider == LOCAL:
         return await _embed_locally(worker, job, model, texts)
-    trace = CallTrace(public_id(job.id), STEP, job.attempt, job.traceparent)
+    trace = CallTrace(
+        public_id(job.id), STEP, job.attempt, job.traceparent, owner=str(job.project_id)
+    )
     return await worker.client.embed(model, texts, trace)
 
 

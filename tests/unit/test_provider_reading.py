@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import random
 from collections.abc import Iterator
@@ -30,6 +31,7 @@ from factory.errors import (
     RateLimited,
     SchemaUnusable,
 )
+from factory.llm.answer import parse_answer
 from factory.llm.catalog import Model
 from factory.llm.openai_shape import fit_schema
 from factory.llm.reading import read_body
@@ -50,6 +52,13 @@ def read(provider: str, answer: Any) -> Completion:
     body = answer if isinstance(answer, bytes) else orjson.dumps(answer)
     model = Model(provider, "model", "chat", PRICE)
     return read_body(model, READERS[provider], body, 5)
+
+
+def fit(completion: Completion, schema: dict[str, Any]) -> Completion:
+    async def parse(text: str) -> Any:
+        return parse_answer(text, schema)
+
+    return asyncio.run(fit_schema(completion, parse))
 
 
 def fail(provider: str, answer: Any) -> ProviderError:
@@ -110,7 +119,7 @@ def test_a_refusal_is_an_answer_that_says_why(provider: str, answer: Any, why: s
 @pytest.mark.parametrize(("provider", "answer", "why"), REFUSALS)
 def test_a_refusal_to_answer_in_json_is_final(provider: str, answer: Any, why: str) -> None:
     with pytest.raises(OutputRefused) as caught:
-        fit_schema(read(provider, answer), OBJECT)
+        fit(read(provider, answer), OBJECT)
     assert not caught.value.retryable
     assert why in caught.value.message
     assert caught.value.completion.cost_micros > 0
@@ -129,7 +138,7 @@ CUTS = [
 @pytest.mark.parametrize(("provider", "answer"), CUTS)
 def test_json_that_was_cut_is_final(provider: str, answer: Any) -> None:
     with pytest.raises(OutputCut) as caught:
-        fit_schema(read(provider, answer), OBJECT)
+        fit(read(provider, answer), OBJECT)
     assert not caught.value.retryable
     assert caught.value.completion.finish_reason == "length"
 
@@ -142,12 +151,12 @@ def test_json_that_was_cut_is_final(provider: str, answer: Any) -> None:
     ],
 )
 def test_json_that_is_whole_is_taken_whatever_the_reason(provider: str, answer: Any) -> None:
-    assert fit_schema(read(provider, answer), OBJECT).parsed == {}
+    assert fit(read(provider, answer), OBJECT).parsed == {}
 
 
 def test_plain_wrong_json_is_worth_another_attempt() -> None:
     with pytest.raises(InvalidOutput) as caught:
-        fit_schema(read("openai", samples.openai("{")), OBJECT)
+        fit(read("openai", samples.openai("{")), OBJECT)
     assert caught.value.retryable
 
 
@@ -283,7 +292,7 @@ def test_the_arguments_of_the_answering_tool_are_the_answer() -> None:
 @pytest.mark.parametrize("schema", [{"$ref": "#/x", "x": {"type": 5}}, {"$ref": "#"}])
 def test_a_schema_that_breaks_its_check_is_final_and_paid(schema: Any) -> None:
     with pytest.raises(SchemaUnusable) as caught:
-        fit_schema(read("openai", samples.openai("{}")), schema)
+        fit(read("openai", samples.openai("{}")), schema)
     assert not caught.value.retryable
     assert caught.value.completion.cost_micros > 0
 
@@ -322,7 +331,7 @@ def test_no_answer_breaks_its_reader(provider: str) -> None:
         for _ in range(luck.randint(1, 3)):
             answer = spoiled(answer, luck)
         try:
-            completion = fit_schema(read(provider, answer), OBJECT)
+            completion = fit(read(provider, answer), OBJECT)
         except JobFailure:
             continue
         assert completion.cost_micros is None or completion.cost_micros >= 0

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import psutil
 import pytest
@@ -34,11 +34,13 @@ async def processes(most: int = 1, idle_s: float = LONG_S) -> AsyncIterator[Proc
 
 async def until_gone(pid: int) -> None:
     """A zombie that asyncio has not reaped yet is gone too."""
-    for _ in range(600):
-        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
-            return
-        await asyncio.sleep(0.05)
-    raise AssertionError(f"{pid} lives")
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        for _ in range(600):
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return
+            await asyncio.sleep(0.05)
+        raise AssertionError(f"{pid} lives")
 
 
 def test_a_child_is_started_by_the_first_call_and_used_again() -> None:

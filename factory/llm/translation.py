@@ -1,0 +1,163 @@
+"""Translating between our words and a provider's: at once where that is quick, otherwise in a child process.
+
+LiteLLM replaces references and walks schemas and messages many times, in Python.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+
+from factory.domain.message import Completion, Message, Params
+from factory.errors import ProviderCutOff, Untranslatable, WorkLost, WorkTooLong
+from factory.isolation.processes import Processes
+from factory.llm import provider
+from factory.llm.catalog import Model
+from factory.llm.endpoint import Endpoint, Request
+from factory.llm.provider import Wire
+from factory.llm.schema import Measured
+
+TRANSLATION_S = 10.0
+TRANSLATORS = 2
+IDLE_S = 60.0
+"""A child that has LiteLLM takes 170 MB."""
+WIRES = 256
+"""How many models' wires are kept; callers choose the names of Ollama's models."""
+QUICK_MESSAGES = 1_000
+QUICK_SCHEMA_STEPS = 600_000
+"""Values of the expanded schema times its definitions (and 200): about 30 of these steps take a microsecond."""
+QUICK_BODY_BYTES = 1 << 20
+
+
+class Translator:
+    """Translates for one event loop that others share."""
+
+    def __init__(self) -> None:
+        self._processes = Processes(
+            "translation of the call",
+            most=TRANSLATORS,
+            modules=("factory.llm.translation",),
+            idle_s=IDLE_S,
+        )
+
+    async def request(
+        self,
+        model: Model,
+        endpoint: Endpoint,
+        messages: Sequence[Message],
+        params: Params,
+        schema: Measured | None,
+        owner: str,
+    ) -> Request:
+        """The call in the provider's words. Raises Untranslatable."""
+        if is_quick(messages, schema):
+            return wire(model, endpoint).request(messages, params)
+        try:
+            return await self._processes.run(
+                write_request,
+                (model, endpoint, messages, params),
+                timeout_s=TRANSLATION_S,
+                owner=owner,
+            )
+        except (WorkTooLong, WorkLost) as error:
+            raise Untranslatable(
+                f"the request cannot be said in the words of {model.provider}: {error.message}",
+                provider=model.provider,
+            ) from None
+
+    async def completion(
+        self,
+        model: Model,
+        endpoint: Endpoint,
+        request: Request,
+        body: bytes,
+        latency_ms: int,
+        owner: str,
+    ) -> Completion:
+        """The answer in our words. Raises ProviderCutOff where there is none to read."""
+        if len(body) <= QUICK_BODY_BYTES:
+            return wire(model, endpoint).completion(request, body, latency_ms)
+        try:
+            return await self._processes.run(
+                read_completion,
+                (model, endpoint, replace(request, body=b""), body, latency_ms),
+                timeout_s=TRANSLATION_S,
+                owner=owner,
+            )
+        except (WorkTooLong, WorkLost):
+            raise ProviderCutOff(
+                f"the answer of {model.provider} takes too long to read: {len(body):,} bytes",
+                provider=model.provider,
+                http_status=200,
+            ) from None
+
+    async def complete_other(
+        self,
+        model: Model,
+        messages: Sequence[Message],
+        params: Params,
+        headers: Mapping[str, str],
+        timeout_s: float,
+        schema: Measured | None,
+        owner: str,
+    ) -> Completion:
+        """A call that LiteLLM makes as a whole, see `provider.complete_other`."""
+        if is_quick(messages, schema):
+            return await provider.complete_other(model, messages, params, headers, timeout_s)
+        return await self._processes.run(
+            complete_apart,
+            (model, messages, params, dict(headers), timeout_s),
+            timeout_s=timeout_s + TRANSLATION_S,
+            owner=owner,
+        )
+
+    async def close(self) -> None:
+        """Ends the child processes."""
+        await self._processes.close()
+
+
+def is_quick(messages: Sequence[Message], schema: Measured | None) -> bool:
+    """Whether the translation surely takes less than some 30 ms."""
+    if len(messages) > QUICK_MESSAGES:
+        return False
+    return schema is None or schema.values * (schema.definitions + 200) <= QUICK_SCHEMA_STEPS
+
+
+def write_request(
+    model: Model, endpoint: Endpoint, messages: Sequence[Message], params: Params
+) -> Request:
+    """For a child process."""
+    return wire(model, endpoint).request(messages, params)
+
+
+def read_completion(
+    model: Model, endpoint: Endpoint, request: Request, body: bytes, latency_ms: int
+) -> Completion:
+    """For a child process."""
+    return wire(model, endpoint).completion(request, body, latency_ms)
+
+
+def complete_apart(
+    model: Model,
+    messages: Sequence[Message],
+    params: Params,
+    headers: Mapping[str, str],
+    timeout_s: float,
+) -> Completion:
+    """For a child process."""
+
+    async def complete() -> Completion:
+        try:
+            return await provider.complete_other(model, messages, params, headers, timeout_s)
+        finally:
+            await provider.close_other()
+
+    return asyncio.run(complete())
+
+
+@lru_cache(maxsize=WIRES)
+def wire(model: Model, endpoint: Endpoint) -> Wire:
+    """How the model is spoken to at the endpoint."""
+    return Wire(model, endpoint)
