@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Sequence
 from typing import TypeVar
 
+from factory.errors import Unavailable
 from factory.pipeline.group import Group
 from factory.services import Services
 from factory.store import keys
@@ -23,6 +25,8 @@ MOST_REFUSED = 10_000
 
 T = TypeVar("T")
 
+log = logging.getLogger(__name__)
+
 
 class Keyring:
     """Tells live keys from others. Tokens that are looked up at the same moment share one connection."""
@@ -32,10 +36,11 @@ class Keyring:
         self._lock = threading.Lock()
         self._remembered: dict[str, tuple[KeyView, float]] = {}
         self._refused: dict[str, float] = {}
-        secret_key = services.settings.secret_key
+        self._secret_key = services.settings.secret_key
+        self._previous = services.settings.previous_secrets
 
         def look_up(tx: Tx, tokens: list[str]) -> Sequence[LiveKey | None]:
-            return keys.verify_all(tx, secret_key, tokens)
+            return keys.verify_all(tx, self._secret_key, tokens, self._previous)
 
         self._asking: Group[str, LiveKey | None] = Group(look_up)
 
@@ -51,6 +56,8 @@ class Keyring:
         if found is None:
             self._keep(self._refused, token, now + REFUSE_S, MOST_REFUSED)
             return None
+        if found.outdated:
+            self._rehash(token)
         left_s = REMEMBER_S if found.expires_in_s is None else found.expires_in_s
         believed_until = now + min(REMEMBER_S, left_s)
         self._keep(self._remembered, token, (found.view, believed_until), MOST_REMEMBERED)
@@ -63,6 +70,14 @@ class Keyring:
             self._remembered = {
                 token: one for token, one in kept.items() if one[0].prefix != prefix
             }
+
+    def _rehash(self, token: str) -> None:
+        """Once for each key while SECRET_KEY is replaced. A failure keeps no request from being answered."""
+        try:
+            with self._database.transaction() as tx:
+                keys.rehash(tx, self._secret_key, token, self._previous)
+        except Unavailable as error:
+            log.warning("an API key stays under the earlier SECRET_KEY for now: %s", error)
 
     def _keep(self, kept: dict[str, T], token: str, value: T, most: int) -> None:
         """Keeps a value; where there are too many, the one that was written first goes."""

@@ -46,7 +46,7 @@ def create_key(json_data: KeyRequest) -> Response:
     The answer holds the whole key, for the only time: only a hash of it is kept.
     """
     services = gateway().services
-    secret_key = services.settings.secret_key
+    secret_key, previous = services.settings.secret_key, services.settings.previous_secrets
     with services.database.transaction() as tx:
         key = keys.create(
             tx,
@@ -55,8 +55,9 @@ def create_key(json_data: KeyRequest) -> Response:
             json_data.name,
             [scope.value for scope in dict.fromkeys(json_data.scopes)],
             expires_at=json_data.expires_at,
+            previous=previous,
         )
-        made = keys.verify(tx, secret_key, key)
+        made = keys.verify(tx, secret_key, key, previous)
         if made is None:
             raise InvalidInput("expires_at is in the past", param="expires_at")
     return json_answer({**_key_json(made), "key": key}, 201)

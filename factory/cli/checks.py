@@ -26,7 +26,7 @@ from factory.embedded.wheels import wheel_file
 from factory.env_file import env_file, use_env_file
 from factory.errors import FactoryError, Misconfigured, Unavailable
 from factory.services import Services
-from factory.store import schema, server
+from factory.store import keys, schema, server
 
 GIB = 2**30
 MIN_PYTHON = (3, 11)
@@ -36,6 +36,7 @@ MIN_CPUS = 4
 MIN_MEMORY_GIB = 8
 MIN_DISK_GIB = 100
 LEAST_DISK_GIB = 1
+MOST_NAMED = 5
 PACKAGES = ("celery", "redis", "SQLAlchemy", "psycopg2-binary", "litellm", "Flask", "gunicorn")
 
 
@@ -151,6 +152,25 @@ def _check_postgres(services: Services) -> Iterator[Check]:
     yield _rated("pgvector", vector, "available", "install the extension `vector`")
     current = found is not None and found >= newest
     yield _rated("schema", current, f"at {found}", f"newest is {newest}: factory db migrate")
+    if current:
+        yield from check_secret(services)
+
+
+def check_secret(services: Services) -> Iterator[Check]:
+    """Which API keys hang on another SECRET_KEY than the current one."""
+    settings = services.settings
+    with services.database.transaction() as tx:
+        left = keys.outdated(tx, settings.secret_key, settings.previous_secrets)
+    named = ", ".join(f"af_{prefix}_…" for prefix in left[:MOST_NAMED])
+    if len(left) > MOST_NAMED:
+        named += " …"
+    if settings.previous_secrets:
+        mend = f"{len(left)} API keys hang on SECRET_KEY_PREVIOUS until their next use: {named}"
+        done = "all API keys are under the current one; drop SECRET_KEY_PREVIOUS once receivers of "
+        yield _advised("SECRET_KEY", not left, f"{done}webhooks have the new secret", mend)
+    elif left:
+        mend = f"{len(left)} API keys need an earlier secret, in SECRET_KEY_PREVIOUS: {named}"
+        yield Check("SECRET_KEY", Status.WARN, mend)
 
 
 def _check_redis(services: Services) -> Iterator[Check]:

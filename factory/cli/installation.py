@@ -115,9 +115,10 @@ def _first_key(tx: Tx, home: Home, settings: Settings, project_id: UUID) -> str:
     """The key in the home while it is good; another database or SECRET_KEY makes it void."""
     path = home.directory / KEY_FILE
     kept = path.read_text() if path.exists() else ""
-    if keys.verify(tx, settings.secret_key, kept):
+    secret_key, previous = settings.secret_key, settings.previous_secrets
+    if keys.verify(tx, secret_key, kept, previous):
         return kept
-    return keys.create(tx, settings.secret_key, project_id, KEY_NAME, KEY_SCOPES)
+    return keys.create(tx, secret_key, project_id, KEY_NAME, KEY_SCOPES, previous=previous)
 
 
 def _flower_password(home: Home) -> str:

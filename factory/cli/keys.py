@@ -38,7 +38,15 @@ def create_key(
     scopes = [one.value for one in scope or [Scope.JOBS]]
     with operator_services() as services, services.database.transaction() as tx:
         project_id = projects.ensure(tx, project).id
-        key = keys.create(tx, services.settings.secret_key, project_id, name, scopes)
+        settings = services.settings
+        key = keys.create(
+            tx,
+            settings.secret_key,
+            project_id,
+            name,
+            scopes,
+            previous=settings.previous_secrets,
+        )
     document = {"key": key, "name": name, "project": project, "scopes": scopes}
     print_json(document) if as_json else print_lines([key])
 
@@ -78,14 +86,20 @@ def revoke_key(
 def show_webhook_secret(
     project: ProjectOption = DEFAULT_PROJECT, as_json: JsonOption = False
 ) -> None:
-    """The secret that signs a project's webhooks (Standard Webhooks)."""
+    """The secret that signs a project's webhooks (Standard Webhooks).
+
+    While SECRET_KEY is replaced the earlier one follows: each delivery carries the signatures of both.
+    """
     from factory.cli.operator import operator_services
-    from factory.webhooks.sign import derive_secret
+    from factory.webhooks.sign import derive_secrets
 
     with operator_services() as services, services.database.transaction() as tx:
         project_id = _project_id(tx, project)
-    secret = derive_secret(services.settings.secret_key, str(project_id))
-    print_json({"project": project, "secret": secret}) if as_json else print_lines([secret])
+    secret, *previous = derive_secrets(services.settings, str(project_id))
+    if as_json:
+        print_json({"project": project, "secret": secret, "previous_secrets": previous})
+    else:
+        print_lines([secret, *previous])
 
 
 def _project_id(tx: Tx, name: str) -> UUID:

@@ -52,6 +52,8 @@ class Settings(BaseModel):
     secret_key: str = Field(min_length=SECRET_LETTERS)
     """Signs and derives (API key hashes, webhook secrets). At least 32 characters, made by chance:
     `openssl rand -hex 32`."""
+    secret_key_previous: str | None = None
+    """The earlier SECRET_KEY while it is replaced: its API keys are good, and webhooks carry both signatures."""
     database_pool_size: int = Field(default=10, ge=1, le=1000)
     """Connections to Postgres that one process keeps."""
     allow_weak_settings: bool = False
@@ -138,6 +140,12 @@ class Settings(BaseModel):
         """For redis-py and kombu alike; empty without TLS."""
         ca_file = self.redis_ca_file
         return redis_tls_options(self.redis_url, tls=self.redis_tls, ca_file=ca_file)
+
+    @cached_property
+    def previous_secrets(self) -> tuple[str, ...]:
+        """Beside the current one: as long as it is replaced."""
+        earlier = self.secret_key_previous
+        return (earlier,) if earlier and earlier != self.secret_key else ()
 
     @property
     def gateway_processes(self) -> int:

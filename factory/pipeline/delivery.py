@@ -15,18 +15,18 @@ from factory.store import deliveries
 from factory.store.database import Tx
 from factory.store.deliveries import Attempt
 from factory.store.jobs import JobView
-from factory.webhooks.sign import derive_secret, event_body
+from factory.webhooks.sign import derive_secrets, event_body
 
 
 async def deliver(worker: Worker, job: ClaimedJob) -> Result:
     """Posts the event once and logs what came of it. Raises WebhookFailed or WebhookRefused."""
     subject = deliveries.told_job(job.input["job"])
     body = _body(worker, job, subject)
-    secret = derive_secret(worker.services.settings.secret_key, str(job.project_id))
+    secrets = derive_secrets(worker.services.settings, str(job.project_id))
     started = time.monotonic()
     try:
         delivery = await worker.courier.deliver(
-            job.webhook_url or "", f"msg_{job.id.hex}", body, [secret], datetime.now(UTC)
+            job.webhook_url or "", f"msg_{job.id.hex}", body, secrets, datetime.now(UTC)
         )
     except (WebhookFailed, WebhookRefused) as error:
         error.message = worker.redactor.public(error.message)

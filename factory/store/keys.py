@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import re
 import secrets
 from collections.abc import Sequence
@@ -13,13 +11,8 @@ from typing import Any
 from uuid import UUID
 
 from factory.domain.job import new_id
-from factory.store.database import Tx, rows, run
-
-
-def secret_hash(secret_key: str, key: str) -> str:
-    """HMAC-SHA256 of the whole key: a stolen table is worthless without the installation's secret."""
-    return hmac.new(secret_key.encode(), key.encode(), hashlib.sha256).hexdigest()
-
+from factory.store.database import Tx, as_json, rows, run
+from factory.store.key_hashes import Secrets, fingerprint, secrets_of
 
 SHAPE = re.compile(r"af_([0-9a-f]{12})_[0-9a-f]{48}")
 
@@ -45,8 +38,10 @@ class KeyView:
 
 
 INSERT = """
-INSERT INTO api_keys (id, project_id, name, prefix, secret_hash, scopes, expires_at)
-VALUES (%(id)s, %(project_id)s, %(name)s, %(prefix)s, %(secret_hash)s, %(scopes)s, %(expires_at)s)
+INSERT INTO api_keys
+       (id, project_id, name, prefix, secret_hash, secret_hashes, scopes, expires_at)
+VALUES (%(id)s, %(project_id)s, %(name)s, %(prefix)s, %(secret_hash)s, %(secret_hashes)s, %(scopes)s,
+        %(expires_at)s)
 """
 
 
@@ -58,8 +53,10 @@ def create(
     scopes: list[str],
     *,
     expires_at: datetime | None = None,
+    previous: Sequence[str] = (),
 ) -> str:
-    """Makes a key and gives it in full, for the only time."""
+    """Makes a key and gives it in full, for the only time. `previous`: secrets that are being replaced."""
+    known = secrets_of(secret_key, previous)
     prefix, secret = secrets.token_hex(6), secrets.token_hex(24)
     key = f"af_{prefix}_{secret}"
     params = {
@@ -67,7 +64,8 @@ def create(
         "project_id": str(project_id),
         "name": name,
         "prefix": prefix,
-        "secret_hash": secret_hash(secret_key, key),
+        "secret_hash": known.oldest_hash(key),
+        "secret_hashes": as_json(known.hashes(key)),
         "scopes": scopes,
         "expires_at": expires_at,
     }
@@ -77,7 +75,7 @@ def create(
 
 COLUMNS = "id, project_id, name, prefix, scopes, created_at, expires_at, revoked_at"
 FIND = f"""
-SELECT {COLUMNS}, secret_hash,
+SELECT {COLUMNS}, secret_hash, secret_hashes,
        extract(epoch FROM expires_at - clock_timestamp())::float8 AS expires_in_s
   FROM api_keys
  WHERE prefix = ANY(%(prefixes)s) AND revoked_at IS NULL
@@ -91,29 +89,73 @@ class LiveKey:
 
     view: KeyView
     expires_in_s: float | None
+    outdated: bool = False
+    """Its hash under the current secret is to be added: `rehash`."""
 
 
-def verify_all(tx: Tx, secret_key: str, keys: Sequence[str]) -> list[LiveKey | None]:
-    """For each of these texts the live key that it is, or None."""
+def verify_all(
+    tx: Tx, secret_key: str, keys: Sequence[str], previous: Sequence[str] = ()
+) -> list[LiveKey | None]:
+    """For each of these texts the live key that it is, or None. `previous`: secrets that are being replaced."""
+    known = secrets_of(secret_key, previous)
     prefixes = [prefix_of(key) for key in keys]
     wanted = sorted({prefix for prefix in prefixes if prefix})
     found = {row.prefix: row for row in rows(tx, FIND, {"prefixes": wanted})} if wanted else {}
     return [
-        _live(found.get(prefix), secret_hash(secret_key, key))
-        for prefix, key in zip(prefixes, keys, strict=True)
+        _live(found.get(prefix), key, known) for prefix, key in zip(prefixes, keys, strict=True)
     ]
 
 
-def _live(row: Any, given_hash: str) -> LiveKey | None:
-    if row is None or not hmac.compare_digest(row.secret_hash, given_hash):
+def _live(row: Any, key: str, known: Secrets) -> LiveKey | None:
+    if row is None or not known.know(key, row.secret_hash, row.secret_hashes):
         return None
-    return LiveKey(_view(row), row.expires_in_s)
+    outdated = bool(known.previous) and fingerprint(known.current) not in row.secret_hashes
+    return LiveKey(_view(row), row.expires_in_s, outdated)
 
 
-def verify(tx: Tx, secret_key: str, key: str) -> KeyView | None:
+def verify(tx: Tx, secret_key: str, key: str, previous: Sequence[str] = ()) -> KeyView | None:
     """The live key that this text is, or None."""
-    (found,) = verify_all(tx, secret_key, [key])
+    (found,) = verify_all(tx, secret_key, [key], previous)
     return found.view if found else None
+
+
+REHASH = """
+UPDATE api_keys SET secret_hash = %(secret_hash)s, secret_hashes = %(secret_hashes)s
+ WHERE prefix = %(prefix)s AND secret_hashes -> %(mark)s IS NULL
+"""
+
+
+def rehash(tx: Tx, secret_key: str, key: str, previous: Sequence[str]) -> bool:
+    """Adds a verified key's hash under the current secret; False if somebody has. The earlier ones stay, for
+    programs that have not been restarted yet.
+    """
+    known = secrets_of(secret_key, previous)
+    params = {
+        "prefix": prefix_of(key),
+        "mark": fingerprint(secret_key),
+        "secret_hash": known.oldest_hash(key),
+        "secret_hashes": as_json(known.hashes(key)),
+    }
+    return run(tx, REHASH, params) == 1
+
+
+OUTDATED = """
+SELECT prefix FROM api_keys
+ WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > clock_timestamp())
+   AND secret_hashes -> %(mark)s IS NULL
+   AND (%(all)s OR secret_hashes <> '{}')
+ ORDER BY id
+"""
+
+
+def outdated(tx: Tx, secret_key: str, previous: Sequence[str] = ()) -> list[str]:
+    """Prefixes of live keys that are not stored under the current secret, and so hang on an earlier one.
+
+    Without `previous` only those that say under which they are: older rows do not.
+    """
+    known = secrets_of(secret_key, previous)
+    params = {"mark": fingerprint(secret_key), "all": bool(known.previous)}
+    return [row.prefix for row in rows(tx, OUTDATED, params)]
 
 
 def listed(tx: Tx, project_id: UUID) -> list[KeyView]:

@@ -67,6 +67,7 @@ api_keys = Table(
     Column("name", Text, nullable=False),
     Column("prefix", Text, nullable=False, unique=True),
     Column("secret_hash", Text, nullable=False),
+    Column("secret_hashes", JSONB, nullable=False, server_default=text("'{}'")),
     Column("scopes", ARRAY(Text), nullable=False, server_default=text("'{jobs}'")),
     _when("created_at", required=True),
     _when("expires_at"),

@@ -14,6 +14,7 @@ from typing import Any
 
 from standardwebhooks import Webhook
 
+from factory.config import Settings
 from factory.document import write_json
 
 SECRET_BYTES = 24
@@ -26,6 +27,12 @@ def derive_secret(secret_key: str, project_id: str) -> str:
     """
     digest = hmac.digest(secret_key.encode(), f"webhook:{project_id}".encode(), hashlib.sha256)
     return "whsec_" + base64.b64encode(digest[:SECRET_BYTES]).decode()
+
+
+def derive_secrets(settings: Settings, project_id: str) -> list[str]:
+    """The project's secret, and the earlier one while SECRET_KEY is replaced: each delivery carries both signatures."""
+    secret_keys = (settings.secret_key, *settings.previous_secrets)
+    return [derive_secret(secret_key, project_id) for secret_key in secret_keys]
 
 
 def event_body(event_id: str, event_type: str, created_at: datetime, data: Any) -> bytes:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
 from standardwebhooks import Webhook
 
+from factory.config import Settings
 from factory.domain.job import public_id
 from factory.domain.retry import WEBHOOK_DELAYS_S, WEBHOOK_MAX_ATTEMPTS
 from factory.domain.state import State
@@ -42,6 +44,20 @@ def test_the_end_of_a_job_is_told_signed(bench: Bench, receiver: Receiver) -> No
     assert event["data"]["cost_usd"] > 0
     assert bench.view(event_id).state is State.SUCCEEDED
     assert webhooks_of(bench.services, event_id) == []
+
+
+def test_while_a_secret_is_replaced_both_sign(bench: Bench, receiver: Receiver) -> None:
+    _, event_id = _event_of(bench, receiver)
+    earlier = "the-secret-key-of-before-the-change"
+    given = bench.services.settings.model_dump()
+    settings = Settings(**{**given, "secret_key_previous": earlier})
+    bench.services = replace(bench.services, settings=settings)
+    bench.execute(event_id)
+    [got] = receiver.received
+    headers = {name.lower(): value for name, value in got.headers.items()}
+    assert len(headers["webhook-signature"].split()) == 2
+    for secret_key in (settings.secret_key, earlier):
+        Webhook(derive_secret(secret_key, str(PROJECT))).verify(got.body.decode(), headers)
 
 
 def test_a_cancelled_queued_job_is_told_too(bench: Bench, receiver: Receiver) -> None:
