@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+from functools import partial
 from types import FrameType
 
 from redis.client import PubSub
 from redis.exceptions import RedisError
 
+from factory.agents.watch import AgentFiles
 from factory.config import settings_or_exit
 from factory.domain.turns import Turns
+from factory.llm.catalog import load_catalog
 from factory.log import configure_logging
 from factory.pipeline.dispatch import dispatch
 from factory.pipeline.poke import CHANNEL
@@ -77,6 +80,7 @@ class Dispatcher:
         self._broker = BrokerWatch(services)
         self._rescue = Rescue(services)
         self._retention = Retention(services)
+        self._agents = AgentFiles(services, partial(load_catalog, settings.extra_models))
         self._pokes = Pokes(services, self._stopping)
 
     def stop(self, _signal: int = 0, _frame: FrameType | None = None) -> None:
@@ -88,6 +92,7 @@ class Dispatcher:
         # Each on a thread of its own: a reaper that waits for Redis takes itself for absent, and what
         # has ended can wait, what is to be rescued cannot.
         self._start(Rounds("rescue", self._rescue_once, LONGEST_PAUSE_S))
+        self._start(Rounds("the watch on agents' files", self._agents.tick, LONGEST_PAUSE_S))
         self._start(Rounds("retention", self._retention.tick, LONGEST_RETENTION_PAUSE_S))
         self._repeat(Rounds("dispatch", self._dispatch_once, LONGEST_PAUSE_S))
 

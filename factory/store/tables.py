@@ -80,6 +80,8 @@ agents = Table(
     Column("id", UUID, primary_key=True),
     Column("name", Text, nullable=False, unique=True),
     Column("active_version", Integer, nullable=False),
+    Column("file", Text),
+    _when("retired_at"),
     _when("created_at", required=True),
 )
 
