@@ -66,11 +66,11 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class Embeddings:
-    """One vector per input text, in order."""
+    """One vector per input text, in order; None where the provider gave none that can be used."""
 
     provider: str
     model: str
-    vectors: Sequence[Sequence[float]] = field(repr=False)
+    vectors: Sequence[Sequence[float] | None] = field(repr=False)
     usage: Usage
     cost_micros: int | None
     latency_ms: int

@@ -7,25 +7,27 @@ on the event loop.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 from multidict import CIMultiDict
 
+from factory.document import read_json
 from factory.domain.lanes import LOCAL
 from factory.domain.message import Embeddings
 from factory.errors import ProviderCutOff
 from factory.llm.catalog import OLLAMA, Model
 from factory.llm.endpoint import Endpoint, Request
-from factory.llm.openai_shape import price_vectors
+from factory.llm.failure import error_within, unanswered
+from factory.llm.tokens import count, counts_of
+from factory.llm.vectors import Vectors, read_indexed_vectors, read_vectors
 
 CHARS_PER_TOKEN = 4
 """About what English takes; for Gemini, which says what it embeds costs but not how much that was."""
 
 
-Vectors = tuple[list[list[float]], int]
-"""One vector a text, in order, and the tokens of all texts."""
+Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,44 +35,68 @@ class Dialect:
     """The path below the base URL, the body for model and texts, and what to read from the answer."""
 
     path: str
-    body: Callable[[Model, Sequence[str]], dict[str, Any]]
-    read: Callable[[Any, Sequence[str]], Vectors]
+    body: Callable[[Model, Sequence[str]], Json]
+    vectors: Callable[[Json, int], Vectors]
+    """Of so many texts. Raises ValueError, or whatever comes of an answer that has another shape."""
+    tokens: Callable[[Json, Sequence[str]], int | None]
+    """None if the answer does not say how many."""
 
 
-def _openai_body(model: Model, texts: Sequence[str]) -> dict[str, Any]:
-    return {"model": model.name, "input": list(texts), "encoding_format": "float"}
+def _openai_body(model: Model, texts: Sequence[str]) -> Json:
+    # As OpenAI's own clients ask: a quarter of the bytes, and a tenth of the time to read them.
+    return {"model": model.name, "input": list(texts), "encoding_format": "base64"}
 
 
-def _read_openai(answer: Any, _texts: Sequence[str]) -> Vectors:
-    ordered = sorted(answer["data"], key=lambda item: item["index"])
-    return [item["embedding"] for item in ordered], answer["usage"]["prompt_tokens"]
+def _openai_vectors(answer: Json, texts: int) -> Vectors:
+    return read_indexed_vectors(answer["data"], texts)
 
 
-def _ollama_body(model: Model, texts: Sequence[str]) -> dict[str, Any]:
+def _openai_tokens(answer: Json, _texts: Sequence[str]) -> int | None:
+    usage = _part(answer, "usage")
+    return count(usage.get("prompt_tokens", usage.get("total_tokens")))
+
+
+def _ollama_body(model: Model, texts: Sequence[str]) -> Json:
     return {"model": model.name, "input": list(texts)}
 
 
-def _read_ollama(answer: Any, _texts: Sequence[str]) -> Vectors:
-    return answer["embeddings"], answer.get("prompt_eval_count", 0)
+def _ollama_vectors(answer: Json, texts: int) -> Vectors:
+    return read_vectors(answer["embeddings"], texts)
 
 
-def _gemini_body(model: Model, texts: Sequence[str]) -> dict[str, Any]:
+def _ollama_tokens(answer: Json, _texts: Sequence[str]) -> int | None:
+    return count(answer.get("prompt_eval_count"))
+
+
+def _gemini_body(model: Model, texts: Sequence[str]) -> Json:
     name = f"models/{model.name}"
     return {"requests": [{"model": name, "content": {"parts": [{"text": text}]}} for text in texts]}
 
 
-def _read_gemini(answer: Any, texts: Sequence[str]) -> Vectors:
-    counted = answer.get("usageMetadata", {}).get("promptTokenCount")
-    tokens = sum(-(-len(text) // CHARS_PER_TOKEN) for text in texts) if counted is None else counted
-    return [item["values"] for item in answer["embeddings"]], tokens
+def _gemini_vectors(answer: Json, texts: int) -> Vectors:
+    return read_vectors([item.get("values") for item in answer["embeddings"]], texts)
 
 
-_OPENAI = Dialect("/embeddings", _openai_body, _read_openai)
+def _gemini_tokens(answer: Json, texts: Sequence[str]) -> int | None:
+    counted = count(_part(answer, "usageMetadata").get("promptTokenCount"))
+    if counted is None:
+        return sum(-(-len(text) // CHARS_PER_TOKEN) for text in texts)
+    return counted
+
+
+def _part(answer: Json, name: str) -> Json:
+    found = answer.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+_OPENAI = Dialect("/embeddings", _openai_body, _openai_vectors, _openai_tokens)
 EMBEDDING_DIALECTS = {
     "openai": _OPENAI,
     LOCAL: _OPENAI,
-    "gemini": Dialect("/v1beta/models/{model}:batchEmbedContents", _gemini_body, _read_gemini),
-    OLLAMA: Dialect("/api/embed", _ollama_body, _read_ollama),
+    "gemini": Dialect(
+        "/v1beta/models/{model}:batchEmbedContents", _gemini_body, _gemini_vectors, _gemini_tokens
+    ),
+    OLLAMA: Dialect("/api/embed", _ollama_body, _ollama_vectors, _ollama_tokens),
 }
 
 
@@ -86,20 +112,44 @@ def embedding_request(model: Model, texts: Sequence[str], endpoint: Endpoint) ->
     return Request(url, headers, orjson.dumps(dialect.body(model, texts)))
 
 
-def read_vectors(model: Model, texts: Sequence[str], body: bytes, latency_ms: int) -> Embeddings:
-    """The answer in our words. Raises ProviderCutOff unless it has one vector for each text."""
+def read_embeddings(model: Model, texts: Sequence[str], body: bytes, latency_ms: int) -> Embeddings:
+    """The answer in our words. Raises the ProviderError that a body without vectors stands for."""
     try:
-        vectors, tokens = EMBEDDING_DIALECTS[model.provider].read(orjson.loads(body), texts)
-    except (orjson.JSONDecodeError, LookupError, TypeError, AttributeError) as error:
-        raise _unreadable(model, repr(error)) from None
-    if len(vectors) != len(texts):
-        raise _unreadable(model, f"{len(vectors)} vectors for {len(texts)} texts")
-    return price_vectors(model, vectors, tokens, latency_ms)
+        answer = read_json(body, exact=False)
+    except ValueError:
+        raise unanswered(model.provider, body) from None
+    return _embeddings(model, EMBEDDING_DIALECTS[model.provider], texts, answer, latency_ms)
 
 
-def _unreadable(model: Model, why: str) -> ProviderCutOff:
-    return ProviderCutOff(
-        f"unreadable answer of {model.provider}: {why[:500]}",
-        provider=model.provider,
+def read_openai_embeddings(
+    model: Model, texts: Sequence[str], answer: Any, latency_ms: int
+) -> Embeddings:
+    """The same of an answer in OpenAI's shape that is JSON already."""
+    return _embeddings(model, _OPENAI, texts, answer, latency_ms)
+
+
+def _embeddings(
+    model: Model, dialect: Dialect, texts: Sequence[str], answer: Any, latency_ms: int
+) -> Embeddings:
+    if not isinstance(answer, dict) or error_within(answer):
+        raise unanswered(model.provider, answer)
+    counts = counts_of(dialect.tokens(answer, texts), 0)
+    cost = counts.cost_micros(model.price)
+    found = Embeddings(model.provider, model.name, [], counts.usage, cost, latency_ms)
+    try:
+        return replace(found, vectors=dialect.vectors(answer, len(texts)))
+    except (LookupError, TypeError, AttributeError):
+        raise _unusable(found, "it holds no vectors") from None
+    except ValueError as error:
+        raise _unusable(found, str(error)) from None
+
+
+def _unusable(found: Embeddings, why: str) -> ProviderCutOff:
+    error = ProviderCutOff(
+        f"the answer of {found.provider} cannot be used: {why}",
+        provider=found.provider,
         http_status=200,
     )
+    if found.usage.input_tokens:
+        error.completion = found
+    return error

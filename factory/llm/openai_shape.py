@@ -6,12 +6,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from factory.domain.message import Completion, Embeddings, Params
+from factory.domain.message import Completion, Params
 from factory.errors import InvalidOutput, OutputCut, OutputRefused, UnusableOutput
-from factory.llm.catalog import Model
 from factory.llm.saying import LENGTH
 from factory.llm.strict import is_strict
-from factory.llm.tokens import count, counts_of
 
 
 def openai_params(params: Params) -> dict[str, Any]:
@@ -31,29 +29,6 @@ def openai_params(params: Params) -> dict[str, Any]:
 def _response_format(schema: Mapping[str, Any]) -> dict[str, Any]:
     wanted = {"name": "answer", "schema": dict(schema), "strict": is_strict(schema)}
     return {"type": "json_schema", "json_schema": wanted}
-
-
-def read_embeddings(model: Model, response: Any, latency_ms: int) -> Embeddings:
-    """Embeddings from a `litellm.EmbeddingResponse`."""
-    ordered = sorted(response.data, key=lambda item: item["index"])
-    vectors = [item["embedding"] for item in ordered]
-    tokens = count(getattr(response.usage, "prompt_tokens", None))
-    return price_vectors(model, vectors, tokens, latency_ms)
-
-
-def price_vectors(
-    model: Model, vectors: list[list[float]], input_tokens: int | None, latency_ms: int
-) -> Embeddings:
-    """Embeddings with what they cost by the catalog's price; unknown where `input_tokens` is."""
-    counts = counts_of(input_tokens, 0)
-    return Embeddings(
-        provider=model.provider,
-        model=model.name,
-        vectors=vectors,
-        usage=counts.usage,
-        cost_micros=counts.cost_micros(model.price),
-        latency_ms=latency_ms,
-    )
 
 
 async def fit_schema(completion: Completion, parse: Callable[[str], Awaitable[Any]]) -> Completion:

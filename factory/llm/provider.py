@@ -29,9 +29,10 @@ from factory.domain.lanes import LOCAL
 from factory.domain.message import Completion, Embeddings, Message, Params
 from factory.errors import ProviderAuthFailed, Untranslatable
 from factory.llm.catalog import Model
+from factory.llm.embedding import read_openai_embeddings
 from factory.llm.endpoint import Endpoint, Request
 from factory.llm.lean import lean_imports
-from factory.llm.openai_shape import openai_params, read_embeddings
+from factory.llm.openai_shape import openai_params
 from factory.llm.other import OTHER_CREDENTIALS, missing_variable, other_failure
 from factory.llm.reading import read_answer, read_body
 from factory.llm.saying import (
@@ -260,7 +261,7 @@ async def embed_other(
     # Most are of the OpenAI SDK's tree, and some of whatever library a provider needs.
     except Exception as error:  # noqa: BLE001
         raise other_failure(model.provider, error) from None
-    return read_embeddings(model, response, _since_ms(started))
+    return read_openai_embeddings(model, texts, response.model_dump(), _since_ms(started))
 
 
 def _demand_credentials(model: Model) -> None:

@@ -3,64 +3,53 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
-from uuid import UUID
 
 from factory.domain.job import ClaimedJob, Kind, new_id, public_id
 from factory.domain.lanes import LOCAL, Priority
 from factory.domain.message import Embeddings
 from factory.domain.money import Usage
+from factory.errors import ProviderCutOff
 from factory.knowledge.schedule import Owner
 from factory.limits.budget import CallSize, most_tokens
 from factory.llm.call import CallTrace
 from factory.llm.catalog import Model
+from factory.llm.embedding_calls import calls_of
 from factory.pipeline.calls import Result, call_once, close
 from factory.pipeline.spending import open_budget
 from factory.pipeline.worker import Worker
 from factory.store import chunks
-from factory.store.chunks import Hit, NewChunk
+from factory.store.chunks import Hit, NewChunk, Place
 from factory.store.database import Tx
 
 STEP = "embed"
+"""The first call's step; those of the others are `embed:1`, `embed:2` and so on."""
+NUMBERS_AT_ONCE = 100_000
+"""How many numbers of vectors are stored by one transaction: a tenth of a second's work."""
 
 
 async def embed(worker: Worker, job: ClaimedJob) -> Result:
     """Chunks the texts, embeds the chunks and stores both; gives what is now searchable.
 
-    The chunks are committed before the call's end is, all together: an attempt that finds them neither
-    pays nor stores again.
+    As many calls as the provider's limits demand, one after the other. What a call gave is stored before its end is
+    committed: an attempt after a crash finds it, and calls for the rest alone.
     """
     model = worker.catalog.find(job.model or "")
-    stored = await worker.reader.read(
+    pieces = await _split(worker, job)
+    places = await worker.reader.read(
         job.project_id, lambda tx: chunks.stored(tx, job.id, model.id)
     )
-    if not stored.sources:
-        pieces = await _split(worker, job)
-        tokens = sum(most_tokens(piece.content) for piece in pieces)
-        budget = open_budget(worker.catalog, job, CallSize(tokens, max_output_tokens=0))
-        budget.output_tokens(model.price, 0)
-
-        async def send() -> Embeddings:
-            answer = await _ask(worker, job, model, [piece.content for piece in pieces])
-            new = _chunks(pieces, answer.vectors)
-            chunks_of_job = _Chunks(job.project_id, job.id, model.id, new)
-            await worker.writer.commit(insert_chunks, chunks_of_job, _bytes(new))
-            return answer
-
-        texts = {"texts": len(pieces)}
-        await close(worker, await call_once(worker, job, STEP, model, send, lambda _: texts))
-        stored = await worker.reader.read(
-            job.project_id, lambda tx: chunks.stored(tx, job.id, model.id)
-        )
-    found = {
-        "model": model.id,
-        "dimensions": stored.dimensions,
-        "chunks": sum(stored.sources.values()),
-        "sources": stored.sources,
-    }
-    return Result(found)
+    if not _are_cut_elsewhere(pieces, places):
+        for number, call in enumerate(calls_of(model, [piece.content for piece in pieces])):
+            step_key = STEP if number == 0 else f"{STEP}:{number}"
+            missing = {n: pieces[n] for n in call if n not in places}
+            if missing:
+                job = await _embed_part(worker, job, model, step_key, missing, places)
+    return Result(_summary(model, places))
 
 
 async def find_nearest(worker: Worker, job: ClaimedJob) -> Result:
@@ -69,45 +58,16 @@ async def find_nearest(worker: Worker, job: ClaimedJob) -> Result:
     kept: list[Embeddings] = []
 
     async def send() -> Embeddings:
-        kept.append(await _ask(worker, job, model, [job.input["query"]]))
+        kept.append(await _ask(worker, job, model, STEP, [job.input["query"]]))
         return kept[0]
 
     await close(worker, await call_once(worker, job, STEP, model, send, lambda _: {"texts": 1}))
-    vector, limit = kept[0].vectors[0], job.input["limit"]
+    # Of a single text, an answer has the vector or cannot be used.
+    vector, limit = kept[0].vectors[0] or [], job.input["limit"]
     hits = await worker.reader.read(
         job.project_id, lambda tx: chunks.nearest(tx, job.project_id, model.id, vector, limit)
     )
     return Result({"model": model.id, "hits": [_hit_json(hit) for hit in hits]})
-
-
-async def _ask(worker: Worker, job: ClaimedJob, model: Model, texts: Sequence[str]) -> Embeddings:
-    if model.provider == LOCAL:
-        return await _embed_locally(worker, job, model, texts)
-    trace = CallTrace(
-        public_id(job.id), STEP, job.attempt, job.traceparent, owner=str(job.project_id)
-    )
-    return await worker.client.embed(model, texts, trace)
-
-
-def _chunks(pieces: Sequence[_Piece], vectors: Sequence[Sequence[float]]) -> list[NewChunk]:
-    return [
-        NewChunk(new_id(), ordinal, piece.source, piece.start, piece.end, piece.content, vector)
-        for ordinal, (piece, vector) in enumerate(zip(pieces, vectors, strict=True))
-    ]
-
-
-async def _embed_locally(
-    worker: Worker, job: ClaimedJob, model: Model, texts: Sequence[str]
-) -> Embeddings:
-    started = time.monotonic()
-    vectors, tokens = await worker.local.embed(texts, _owner(job))
-    elapsed_ms = round((time.monotonic() - started) * 1000)
-    return Embeddings(LOCAL, model.name, vectors, Usage(tokens), 0, elapsed_ms)
-
-
-def _owner(job: ClaimedJob) -> Owner:
-    priority = Priority(job.lane.rpartition(".")[2])
-    return Owner(job.project_id, priority, is_query=job.kind is Kind.SEARCH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,24 +88,134 @@ async def _split(worker: Worker, job: ClaimedJob) -> list[_Piece]:
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class _Chunks:
-    project_id: UUID
-    job_id: UUID
-    model: str
-    chunks: list[NewChunk]
+def _are_cut_elsewhere(pieces: Sequence[_Piece], places: Mapping[int, Place]) -> bool:
+    """Whether what is stored was cut by an earlier version, which stored all of a job or nothing."""
+    return any(
+        n >= len(pieces)
+        or (place.source, place.start, place.end)
+        != (pieces[n].source, pieces[n].start, pieces[n].end)
+        for n, place in places.items()
+    )
 
 
-def _bytes(pieces: Sequence[NewChunk]) -> int:
-    """About what they take as JSON, in which a number of a vector takes 12."""
-    return sum(len(piece.content) + 12 * len(piece.embedding) for piece in pieces)
+async def _embed_part(
+    worker: Worker,
+    job: ClaimedJob,
+    model: Model,
+    step_key: str,
+    pieces: Mapping[int, _Piece],
+    places: dict[int, Place],
+) -> ClaimedJob:
+    """One call, for pieces by their ordinals; adds what it stored to `places`, and gives the job with what it spent.
+
+    Raises ProviderCutOff when the answer lacks a vector; those that it has are stored all the same.
+    """
+    texts = [piece.content for piece in pieces.values()]
+    size = CallSize(sum(map(most_tokens, texts)), max_output_tokens=0)
+    open_budget(worker.catalog, job, size).output_tokens(model.price, 0)
+    kept: list[Embeddings] = []
+
+    async def send() -> Embeddings:
+        kept.append(await _ask(worker, job, model, step_key, texts))
+        return kept[0]
+
+    result = await call_once(worker, job, step_key, model, send, lambda _: {"texts": len(texts)})
+    try:
+        await _store(worker, job, model, pieces, kept[0], places)
+    finally:
+        # What it cost is known, whatever became of the vectors.
+        await close(worker, result)
+    return _after(job, model, kept[0])
 
 
-def insert_chunks(tx: Tx, jobs: list[_Chunks]) -> Sequence[None]:
-    """Statement for the writer: stores the chunks of each job."""
-    for job in jobs:
-        chunks.insert(tx, job.project_id, job.job_id, job.model, job.chunks)
-    return [None] * len(jobs)
+async def _store(
+    worker: Worker,
+    job: ClaimedJob,
+    model: Model,
+    pieces: Mapping[int, _Piece],
+    answer: Embeddings,
+    places: dict[int, Place],
+) -> None:
+    """On connections of its own and in small transactions: commits of other jobs wait for none of them."""
+    new = _chunks(pieces, answer.vectors)
+    _check_dimensions(model, new, places)
+    rows = max(1, NUMBERS_AT_ONCE // len(new[0].embedding))
+    for start in range(0, len(new), rows):
+        part = new[start : start + rows]
+        await worker.reader.read(job.project_id, partial(_insert, job, model, part))
+        for one in part:
+            dimensions = len(one.embedding)
+            places[one.ordinal] = Place(one.source, one.start_offset, one.end_offset, dimensions)
+    if len(new) < len(pieces):
+        first = next(piece for n, piece in pieces.items() if n not in places)
+        raise ProviderCutOff(
+            f"{model.provider} gave no vector that can be used for {len(pieces) - len(new)} of {len(pieces)} texts; "
+            f"the first is {first.source[:200]!r} from {first.start} to {first.end}",
+            provider=model.provider,
+            http_status=200,
+        )
+
+
+def _insert(job: ClaimedJob, model: Model, new: Sequence[NewChunk], tx: Tx) -> None:
+    chunks.insert(tx, job.project_id, job.id, model.id, new)
+
+
+def _check_dimensions(model: Model, new: Sequence[NewChunk], places: Mapping[int, Place]) -> None:
+    """Raises ProviderCutOff where the model has become another one since the job's first call."""
+    length = len(new[0].embedding)
+    earlier = next((place.dimensions for place in places.values()), length)
+    if length != earlier:
+        raise ProviderCutOff(
+            f"{model.id} gave vectors of {length} numbers; those that the job has stored are of {earlier}",
+            provider=model.provider,
+            http_status=200,
+        )
+
+
+def _after(job: ClaimedJob, model: Model, answer: Embeddings) -> ClaimedJob:
+    """The job with what the call cost, for the check before the next."""
+    if answer.cost_micros is None:
+        return replace(job, unknown_models=(*job.unknown_models, model.id))
+    return replace(job, spent_micros=job.spent_micros + answer.cost_micros)
+
+
+def _chunks(
+    pieces: Mapping[int, _Piece], vectors: Sequence[Sequence[float] | None]
+) -> list[NewChunk]:
+    return [
+        NewChunk(new_id(), n, piece.source, piece.start, piece.end, piece.content, vector)
+        for (n, piece), vector in zip(pieces.items(), vectors, strict=True)
+        if vector is not None
+    ]
+
+
+def _summary(model: Model, places: Mapping[int, Place]) -> dict[str, Any]:
+    in_order = [places[n] for n in sorted(places)]
+    return {
+        "model": model.id,
+        "dimensions": in_order[0].dimensions if in_order else 0,
+        "chunks": len(in_order),
+        "sources": dict(Counter(place.source for place in in_order)),
+    }
+
+
+async def _ask(
+    worker: Worker, job: ClaimedJob, model: Model, step_key: str, texts: Sequence[str]
+) -> Embeddings:
+    if model.provider != LOCAL:
+        trace = CallTrace(
+            public_id(job.id), step_key, job.attempt, job.traceparent, owner=str(job.project_id)
+        )
+        return await worker.client.embed(model, texts, trace)
+    started = time.monotonic()
+    vectors, tokens = await worker.local.embed(texts, _owner(job))
+    elapsed_ms = round((time.monotonic() - started) * 1000)
+    return Embeddings(LOCAL, model.name, vectors, Usage(tokens), 0, elapsed_ms)
+
+
+def _owner(job: ClaimedJob) -> Owner:
+    priority = Priority(job.lane.rpartition(".")[2])
+    return Owner(job.project_id, priority, is_query=job.kind is Kind.SEARCH)
 
 
 def _hit_json(hit: Hit) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +24,7 @@ class NewChunk:
     embedding: Sequence[float]
 
 
-# A retried job writes the same ordinals; the first writing stands.
+# An attempt after a crash writes the same ordinals; the first writing stands.
 INSERT = """
 WITH given AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(CAST(%(chunks)s AS jsonb)) AS g(
@@ -72,25 +73,30 @@ def _vector(values: Sequence[float]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
-    """What a job has stored: how many chunks of each source, in their order, and the vectors' length."""
+class Place:
+    """Where a stored chunk is from, and how many numbers its vector has."""
 
-    sources: dict[str, int]
+    source: str
+    start: int
+    end: int
     dimensions: int
 
 
 STORED = """
-SELECT c.source, count(*) AS chunks, max(vector_dims(e.embedding)) AS dimensions
+SELECT c.ordinal, c.source, c.start_offset, c.end_offset, vector_dims(e.embedding) AS dimensions
   FROM chunks c JOIN embeddings e ON e.chunk_id = c.id AND e.model = %(model)s
  WHERE c.job_id = %(job_id)s
- GROUP BY c.source ORDER BY min(c.ordinal)
+ ORDER BY c.ordinal
 """
 
 
-def stored(tx: Tx, job_id: UUID, model: str) -> Stored:
-    """What the job has stored: nothing, or all at once in an earlier attempt."""
+def stored(tx: Tx, job_id: UUID, model: str) -> dict[int, Place]:
+    """What the job has stored, by ordinal."""
     found = rows(tx, STORED, {"job_id": str(job_id), "model": model})
-    return Stored({row.source: row.chunks for row in found}, found[0].dimensions if found else 0)
+    return {
+        row.ordinal: Place(row.source, row.start_offset, row.end_offset, row.dimensions)
+        for row in found
+    }
 
 
 HAS_ANY = """
@@ -136,12 +142,14 @@ SELECT n.chunk_id, c.job_id, c.source, c.start_offset, c.end_offset, c.content, 
   JOIN chunks c ON c.id = n.chunk_id
  ORDER BY n.distance
 """
-# Models without an index of their own are searched exactly.
+# Models without an index of their own are searched exactly. A name may stand for another model than it did once, as
+# with Ollama: vectors of another length are of that one, and nothing can be compared with them.
 NEAREST = """
 SELECT e.chunk_id, c.job_id, c.source, c.start_offset, c.end_offset, c.content,
        1 - (e.embedding <=> CAST(%(query)s AS vector)) AS score
   FROM embeddings e JOIN chunks c ON c.id = e.chunk_id
  WHERE e.model = %(model)s AND e.project_id = %(project_id)s
+   AND vector_dims(e.embedding) = %(dimensions)s
  ORDER BY e.embedding <=> CAST(%(query)s AS vector)
  LIMIT %(limit)s
 """
@@ -157,5 +165,8 @@ def nearest(tx: Tx, project_id: UUID, model: str, query: Sequence[float], limit:
         "model": model,
         "project_id": str(project_id),
         "limit": limit,
+        "dimensions": len(query),
     }
-    return [Hit(**row._asdict()) for row in rows(tx, INDEXED.get(model, NEAREST), params)]
+    found = rows(tx, INDEXED.get(model, NEAREST), params)
+    # A vector of zeros has no direction: its distance to anything is NaN.
+    return [Hit(**row._asdict()) for row in found if not math.isnan(row.score)]

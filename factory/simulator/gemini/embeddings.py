@@ -11,6 +11,7 @@ from factory.simulator.gemini.field import get_field
 from factory.simulator.provider import Call, Reply
 from factory.simulator.vector import embed_text
 
+_MOST_REQUESTS = 100
 _DIMENSIONS = {"gemini-embedding-001": 3072}
 
 
@@ -24,7 +25,13 @@ def reply_embed(call: Call) -> Reply:
 def reply_embed_batch(call: Call) -> Reply:
     """POST models/{model}:batchEmbedContents."""
     refuse_unknown(call, "batchEmbedContents")
-    pairs = [_embed(call, request) for request in call.body.get("requests") or ()]
+    requests = call.body.get("requests") or ()
+    if len(requests) > _MOST_REQUESTS:
+        raise InvalidInput(
+            "* BatchEmbedContentsRequest.requests: at most 100 requests can be in one batch\n",
+            param="requests",
+        )
+    pairs = [_embed(call, request) for request in requests]
     if not pairs:
         raise InvalidInput(
             "* BatchEmbedContentsRequest.requests: requests is not specified\n", param="requests"

@@ -27,7 +27,7 @@ class Sent:
 
 @dataclass(slots=True)
 class Recorder:
-    """Gives every POST the same answer: JSON, or the bytes as they are."""
+    """Gives every POST the same answer: JSON, the bytes as they are, or what a function makes of the request."""
 
     url: str
     answer: Any = None
@@ -37,7 +37,8 @@ class Recorder:
 
     def reply(self, sent: Sent) -> bytes:
         self.sent.append(sent)
-        return self.answer if isinstance(self.answer, bytes) else orjson.dumps(self.answer)
+        answer = self.answer(sent) if callable(self.answer) else self.answer
+        return answer if isinstance(answer, bytes) else orjson.dumps(answer)
 
 
 @contextmanager

@@ -20,7 +20,8 @@ from factory.pipeline.control import retry
 from factory.pipeline.execute import execute
 from factory.pipeline.search import SearchFailed, search
 from factory.pipeline.wait import Waiter
-from factory.store import jobs
+from factory.store import chunks, jobs
+from factory.store.chunks import NewChunk
 from tests.integration.pipeline.bench import Bench, until
 from tests.integration.store.samples import OTHER_PROJECT, PROJECT, ask, tell
 
@@ -165,6 +166,83 @@ def test_an_embedding_that_is_run_again_is_neither_paid_nor_stored_twice(bench: 
         "sources": {"cats": 1, "money": 1, "code": 1},
     }
     assert len(ask(bench.services, "SELECT FROM embeddings")) == 3
+
+
+GEMINI = "gemini/gemini-embedding-001"
+STEPS = "SELECT step_key FROM llm_calls WHERE job_id = %(id)s AND status = 'succeeded' ORDER BY id"
+
+
+def _steps(bench: Bench, job_id: UUID) -> list[str]:
+    return [row.step_key for row in ask(bench.services, STEPS, id=str(job_id))]
+
+
+def test_more_texts_than_a_call_takes_are_several_calls(bench: Bench) -> None:
+    job = bench.finished(model=GEMINI, input=[f"Text number {n}." for n in range(250)])
+    assert (job.state, job.output["chunks"]) == (State.SUCCEEDED, 250)
+    assert _steps(bench, job.id) == ["embed", "embed:1", "embed:2"]
+    [spent] = ask(
+        bench.services,
+        "SELECT sum(input_tokens)::int AS tokens, sum(cost_micros)::int AS cost FROM llm_calls",
+    )
+    assert (job.input_tokens, job.cost_micros) == (spent.tokens, spent.cost)
+    assert job.unknown_calls == 0
+    assert len(ask(bench.services, "SELECT DISTINCT ordinal FROM chunks")) == 250
+
+
+def test_more_tokens_than_a_call_takes_are_several_calls(bench: Bench) -> None:
+    job = bench.finished(model=SMALL, input=["汉" * 300_000])
+    assert (job.state, job.output["chunks"]) == (State.SUCCEEDED, 1500)
+    assert bench.calls(job.id) > 1
+
+
+def test_an_attempt_calls_only_for_what_the_one_before_did_not_get(bench: Bench) -> None:
+    texts = [f"Text number {n}." for n in range(250)]
+    texts[120] += "{{simulate status=503 times=1}}"
+    job_id = bench.submit(model=GEMINI, input=texts)
+    bench.execute(job_id)
+    assert (bench.view(job_id).state, _steps(bench, job_id)) == (State.QUEUED, ["embed"])
+    bench.make_due(job_id)
+    bench.execute(job_id)
+    job = bench.view(job_id)
+    assert (job.state, job.output["chunks"]) == (State.SUCCEEDED, 250)
+    assert _steps(bench, job_id) == ["embed", "embed:1", "embed:2"]
+    assert bench.calls(job_id) == 4
+
+
+def test_a_crash_after_the_vectors_were_stored_pays_for_none_again(bench: Bench) -> None:
+    job_id = bench.submit(model=GEMINI, input=[f"Text number {n}." for n in range(250)])
+    tell(bench.services, "ALTER TABLE job_steps ADD CHECK (step_key <> 'embed:1')")
+    bench.execute(job_id)
+    assert bench.view(job_id).state is State.QUEUED
+    tell(bench.services, "ALTER TABLE job_steps DROP CONSTRAINT job_steps_step_key_check")
+    bench.make_due(job_id)
+    bench.execute(job_id)
+    job = bench.view(job_id)
+    assert (job.state, job.output["chunks"], bench.calls(job_id)) == (State.SUCCEEDED, 250, 3)
+
+
+def test_what_an_older_version_stored_is_not_paid_for_again(bench: Bench) -> None:
+    """It stored all chunks of a job at once, and cut some texts at other places."""
+    job_id = bench.submit(model=SMALL, input=TEXTS)
+    old = [NewChunk(new_id(), n, "cats", 10 * n, 10 * n + 9, "cut", [0.5] * 1536) for n in range(7)]
+    with bench.services.database.transaction() as tx:
+        chunks.insert(tx, PROJECT, job_id, SMALL, old)
+    bench.execute(job_id)
+    job = bench.view(job_id)
+    assert (job.state, bench.calls(job_id)) == (State.SUCCEEDED, 0)
+    assert job.output == {"model": SMALL, "dimensions": 1536, "chunks": 7, "sources": {"cats": 7}}
+
+
+def test_each_call_is_held_against_the_limit_of_the_cost(bench: Bench) -> None:
+    text = "汉" * 300_000  # 256 chunks a call could cost 3,082 micro-dollars
+    stopped = bench.finished(model=SMALL, input=[text], max_cost_usd="0.004")
+    assert stopped.state is State.FAILED
+    assert stopped.error is not None
+    assert stopped.error["type"] == "budget_exceeded"
+    assert 0 < (stopped.cost_micros or 0) <= 4000
+    allowed = bench.finished(model=SMALL, input=[text], max_cost_usd="0.02")
+    assert allowed.state is State.SUCCEEDED
+    assert (allowed.cost_micros or 0) <= 20_000
 
 
 def test_a_text_from_a_long_source_is_stored(bench: Bench) -> None:

@@ -1,0 +1,72 @@
+"""How many texts and tokens a provider takes in one embedding call, and which texts are sent together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from factory.domain.lanes import LOCAL
+from factory.limits.budget import most_tokens
+from factory.llm.catalog import OLLAMA, Model
+
+MOST_TEXTS = 256
+"""In any call: a crash repeats no more, and reading the answer keeps the event loop for 30 ms and not for 300."""
+ADDED_TOKENS = 2
+"""What a model may put around a text."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallLimit:
+    """Of one call. `tokens` None: there is none of its own."""
+
+    texts: int
+    tokens: int | None = None
+
+
+LIMITS = {
+    # https://platform.openai.com/docs/api-reference/embeddings/create
+    "openai": CallLimit(2048, 300_000),
+    # https://learn.microsoft.com/azure/ai-services/openai/how-to/embeddings
+    "azure": CallLimit(2048, 300_000),
+    # "BatchEmbedContentsRequest.requests: at most 100 requests can be in one batch"
+    "gemini": CallLimit(100),
+    # https://cloud.google.com/vertex-ai/generative-ai/docs/embeddings/get-text-embeddings
+    "vertex_ai": CallLimit(250, 20_000),
+    # https://docs.cohere.com/reference/embed
+    "cohere": CallLimit(96),
+    "cohere_chat": CallLimit(96),
+    # https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-embed.html
+    "bedrock": CallLimit(96),
+    # https://docs.mistral.ai/capabilities/embeddings: 16,384 tokens a batch
+    "mistral": CallLimit(128, 16_000),
+    # https://docs.voyageai.com/docs/embeddings: 1,000 texts; 120,000 tokens with the largest models
+    "voyage": CallLimit(1000, 120_000),
+    # No limit of texts is documented. One machine computes them, and must answer before the call's timeout.
+    OLLAMA: CallLimit(64),
+    # Four seconds of a core.
+    LOCAL: CallLimit(64),
+}
+MODEL_LIMITS = {
+    # "supports one instance per request", on the page of Vertex AI above
+    "vertex_ai/gemini-embedding-001": CallLimit(1),
+}
+UNKNOWN = CallLimit(32, 30_000)
+"""Servers of Hugging Face take 32 texts unless they are told otherwise (`--max-client-batch-size`)."""
+
+
+def calls_of(model: Model, texts: Sequence[str]) -> Iterator[range]:
+    """The texts of each call, in order, by their places.
+
+    A text counts as what it could have at most in tokens. One that is above the limit by itself is sent alone.
+    """
+    limit = MODEL_LIMITS.get(model.id) or LIMITS.get(model.provider, UNKNOWN)
+    start, tokens = 0, 0
+    for place, text in enumerate(texts):
+        more = most_tokens(text) + ADDED_TOKENS
+        full = place - start >= min(MOST_TEXTS, limit.texts)
+        if place > start and (full or (limit.tokens is not None and tokens + more > limit.tokens)):
+            yield range(start, place)
+            start, tokens = place, 0
+        tokens += more
+    if start < len(texts):
+        yield range(start, len(texts))
