@@ -29,6 +29,7 @@ ApiKey = Annotated[str, AfterValidator(check_key)]
 HttpUrl = Annotated[str, AfterValidator(check_http_url)]
 Port = Annotated[int, Field(ge=1, le=65_535)]
 GATEWAY_PROCESSES = 2
+YEAR_S = 366 * 86_400
 Level = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 Format = Literal["json", "text"]
 
@@ -104,11 +105,11 @@ class Settings(BaseModel):
 
     worker_slots: int = Field(default=500, ge=1, le=100_000)
     """Jobs in flight at most, for each worker."""
-    lease_s: float = Field(default=15.0, gt=0)
+    lease_s: float = Field(default=15.0, gt=0, le=YEAR_S)
     """How long a worker that is silent keeps its jobs."""
-    tick_s: float = Field(default=0.5, gt=0)
+    tick_s: float = Field(default=0.5, gt=0, le=YEAR_S)
     """How often the dispatcher looks without being poked."""
-    idle_restart_s: float = Field(default=30.0, gt=0)
+    idle_restart_s: float = Field(default=30.0, gt=0, le=YEAR_S)
     """How long a worker may be idle while its lanes hold messages before it restarts itself."""
     max_queued_per_project: int = Field(default=1_000_000, ge=1, le=10**12)
     """Jobs that a project may have queued; above, a POST is answered 429 with the time that the excess needs."""
@@ -120,17 +121,17 @@ class Settings(BaseModel):
     """When the input and output of an ended job are removed. A webhook may be on its way for over 3 days."""
     retention_months: int = Field(default=13, ge=1, le=1200)
     """Whole months that ended jobs, their usage and calls are kept beside the current one."""
-    call_timeout_s: float = Field(default=300.0, gt=0)
+    call_timeout_s: float = Field(default=300.0, gt=0, le=YEAR_S)
     """How long a call to a provider may take, unless a job says less."""
-    rate_limit_give_up_s: float = Field(default=86_400.0, gt=0)
+    rate_limit_give_up_s: float = Field(default=86_400.0, gt=0, le=YEAR_S)
     """How long a job may meet nothing but its provider's rate limits before it fails."""
-    completion_answer_max_bytes: int = Field(default=16 * 2**20, ge=1024)
+    completion_answer_max_bytes: int = Field(default=16 * 2**20, ge=1024, le=2**31)
     """How much of a provider's answer to a completion is read, after it is unpacked. A longer one ends the call."""
-    embedding_answer_max_bytes: int = Field(default=64 * 2**20, ge=1024)
+    embedding_answer_max_bytes: int = Field(default=64 * 2**20, ge=1024, le=2**31)
     """The same of embeddings."""
-    result_max_bytes: int = Field(default=8 * 2**20, ge=1024)
+    result_max_bytes: int = Field(default=8 * 2**20, ge=1024, le=2**31)
     """The largest result, as JSON, that a job stores. A larger one fails the job; its usage and cost stay."""
-    webhook_max_bytes: int = Field(default=4 * 2**20, ge=4096)
+    webhook_max_bytes: int = Field(default=4 * 2**20, ge=4096, le=2**31)
     """The largest body of a webhook. A larger one goes without the job's result, and says so."""
     metrics_port: Port = 9090
     """Where the exporter serves `/metrics`."""
