@@ -48,8 +48,8 @@ def unusable(completion: Completion, error: InvalidOutput) -> UnusableOutput:
         )
     if completion.finish_reason == LENGTH:
         return OutputCut(
-            f"the answer was cut at its longest length, {completion.usage.output_tokens} tokens, "
-            "before its JSON was complete: raise params.max_tokens",
+            f"the answer was cut at its longest length ({completion.usage.output_tokens} tokens) before "
+            "its JSON was complete: raise params.max_tokens",
             completion=completion,
         )
     return type(error)(error.message, completion=completion)

@@ -66,6 +66,7 @@ litellm.suppress_debug_info = True
 for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy"):
     # What it logs goes where all lines go, and passes their redaction.
     logging.getLogger(name).handlers.clear()
+    logging.getLogger(name).setLevel(logging.WARNING)
 
 # A tokenizer's vocabulary, 14 MB, of which only the copy as text is ever read.
 litellm.utils.json_data = None

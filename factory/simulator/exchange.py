@@ -13,6 +13,7 @@ from aiohttp import web
 
 from factory.errors import FactoryError, Forbidden, InvalidInput, NotFound, Unauthorized
 from factory.simulator.journal import Counts, Entry, Outcome, Phase
+from factory.simulator.odd import spoil
 from factory.simulator.playbook import Plan
 from factory.simulator.provider import JSON_TYPE, Call, Endpoint, Fault, Provider, Reply
 from factory.simulator.script import Act, Kind
@@ -68,6 +69,9 @@ class Exchange:
             if act.kind is Kind.STATUS:
                 await self._pause(plan.latency_ms)
                 return await self._fail(_fault(act, self._call), Outcome.STATUS)
+            if act.kind is Kind.ODD:
+                odd = spoil(self._provider.name, act.odd or "", self._call, reply)
+                return await self._answer(odd, Outcome.ODD)
             if act.kind is Kind.HANG:
                 return await self._hang()
             if act.kind is Kind.CUT:
@@ -92,13 +96,16 @@ class Exchange:
         headers = self._headers(reply.content_type)
         if not reply.streamed:
             await self._pause(self._latency_ms)
-            await self._journal.commit(self._entry(Phase.ANSWERED, outcome, 200))
-            return await self._send_rest(web.Response(body=reply.chunks[0], headers=headers))
-        response = web.StreamResponse(headers=headers)
-        await self._stream(response, reply.chunks[:-1])
+            await self._journal.commit(self._entry(Phase.ANSWERED, outcome, reply.status))
+            response = web.Response(
+                body=reply.chunks[0], headers=headers | reply.headers, status=reply.status
+            )
+            return await self._send_rest(response)
+        stream = web.StreamResponse(headers=headers)
+        await self._stream(stream, reply.chunks[:-1])
         await self._journal.commit(self._entry(Phase.ANSWERED, outcome, 200))
-        await response.write(reply.chunks[-1])
-        return await self._send_rest(response)
+        await stream.write(reply.chunks[-1])
+        return await self._send_rest(stream)
 
     async def _stream(self, response: web.StreamResponse, chunks: list[bytes]) -> None:
         """Sends the chunks: half of the latency before the first, the rest spread over all."""

@@ -41,6 +41,7 @@ class Outcome(StrEnum):
     CUT = "cut"
     GARBAGE = "garbage"
     TOOL = "tool"
+    ODD = "odd"
     CLIENT_GONE = "client_gone"
 
 

@@ -37,6 +37,8 @@ class Reply:
     content_type: str
     input_tokens: int
     output_tokens: int = 0
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def whole(cls, body: Json, input_tokens: int, output_tokens: int = 0) -> Reply:

@@ -3,7 +3,7 @@
     latency_ms=50..2000 tail=1%:60000 status=429 times=2 retry_after=3
 
 Words, in any order: `latency_ms=N` or `latency_ms=LOW..HIGH`; `tail=P%:MS` (P percent of calls take
-MS instead); at most one act of `status=CODE`, `hang`, `cut`, `garbage`, `tool=NAME`; `times=N`
+MS instead); at most one act of `status=CODE`, `hang`, `cut`, `garbage`, `tool=NAME`, `odd=NAME`; `times=N`
 (the act happens to the first N calls with the same key, default: to all); `retry_after=S`.
 """
 
@@ -16,6 +16,7 @@ from enum import StrEnum
 from functools import lru_cache
 
 from factory.errors import InvalidInput
+from factory.simulator.odd import ODDITIES
 
 
 class Kind(StrEnum):
@@ -31,6 +32,8 @@ class Kind(StrEnum):
     """200 with a body that is not JSON."""
     TOOL = "tool"
     """Answered, by a call of the tool that the script names."""
+    ODD = "odd"
+    """Answered, in one of the ways of `factory.simulator.odd` that the script names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,7 @@ class Act:
     status: int = 200
     retry_after_s: float | None = None
     tool: str | None = None
+    odd: str | None = None
     times: int | None = None
 
 
@@ -79,6 +83,7 @@ _WORDS: dict[str, re.Pattern[str]] = {
     "tail": re.compile(rf"({_NUMBER})%:({_NUMBER})"),
     "status": re.compile(r"([45]\d\d)"),
     "tool": re.compile(r"([\w-]+)"),
+    "odd": re.compile(rf"({'|'.join(ODDITIES)})"),
     "times": re.compile(r"(\d+)"),
     "retry_after": re.compile(rf"({_NUMBER})"),
     "hang": re.compile(""),
@@ -146,6 +151,7 @@ def _act(words: _Words) -> Act | None:
         status=int(_number(words, "status") or 200),
         retry_after_s=_number(words, "retry_after"),
         tool=words.get("tool", (None,))[0],
+        odd=words.get("odd", (None,))[0],
         times=None if times is None else int(times),
     )
 
