@@ -20,8 +20,8 @@ from api.problems import invalid_input, of_factory_error
 from api.schemas.jobs import BulkAnswer
 from factory.domain.access import Scope
 from factory.errors import InvalidInput
+from factory.pipeline.bulk import Line
 from factory.pipeline.request import JobRequest
-from factory.pipeline.submit import Line, submit_bulk
 
 NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 MOST_LINES = 10_000
@@ -44,8 +44,7 @@ def submit_jobs(headers_data: BulkHeaders) -> Response:
     One JSON object a line, each like the body of `POST /api/jobs` and at most 1 MiB long; at most
     10,000 lines and 16 MiB in all. Blank lines are skipped. All good lines are stored together.
     """
-    answer = submit_bulk(
-        gateway().intake,
+    answer = gateway().bulks.submit(
         g.project_id,
         _Lines(_read()),
         key=key_of_request(headers_data.idempotency_key),

@@ -14,6 +14,7 @@ from api.readiness import Readiness
 from api.waiting import Patience
 from factory.limits.backlog import Gate
 from factory.llm.catalog import Catalog
+from factory.pipeline.bulk import Bulks
 from factory.pipeline.group import Group
 from factory.pipeline.poke import Poker
 from factory.pipeline.submit import Intake
@@ -29,6 +30,7 @@ class Gateway:
 
     services: Services
     intake: Intake
+    bulks: Bulks
     reading: Group[Wanted, JobDetail | None]
     keyring: Keyring
     patience: Patience
@@ -53,9 +55,11 @@ class Gateway:
 
 def open_gateway(services: Services, catalog: Catalog) -> Gateway:
     """A gateway whose threads start with the first request, so after any fork."""
+    intake = Intake(services, catalog, Poker(services.redis), Gate(services))
     return Gateway(
         services,
-        Intake(services, catalog, Poker(services.redis), Gate(services)),
+        intake,
+        Bulks(intake),
         Group(get_details),
         Keyring(services),
         Patience(Waiter(services)),

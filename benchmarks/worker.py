@@ -25,9 +25,10 @@ from benchmarks.peers.celery_litellm import PeerFigures, measure_celery_litellm
 from benchmarks.stand import Scale, Stand, running_stand
 from factory.limits.backlog import Gate
 from factory.llm.catalog import load_catalog
+from factory.pipeline.bulk import Bulks, Line
 from factory.pipeline.poke import Poker
 from factory.pipeline.request import JobRequest
-from factory.pipeline.submit import Intake, Line, submit_bulk
+from factory.pipeline.submit import Intake
 from factory.store import projects
 from factory.store.database import rows
 
@@ -193,6 +194,7 @@ def submit(stand: Stand, jobs: int, latency_ms: int, priority: str, *, spread: f
     """
     services = stand.services
     intake = Intake(services, load_catalog(""), Poker(services.redis), Gate(services))
+    bulks = Bulks(intake)
     with services.database.transaction() as tx:
         project_id = projects.ensure(tx, "bench").id
     dice = random.Random(1)
@@ -204,7 +206,7 @@ def submit(stand: Stand, jobs: int, latency_ms: int, priority: str, *, spread: f
         requests.append(JobRequest.model_validate(body))
     for first in range(0, jobs, BULK):
         lines = [Line(n, one) for n, one in enumerate(requests[first : first + BULK], 1)]
-        submit_bulk(intake, project_id, lines)
+        bulks.submit(project_id, lines)
     intake.poker.stop()
 
 

@@ -45,12 +45,22 @@ ACCEPT = INSERT + " RETURNING created_at"
 def insert(tx: Tx, jobs: Sequence[NewJob]) -> None:
     """Writes jobs and their payloads, queued."""
     if jobs:
-        tx.exec_driver_sql(INSERT, {"jobs": as_json([_as_row(job) for job in jobs])})
+        insert_packed(tx, packed(jobs))
+
+
+def packed(jobs: Sequence[NewJob]) -> str:
+    """Jobs as `insert_packed` takes them: who has this text needs the jobs no more."""
+    return as_json([_as_row(job) for job in jobs])
+
+
+def insert_packed(tx: Tx, text: str) -> None:
+    """Writes packed jobs, queued."""
+    tx.exec_driver_sql(INSERT, {"jobs": text})
 
 
 def accept(tx: Tx, jobs: Sequence[NewJob]) -> list[datetime]:
     """Writes at least one job; gives when each was created."""
-    given = {"jobs": as_json([*map(_as_row, jobs)])}
+    given = {"jobs": packed(jobs)}
     written = prepared_rows(tx, "accept", ACCEPT, given)
     # Postgres' now() is the transaction's start, so it is the same for all.
     return [written[0].created_at] * len(jobs)

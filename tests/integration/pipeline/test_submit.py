@@ -21,10 +21,11 @@ from factory.errors import (
     InvalidInput,
     NotFound,
 )
+from factory.pipeline.bulk import Bulks, Line
 from factory.pipeline.control import cancel, retry
 from factory.pipeline.poke import Poker
 from factory.pipeline.request import JobRequest
-from factory.pipeline.submit import Line, idempotency_key, submit, submit_bulk
+from factory.pipeline.submit import idempotency_key, submit
 from factory.store import agents
 from tests.integration.pipeline.bench import Bench
 from tests.integration.store.samples import OTHER_PROJECT, PROJECT, ask, given_state, state_of
@@ -124,11 +125,12 @@ def test_of_a_bulk_the_good_lines_are_accepted_and_the_bad_are_named(bench: Benc
     good = JobRequest.model_validate({"model": "openai/gpt-4o-mini", "input": "Hi."})
     bad = JobRequest.model_validate({"model": "nobody/knows", "input": "Hi."})
     lines = [Line(1, good), Line(2, bad), Line(3, InvalidInput("not JSON")), Line(4, good)]
-    answer = submit_bulk(bench.intake, PROJECT, lines, key=KEY)
+    bulks = Bulks(bench.intake)
+    answer = bulks.submit(PROJECT, lines, key=KEY)
     assert answer["accepted"] == 2
     assert [one["line"] for one in answer["rejected"]] == [2, 3]
     assert {state_of(bench.services, parse_id(one)) for one in answer["ids"]} == {State.QUEUED}
-    assert submit_bulk(bench.intake, PROJECT, lines, key=KEY) == answer
+    assert bulks.submit(PROJECT, lines, key=KEY) == answer
     assert _jobs(bench) == 2
 
 
