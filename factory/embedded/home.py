@@ -43,6 +43,10 @@ class Home:
     def valkey_directory(self) -> Path:
         return self.directory / "valkey"
 
+    @property
+    def _state_path(self) -> Path:
+        return self.directory / "state.json"
+
     def claim(self) -> None:
         """Create the directory and become its owner; raises Conflict if another process is it."""
         # Root may have to run Postgres as `nobody`, who must pass through but cannot look around.
@@ -53,25 +57,26 @@ class Home:
                 f"Another process already runs the installation in {self.directory}",
                 code="directory_in_use",
             )
+        self._state_path.unlink(missing_ok=True)  # what an owner that was killed has left
 
     def release(self) -> None:
         """Give the directory up; what state.json says is void from here on."""
-        (self.directory / "state.json").unlink(missing_ok=True)
+        self._state_path.unlink(missing_ok=True)
         self._lock.release()
 
     def publish(self, state: InstallationState) -> None:
         """Tell other commands; only the owner may."""
-        self.write("state.json", json.dumps(asdict(state), indent=2))
+        self.write(self._state_path.name, json.dumps(asdict(state), indent=2))
 
     def running_state(self) -> InstallationState | None:
         """What the owner published, or None if nobody runs this installation now."""
+        # In this order: an owner voids what the last one has left before it is seen to run.
+        if not self._state_path.exists() or self._lock_is_free():
+            return None
         try:
-            text = (self.directory / "state.json").read_text()
+            return InstallationState(**json.loads(self._state_path.read_text()))
         except FileNotFoundError:
             return None
-        if self._lock_is_free():  # the owner was killed and could not remove the file
-            return None
-        return InstallationState(**json.loads(text))
 
     def secret_key(self) -> str:
         """32 random bytes in hex, made once; only the owner may call it."""
@@ -94,6 +99,16 @@ class Home:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, self.directory / name)
+        _sync_directory(self.directory)
+
+
+def _sync_directory(directory: Path) -> None:
+    """Without it a power loss may take the new name back: of the key that all stored secrets hang on."""
+    fd = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def home_directory(environ: Mapping[str, str]) -> Path:

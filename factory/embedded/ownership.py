@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from pathlib import Path
 from factory.errors import Conflict
 
 POLL_S = 0.02
+PF_EXITING = 0x4  # linux/sched.h; proc(5): the ninth field of stat
 LEAVE_S = 6.0
 """How long a server may take to end by itself after its owner died (Postgres kills its own at 5 s)."""
 
@@ -25,11 +27,15 @@ class FileLock:
         self._fd: int | None = None
 
     def acquire(self, wait_s: float = 0.0) -> int | None:
-        """The locked descriptor, or None if another process still holds it after `wait_s`."""
+        """The locked descriptor, or None if another process still holds it after `wait_s`.
+
+        A holder that was killed and is not quite gone yet is waited for, LEAVE_S longer.
+        """
         fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         deadline = time.monotonic() + wait_s
         while not _try_lock(fd):
-            if time.monotonic() >= deadline:
+            over_s = time.monotonic() - deadline
+            if over_s >= LEAVE_S or (over_s >= 0 and not self._holders_leave()):
                 os.close(fd)
                 return None
             time.sleep(POLL_S)
@@ -40,6 +46,10 @@ class FileLock:
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
+
+    def _holders_leave(self) -> bool:
+        """Whether all that can be seen of them are ending; one that ends loses its descriptors first."""
+        return all(is_leaving(pid) for pid in holders(self.path))
 
 
 class Ownership:
@@ -91,6 +101,18 @@ def _has_open(fds: Path, path: Path) -> bool:
         return any(os.readlink(fd) == str(path) for fd in fds.iterdir())
     except OSError:  # it ended meanwhile, or belongs to another user
         return False
+
+
+def is_leaving(pid: int) -> bool:
+    """Whether the process is ending or has ended, or was sent a SIGKILL that it has not met yet."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return True
+    pending = re.findall(r"^(?:SigPnd|ShdPnd):\s*([0-9a-f]+)$", status, re.MULTILINE)
+    killed = any(int(signals, 16) >> (signal.SIGKILL - 1) & 1 for signals in pending)
+    return killed or stat[0] in "ZX" or bool(int(stat[6]) & PF_EXITING)
 
 
 def _try_lock(fd: int) -> bool:

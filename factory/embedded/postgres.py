@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 from collections.abc import Mapping
@@ -15,8 +16,10 @@ from factory.embedded.child import Account
 from factory.embedded.server import Server
 from factory.embedded.sockets import socket_directory
 from factory.embedded.wheels import wheel_file
+from factory.errors import Unavailable
 
 PORT = "5432"
+SOCKET_NAME = f".s.PGSQL.{PORT}"
 STOP_STEPS = ((signal.SIGINT, 10.0), (signal.SIGQUIT, 6.0))
 """Fast shutdown (roll back, checkpoint), then immediate (recovery at the next start)."""
 
@@ -38,6 +41,10 @@ SETTINGS: Mapping[str, str] = MappingProxyType(
         "log_min_duration_statement": "1000",
     }
 )
+TORN = re.compile(
+    "PANIC|invalid checkpoint|pg_control|not a valid data directory|invalid data in file"
+)
+"""In the log of a start that failed: no restart will mend it."""
 NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -70,7 +77,7 @@ class EmbeddedPostgres:
             _hand_over((self.directory, sockets), account)
             if not self._data.exists():
                 self._create_data(account, lock_fd)
-            self._clear_stale_pid()
+            self._clear_stale_locks(sockets)
             self._launch(account, lock_fd, sockets)
         return f"postgresql://postgres@/postgres?host={quote(str(sockets))}&port={PORT}"
 
@@ -95,18 +102,18 @@ class EmbeddedPostgres:
             raise self._server.unavailable("could not create its data")
         new.rename(self._data)
 
-    def _clear_stale_pid(self) -> None:
-        """Remove postmaster.pid if a stranger has the pid in it: Postgres would refuse to start.
+    def _clear_stale_locks(self, sockets: Path) -> None:
+        """Remove the lock files that a crash has left: Postgres refuses to start while any process has
+        the pid in one of them, a zombie or a stranger too, and when one is empty.
 
-        Pids come again soon in containers. All other cases are left to Postgres, which also frees
-        the shared memory named in the file.
+        Pids come again: soon in containers, and after each boot. No server that was started here is
+        left, as its lock on the directory is ours now. One that somebody else runs on the data
+        keeps its locks, and Postgres then refuses.
         """
-        pid_file = self._data / "postmaster.pid"
-        if not pid_file.exists():
-            return
-        process = Path("/proc", pid_file.read_text().split("\n", 1)[0])
-        if process.exists() and not _stands_in(process, self._data):
-            pid_file.unlink()
+        locks = (self._data / "postmaster.pid", sockets / f"{SOCKET_NAME}.lock")
+        for lock in locks:
+            if lock.exists() and not _holder_stands_in(lock, self._data):
+                lock.unlink()
 
     def _launch(self, account: Account, lock_fd: int, sockets: Path) -> None:
         settings = {**SETTINGS, **_preloads(), **self._settings}
@@ -118,7 +125,18 @@ class EmbeddedPostgres:
             account=account,
             env=_environment(),
         )
-        self._server.await_ready(postgres, self._accepts_connections)
+        try:
+            self._server.await_ready(postgres, self._accepts_connections)
+        except Unavailable as error:
+            if not TORN.search(error.message):
+                raise
+            raise Unavailable(f"{error.message}\n{self._what_to_do()}") from None
+
+    def _what_to_do(self) -> str:
+        return (
+            f"The disk has lost what Postgres had written to {self._data}: put a backup of that directory "
+            f"in its place, or move {self.directory} away to start with an empty database."
+        )
 
     def _accepts_connections(self) -> bool:
         """As pg_ctl sees it: the eighth line of postmaster.pid is the postmaster's status."""
@@ -144,10 +162,11 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("PG")}
 
 
-def _stands_in(process: Path, directory: Path) -> bool:
-    """Whether it works there; not if it is a zombie, or another user's."""
+def _holder_stands_in(lock: Path, directory: Path) -> bool:
+    """Whether the process whose pid begins the lock file works there; not if it is a zombie, or another user's."""
+    pid = lock.read_text(errors="replace").partition("\n")[0].strip()
     try:
-        return (process / "cwd").readlink() == directory
+        return pid.isdigit() and Path("/proc", pid, "cwd").readlink() == directory
     except OSError:
         return False
 

