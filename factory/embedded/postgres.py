@@ -41,9 +41,7 @@ SETTINGS: Mapping[str, str] = MappingProxyType(
         "log_min_duration_statement": "1000",
     }
 )
-TORN = re.compile(
-    "PANIC|invalid checkpoint|pg_control|not a valid data directory|invalid data in file"
-)
+TORN = re.compile("valid checkpoint|pg_control|not a valid data directory|invalid data in file")
 """In the log of a start that failed: no restart will mend it."""
 NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 
