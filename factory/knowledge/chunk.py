@@ -9,9 +9,13 @@ from typing import cast
 
 CHUNK_TOKENS = 200
 """Fits MiniLM's window of 256 with room for a title."""
-LONGEST_TOKEN = 16
-"""Characters per token at which a text counts as full whatever the tokenizer says: MiniLM takes any
-word of over 100 characters, such as a base64 blob, for one unknown token. Prose has four to five."""
+LONGEST_TOKEN = 8
+"""Bytes per token at which a text counts as full whatever the tokenizer says: MiniLM takes any word of over 100
+characters, such as a base64 blob, for one unknown token. Prose has four to five.
+
+Other models have other tokenizers, none of which makes more tokens than there are bytes. So a chunk of 1,600 bytes fits
+a window of 2,048 tokens (Gemini, nomic-embed-text; OpenAI's has 8,191) in any script.
+"""
 
 # The library recurses once for each distinct run of white space (1, 2, 3, … spaces) around a piece too
 # long. One kind of space and one of line end, in blocks of this many characters, keep that under 500.
@@ -62,13 +66,12 @@ def cut(
 
 
 def _bounded(count: Callable[[str], int], tokens: int) -> Callable[[str], int]:
-    """`count` for texts short enough to fit, and an estimate above `tokens` for any longer one.
-
-    So no long text is ever tokenized whole.
-    """
+    """`count`, and at least a token for every `LONGEST_TOKEN` bytes. No long text is ever tokenized whole."""
     longest = tokens * LONGEST_TOKEN
 
     def count_bounded(text: str) -> int:
-        return count(text) if len(text) <= longest else -(-len(text) // LONGEST_TOKEN)
+        size = len(text.encode(errors="surrogatepass"))
+        least = -(-size // LONGEST_TOKEN)
+        return max(count(text), least) if size <= longest else least
 
     return count_bounded

@@ -48,8 +48,10 @@ class Model:
         return f"{self.provider}/{self.name}"
 
 
+LOCAL_EMBEDDING = Model(LOCAL, "all-minilm-l6-v2", "embedding", FREE, max_input_tokens=256)
+"""The one that a worker computes itself. All others of `local` are asked of LOCAL_LLM_BASE_URL."""
 LOCAL_MODELS = (
-    Model(LOCAL, "all-minilm-l6-v2", "embedding", FREE, max_input_tokens=256),
+    LOCAL_EMBEDDING,
     Model(LOCAL, "gemma3-270m", "chat", FREE, max_input_tokens=32_768),
 )
 

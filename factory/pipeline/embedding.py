@@ -10,14 +10,14 @@ from functools import partial
 from typing import Any
 
 from factory.domain.job import ClaimedJob, Kind, new_id, public_id
-from factory.domain.lanes import LOCAL, Priority
+from factory.domain.lanes import Priority
 from factory.domain.message import Embeddings
 from factory.domain.money import Usage
 from factory.errors import ProviderCutOff
 from factory.knowledge.schedule import Owner
 from factory.limits.budget import CallSize, most_tokens
 from factory.llm.call import CallTrace
-from factory.llm.catalog import Model
+from factory.llm.catalog import LOCAL_EMBEDDING, Model
 from factory.llm.embedding_calls import calls_of
 from factory.pipeline.calls import Result, call_once, close
 from factory.pipeline.spending import open_budget
@@ -202,7 +202,7 @@ def _summary(model: Model, places: Mapping[int, Place]) -> dict[str, Any]:
 async def _ask(
     worker: Worker, job: ClaimedJob, model: Model, step_key: str, texts: Sequence[str]
 ) -> Embeddings:
-    if model.provider != LOCAL:
+    if model.id != LOCAL_EMBEDDING.id:
         trace = CallTrace(
             public_id(job.id), step_key, job.attempt, job.traceparent, owner=str(job.project_id)
         )
@@ -210,7 +210,7 @@ async def _ask(
     started = time.monotonic()
     vectors, tokens = await worker.local.embed(texts, _owner(job))
     elapsed_ms = round((time.monotonic() - started) * 1000)
-    return Embeddings(LOCAL, model.name, vectors, Usage(tokens), 0, elapsed_ms)
+    return Embeddings(model.provider, model.name, vectors, Usage(tokens), 0, elapsed_ms)
 
 
 def _owner(job: ClaimedJob) -> Owner:

@@ -69,6 +69,14 @@ def test_a_word_without_end_is_cut_by_its_length():
     assert max(len(chunk.text) for chunk in chunks) <= 10 * LONGEST_TOKEN
 
 
+@pytest.mark.parametrize("character", ["x", "é", "汉", "🜁", "\U00013000", "\u0301", "\ud800"])
+def test_a_chunk_fits_the_window_of_every_model_whatever_its_tokenizer(character):
+    """None makes more tokens than there are bytes; Gemini takes 2,048 of them and OpenAI 8,191."""
+    chunks = split(character * 20_000, lambda _: 1)
+    assert words_of(chunks) == character * 20_000
+    assert max(len(chunk.text.encode(errors="surrogatepass")) for chunk in chunks) <= 1600
+
+
 def test_a_text_of_many_blocks_loses_nothing_between_them():
     text = " ".join(f"word{number}" for number in range(30_000))
     chunks = split(text, count_words, 50)

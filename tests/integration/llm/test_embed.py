@@ -12,7 +12,8 @@ import pytest
 from factory.errors import ProviderCutOff, ProviderError, RateLimited
 from factory.llm.call import CallTrace, ProviderClient
 from factory.llm.catalog import Catalog, load_catalog
-from factory.llm.embedding import read_openai_embeddings
+from factory.llm.embedding import embedding_request, read_openai_embeddings
+from factory.llm.endpoint import Endpoint
 from factory.llm.provider import litellm
 from factory.simulator.hosted import HostedSimulator
 from tests.integration.llm.conftest import count_received
@@ -232,3 +233,25 @@ def test_an_answer_that_cannot_be_used_says_what_it_cost(
     with pytest.raises(ProviderCutOff, match="no vector that could be used") as caught:
         runner.run(make_client(recorder.url).embed(model, ["text"], TRACE))
     assert caught.value.completion.cost_micros == 20
+
+
+def test_another_model_of_this_machine_is_asked_of_its_server(
+    runner: asyncio.Runner, recorder: Recorder, make_client: MakeClient
+) -> None:
+    recorder.answer = {"data": [{"index": 0, "embedding": [0.5]}]}
+    model = load_catalog("local/bge-m3").find("local/bge-m3")
+    found = runner.run(make_client(recorder.url).embed(model, ["text"], TRACE))
+    assert [list(vector) for vector in found.vectors] == [[0.5]]
+    assert recorder.sent[0].path == "/local/v1/embeddings"
+
+
+@pytest.mark.parametrize(
+    ("base_url", "encoding"),
+    [("https://api.openai.com/v1", "base64"), ("https://openrouter.ai/api/v1", "float")],
+)
+def test_base64_is_asked_only_of_openai_itself(
+    catalog: Catalog, base_url: str, encoding: str
+) -> None:
+    model = catalog.find("text-embedding-3-small")
+    request = embedding_request(model, ["text"], Endpoint(base_url, "key"))
+    assert json.loads(request.body)["encoding_format"] == encoding
