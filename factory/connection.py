@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import ssl
+from http import HTTPStatus
 
 import aiohttp
 
@@ -31,8 +32,8 @@ WORDS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
     ),
     ((aiohttp.ClientSSLError, ssl.SSLError), "connection to the {peer} failed: no TLS"),
     (
-        (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError),
-        "connection to the {peer} failed: its proxy did not open one",
+        (aiohttp.ClientProxyConnectionError,),
+        "connection to the {peer} failed: the proxy does not answer",
     ),
     (
         (aiohttp.ServerDisconnectedError,),
@@ -46,10 +47,19 @@ WORDS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
 
 def connection_words(error: Exception, peer: str) -> str:
     """A clause such as "connection to the provider was refused"; `peer` is the one at the other end."""
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return f"connection to the {peer} failed: {proxy_words(error.status)}"
     for kinds, words in WORDS:
         if isinstance(error, kinds):
             return words.format(peer=peer)
     return f"connection to the {peer} {ERRNO_WORDS.get(_errno(error), 'failed')}"
+
+
+def proxy_words(status: int) -> str:
+    """What an HTTP proxy's refusal means."""
+    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        return "the proxy wants other credentials (407)"
+    return f"the proxy answered {status}"
 
 
 def _errno(error: Exception) -> int:

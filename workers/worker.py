@@ -27,6 +27,7 @@ from workers.app import WorkerApp, create_app
 from workers.events import JobEvents
 from workers.heartbeat import Heartbeat
 from workers.neighbours import pid_namespace
+from workers.preparation import prepare_calls
 from workers.quarantine import Quarantine
 from workers.watchdog import ConsumptionWatch
 
@@ -116,6 +117,7 @@ def main() -> None:
     except FactoryError as error:
         parser.error(error.message)
     configure_logging(settings, "worker")
+    prepare_calls(settings, lanes)
     services = connect(settings, "worker")
     await_schema(services)
     process = WorkerProcess(services, lanes, options.slots or settings.worker_slots)

@@ -46,7 +46,7 @@ def database_url_fault(url: str) -> str | None:
     scheme, separator, rest = url.partition("://")
     if not separator or scheme not in DATABASE_SCHEMES:
         return "must start with postgresql://"
-    return _form_fault(rest, "DATABASE_PASSWORD")
+    return _form_fault(rest, f"{ENCODE}, or given as DATABASE_PASSWORD")
 
 
 def redis_url_fault(url: str) -> str | None:
@@ -55,7 +55,7 @@ def redis_url_fault(url: str) -> str | None:
         scheme, separator, rest = one.partition("://")
         if not separator or scheme not in REDIS_SCHEMES:
             return "must start with redis://, rediss://, unix:// or sentinel://"
-        reason = _form_fault(rest, "REDIS_PASSWORD")
+        reason = _form_fault(rest, f"{ENCODE}, or given as REDIS_PASSWORD")
         if reason:
             return reason
         database = rest.partition("?")[0].rpartition("@")[2].partition("/")[2]
@@ -64,9 +64,22 @@ def redis_url_fault(url: str) -> str | None:
     return None
 
 
-def _form_fault(rest: str, part: str) -> str | None:
+def proxy_url_fault(url: str) -> str | None:
+    """Why this names no HTTP proxy."""
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme not in ("http", "https"):
+        return "must start with http:// or https://"
+    reason = _form_fault(rest, ENCODE)
+    place = rest.rpartition("@")[2]
+    if reason is None and not place.partition("/")[0].partition(":")[0]:
+        reason = "has no host"
+    if reason is None and place.partition("/")[2]:
+        reason = "must end with the proxy's port: it has no path"
+    return reason
+
+
+def _form_fault(rest: str, instead: str) -> str | None:
     """What is wrong behind `scheme://`; most of it comes from a password that was not encoded."""
-    instead = f"{ENCODE}, or given as {part}"
     address, _, query = rest.partition("?")
     login, at, place = address.rpartition("@")
     if _BAD_PERCENT.search(rest) or "#" in rest:

@@ -27,6 +27,8 @@ SECRETS = (
     "DATABASE_PASSWORD",
     "REDIS_URL",
     "REDIS_PASSWORD",
+    "PROVIDER_PROXY_URL",
+    "WEBHOOK_PROXY_URL",
 )
 """What may stand in a file that `<NAME>_FILE` names, as Docker and Kubernetes mount secrets."""
 PARTS: Mapping[str, Mapping[str, str]] = MappingProxyType(
@@ -60,6 +62,8 @@ def resolve(environ: Mapping[str, str]) -> tuple[dict[str, str], list[Fault]]:
     elif raw["SECRET_KEY"] != found.get("SECRET_KEY", ""):
         found[PREVIOUS] = raw["SECRET_KEY"]
     found = {name: value for name, value in found.items() if value.strip()}
+    if "NO_PROXY" not in found and "no_proxy" in found:
+        found["NO_PROXY"] = found["no_proxy"]
     faults = [*_read_files(found), *_build_urls(found)]
     return found, faults
 

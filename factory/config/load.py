@@ -16,7 +16,7 @@ from factory.errors import Misconfigured
 
 USAGE = 2
 """What a program exits with that was set up wrongly."""
-FREE_TEXT = ("SECRET_KEY_PREVIOUS", "EXTRA_MODELS")
+FREE_TEXT = ("SECRET_KEY_PREVIOUS", "EXTRA_MODELS", "NO_PROXY")
 """An earlier secret is taken as it was."""
 LIMITS = {
     "greater_than_equal": ("ge", "must be {} or more"),

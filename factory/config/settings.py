@@ -19,6 +19,7 @@ from factory.config.values import (
     check_database_url,
     check_http_url,
     check_key,
+    check_proxy_url,
     check_redis_url,
     in_capitals,
     in_small_letters,
@@ -27,6 +28,7 @@ from factory.config.values import (
 ApiKey = Annotated[str, AfterValidator(check_key)]
 """What travels in a header; a placeholder is refused."""
 HttpUrl = Annotated[str, AfterValidator(check_http_url)]
+ProxyUrl = Annotated[str, AfterValidator(check_proxy_url)]
 Port = Annotated[int, Field(ge=1, le=65_535)]
 GATEWAY_PROCESSES = 2
 YEAR_S = 366 * 86_400
@@ -81,6 +83,13 @@ class Settings(BaseModel):
     """An OpenAI-compatible server on this machine; it answers for `local/<model>`."""
     extra_models: str = ""
     """Comma-separated `<provider>/<model>` to accept beyond the price list; their cost is unknown."""
+
+    provider_proxy_url: ProxyUrl | None = None
+    """`http://user:password@host:3128`: calls to providers go through this proxy, LiteLLM's too."""
+    webhook_proxy_url: ProxyUrl | None = None
+    """The same for webhooks, which take no other: they are led to the address that was checked, by CONNECT."""
+    no_proxy: str = ""
+    """What is called directly all the same: comma-separated names, addresses, networks. This machine always is."""
 
     # Gateway, logs, agents
 

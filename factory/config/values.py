@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from factory.config.addresses import database_url_fault, redis_url_fault
+from factory.config.addresses import database_url_fault, proxy_url_fault, redis_url_fault
 from factory.config.faults import unsendable
 from factory.config.tls import ca_file_fault
 
@@ -22,6 +22,11 @@ def check_http_url(url: str) -> str:
 def check_ca_file(path: str) -> str:
     """A file with certificates."""
     return _checked(path, ca_file_fault(path))
+
+
+def check_proxy_url(url: str) -> str:
+    """An HTTP proxy, with its credentials."""
+    return _checked(url, proxy_url_fault(url))
 
 
 def check_database_url(url: str) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from aiohttp import (
     ClientConnectorError,
     ClientError,
+    ClientHttpProxyError,
     ClientResponse,
     ClientSession,
     ClientTimeout,
@@ -18,7 +19,7 @@ from aiohttp import (
 )
 
 from factory.config import Settings
-from factory.connection import connection_words
+from factory.connection import connection_words, proxy_words
 from factory.domain.message import Completion, Embeddings, Message, Params
 from factory.errors import (
     AnswerTooLarge,
@@ -36,6 +37,7 @@ from factory.llm.openai_shape import fit_schema
 from factory.llm.provider import DIALECTS
 from factory.llm.schema import Measured
 from factory.llm.translation import Translator
+from factory.proxy import Proxy
 from factory.redaction import Redactor
 
 CONNECT_S = 10.0
@@ -44,6 +46,8 @@ KEEPALIVE_S = 15.0
 DNS_CACHE_S = 60
 HEADER_BYTES = 64 * 1024
 """The longest header of an answer. Gateways in between add long ones, and the answer behind it is paid for."""
+PROXY_REFUSES = 407
+"""Only a proxy answers so: it wants other credentials."""
 ERROR_BYTES = 64 * 1024
 """How much is read of an answer that is an error."""
 
@@ -77,6 +81,7 @@ class ProviderClient:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._redactor = Redactor(settings)
+        self._proxy = Proxy(settings.provider_proxy_url, settings.no_proxy)
         self._session: ClientSession | None = None
         self._check = AnswerCheck()
         self._translator = Translator()
@@ -149,6 +154,7 @@ class ProviderClient:
     ) -> tuple[bytes, int]:
         """The body of a 2xx answer and its latency in milliseconds; all else is raised as what it means."""
         request.headers.update(trace.headers())
+        proxy = self._proxy.of(request.url)
         started = time.monotonic()
         try:
             async with self._open_session().post(
@@ -157,6 +163,7 @@ class ProviderClient:
                 headers=request.headers,
                 timeout=ClientTimeout(total=timeout_s, connect=CONNECT_S),
                 allow_redirects=False,
+                proxy=proxy,
             ) as answer:
                 body = await _read(name, answer, most_bytes)
         except ConnectionTimeoutError:
@@ -165,12 +172,16 @@ class ProviderClient:
             ) from None
         except TimeoutError:
             raise ProviderTimeout(f"{name}: no answer in {timeout_s:g} s", provider=name) from None
-        except (ClientConnectorError, InvalidURL) as error:
+        except (ClientConnectorError, ClientHttpProxyError, InvalidURL) as error:
             raise ProviderUnavailable(_words(name, error), provider=name) from None
         except ClientError as error:
             # The request may have arrived, so it may be billed.
             raise ProviderCutOff(_words(name, error), provider=name) from None
         # Beyond 299 is failure too: redirects are not followed, a key may not go where it is not meant.
+        if proxy and answer.status == PROXY_REFUSES:
+            raise ProviderUnavailable(
+                f"connection to the provider failed: {proxy_words(answer.status)}", provider=name
+            )
         if not _is_success(answer):
             clean = self._redactor.scrub(body)
             raise provider_failure(name, answer.status, answer.headers, clean)

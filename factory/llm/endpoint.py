@@ -52,3 +52,13 @@ def find_endpoint(settings: Settings, provider: str) -> Endpoint:
             f"{variable} has a character that no header may carry", provider=provider
         )
     return Endpoint(base_url, key)
+
+
+def missing_keys(settings: Settings) -> dict[str, str]:
+    """Providers that cannot be called, and the variable that each lacks."""
+    keys = {
+        "openai": ("OPENAI_API_KEY", settings.openai_api_key),
+        "anthropic": ("ANTHROPIC_API_KEY", settings.anthropic_api_key),
+        "gemini": ("GOOGLE_API_KEY", settings.google_api_key),
+    }
+    return {provider: name for provider, (name, key) in keys.items() if not key}

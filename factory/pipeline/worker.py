@@ -16,6 +16,7 @@ from factory.llm.catalog import Catalog
 from factory.pipeline.poke import Poker
 from factory.pipeline.reader import Reader
 from factory.pipeline.writer import Writer
+from factory.proxy import Proxy
 from factory.redaction import Redactor
 from factory.services import Services
 from factory.webhooks.allowed import allowed_hosts
@@ -40,7 +41,9 @@ class Worker:
         self.reader = Reader(services.settings.libpq_url)
         self.client = ProviderClient(services.settings)
         self.redactor = Redactor(services.settings)
-        self.courier = Courier(allowed_hosts(services.settings))
+        settings = services.settings
+        proxy = Proxy(settings.webhook_proxy_url, settings.no_proxy)
+        self.courier = Courier(allowed_hosts(settings), proxy=proxy)
         self.local = LocalModel()
         self.poker = Poker(services.redis)
         self.draining = False

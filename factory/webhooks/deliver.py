@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 import aiohttp
+from aiohttp import ClientResponse
 from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
 
 from factory import __version__
 from factory.connection import connection_words
 from factory.errors import InvalidInput, WebhookFailed, WebhookRefused
+from factory.proxy import Proxy
 from factory.webhooks.allowed import AllowedHosts
 from factory.webhooks.sign import signed_headers
 from factory.webhooks.target import check_url, resolve
 
 ANSWER_S = 15.0
+DIRECT = Proxy(None, "")
 LONGEST_ANSWER_BYTES = 64 * 1024
 
 
@@ -39,18 +44,15 @@ class Courier:
     way at once: a slow receiver holds up no other.
     """
 
-    def __init__(self, allowed: AllowedHosts, timeout_s: float = ANSWER_S) -> None:
+    def __init__(
+        self, allowed: AllowedHosts, timeout_s: float = ANSWER_S, proxy: Proxy = DIRECT
+    ) -> None:
         self._allowed = allowed
         self._timeout_s = timeout_s
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(resolver=_CheckedResolver(allowed), limit=0),
-            timeout=aiohttp.ClientTimeout(total=timeout_s),
-            headers={"User-Agent": f"ai-agent-factory/{__version__}"},
-            cookie_jar=aiohttp.DummyCookieJar(),
-            # A proxy would resolve the name again, out of our sight.
-            trust_env=False,
-            auto_decompress=False,
-        )
+        self._proxy = proxy
+        self._session = _session(_CheckedResolver(allowed), timeout_s)
+        # It connects to the proxy, whose name is the operator's and may well be private.
+        self._proxied = _session(None, timeout_s)
 
     async def deliver(
         self, url: str, webhook_id: str, body: bytes, secrets: Sequence[str], sent_at: datetime
@@ -67,9 +69,7 @@ class Courier:
         headers |= signed_headers(webhook_id, body, secrets, sent_at)
         started_s = time.monotonic()
         try:
-            async with self._session.post(
-                url, data=body, headers=headers, allow_redirects=False
-            ) as answer:
+            async with await self._post(url, body, headers) as answer:
                 await _drain(answer)
         except TimeoutError as error:
             raise WebhookFailed(f"no answer within {self._timeout_s:g} s") from error
@@ -81,6 +81,28 @@ class Courier:
     async def close(self) -> None:
         """Closes all connections; deliveries under way fail."""
         await self._session.close()
+        await self._proxied.close()
+
+    async def _post(self, url: str, body: bytes, headers: Mapping[str, str]) -> ClientResponse:
+        proxy = self._proxy.of(url)
+        if proxy is None:
+            return await self._session.post(url, data=body, headers=headers, allow_redirects=False)
+        # A proxy that were given the name would resolve it again, out of our sight. So it gets an address
+        # that was checked, and the name stays in Host and in TLS' server name.
+        target = URL(url)
+        host = target.host or ""
+        async with asyncio.timeout(self._timeout_s):
+            addresses = await resolve(host, self._allowed)
+        # Which networks a proxy reaches we cannot know: nearly all reach IPv4.
+        address = min(addresses, key=lambda one: one.family is not socket.AF_INET)
+        return await self._proxied.post(
+            target.with_host(address.ip),
+            data=body,
+            headers={**headers, "Host": target.host_port_subcomponent or host},
+            server_hostname=host if target.scheme == "https" else None,
+            proxy=proxy,
+            allow_redirects=False,
+        )
 
     def _check(self, url: str) -> None:
         # The setting may have changed since the submit, and a literal IP meets no resolver.
@@ -88,6 +110,18 @@ class Courier:
             check_url(url, self._allowed)
         except InvalidInput as error:
             raise WebhookRefused(error.message, code="forbidden_target") from error
+
+
+def _session(resolver: AbstractResolver | None, timeout_s: float) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(resolver=resolver, limit=0),
+        timeout=aiohttp.ClientTimeout(total=timeout_s),
+        headers={"User-Agent": f"ai-agent-factory/{__version__}"},
+        cookie_jar=aiohttp.DummyCookieJar(),
+        # The environment's proxy would resolve the name again, out of our sight.
+        trust_env=False,
+        auto_decompress=False,
+    )
 
 
 class _CheckedResolver(AbstractResolver):

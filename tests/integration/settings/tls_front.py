@@ -44,12 +44,12 @@ def _serve(client: socket.socket, context: ssl.SSLContext, upstream: tuple[str, 
             client = context.wrap_socket(client, server_side=True)
         server = socket.socket(socket.AF_UNIX if isinstance(upstream, str) else socket.AF_INET)
         server.connect(upstream)
-        threading.Thread(target=_pump, args=(server, client), daemon=True).start()
-        _pump(client, server)
+        threading.Thread(target=pump, args=(server, client), daemon=True).start()
+        pump(client, server)
     client.close()
 
 
-def _pump(source: socket.socket, target: socket.socket) -> None:
+def pump(source: socket.socket, target: socket.socket) -> None:
     with suppress(OSError):
         while data := source.recv(CHUNK):
             target.sendall(data)
