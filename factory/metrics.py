@@ -20,6 +20,8 @@ LLM_UNKNOWN_COST = "llm_unknown_cost_calls_total"
 LLM_DURATION_BUCKET = "llm_request_duration_seconds_bucket"
 LLM_DURATION_SUM = "llm_request_duration_seconds_sum"
 HTTP_REQUESTS = "http_requests_total"
+LOOP_BLOCKED_S = "worker_loop_blocked_seconds_total"
+LOOP_RESTARTS = "worker_loop_restarts_total"
 
 DURATION_BUCKETS_S = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0)
 """Upper bounds of the latency histogram; `+Inf` follows."""

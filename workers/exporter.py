@@ -34,6 +34,11 @@ COUNTERS = {
     metrics.LLM_COST_DOLLARS: ("Known cost of calls in US dollars.", ("provider", "model")),
     metrics.LLM_UNKNOWN_COST: ("Calls whose cost is not known.", ("provider", "model")),
     metrics.HTTP_REQUESTS: ("Requests to the gateway.", ("method", "route", "status")),
+    metrics.LOOP_BLOCKED_S: (
+        "Time in which a worker's loop stood still, beyond half a second.",
+        (),
+    ),
+    metrics.LOOP_RESTARTS: ("Workers that ended because their loop stood still.", ()),
 }
 LIVE_STATES = (State.QUEUED, State.RUNNING, State.WAITING)
 HISTOGRAM = "llm_request_duration_seconds"
@@ -111,6 +116,9 @@ def _counter_metrics(totals: Iterable[Delta]) -> Iterator[Metric]:
             labels = dict(one.labels)
             names = COUNTERS[one.metric][1]
             families[one.metric].add_metric([labels.get(n, "") for n in names], one.amount)
+    for name, family in families.items():
+        if not family.samples and not COUNTERS[name][1]:
+            family.add_metric([], 0)
     yield from families.values()
 
 

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 import threading
-import time
-import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from pathlib import Path
 from typing import Any
 
 from workers.mailbox import Mailbox
@@ -24,9 +20,6 @@ LoopContext = Callable[[], AbstractAsyncContextManager[Any]]
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 10.0
 LEFTOVERS_TIMEOUT_S = 1.0
-LAG_LIMIT_S = 0.5
-PROBE_PERIOD_S = 0.25
-STACK_DEPTH = 4
 
 
 class LoopThread:
@@ -42,7 +35,6 @@ class LoopThread:
         # Daemon: neither a coroutine that refuses to end nor a blocked loop may keep the process.
         self._thread = threading.Thread(target=self._run, name="asyncio-pool", daemon=True)
         self._mailbox = Mailbox(self._wake)
-        self._watchdog = LagWatchdog(self)
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -58,7 +50,6 @@ class LoopThread:
         """Return when every context is open; raises what one of them raised."""
         self._thread.start()
         _ = self.loop
-        self._watchdog.start()
 
     def post(self, call: Callable[..., Any], *args: Any) -> None:
         """Run `call(*args)` on the loop; nothing happens once it has stopped."""
@@ -68,7 +59,6 @@ class LoopThread:
         """Close the contexts, cancel what is left and end the thread, in STOP_TIMEOUT_S at most."""
         if not self._thread.is_alive():
             return
-        self._watchdog.stop()
         self.post(self._stopping.set)
         self._thread.join(STOP_TIMEOUT_S)
         if self._thread.is_alive():
@@ -108,47 +98,3 @@ async def _cancel_leftovers() -> None:
         task.cancel()
     if leftovers:
         await asyncio.wait(leftovers, timeout=LEFTOVERS_TIMEOUT_S)
-
-
-class LagWatchdog:
-    """Logs the stack of code that blocks the loop: it stalls every job of the process."""
-
-    def __init__(self, watched: LoopThread) -> None:
-        self._watched = watched
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="asyncio-pool-lag", daemon=True)
-
-    def start(self) -> None:
-        """Begin to probe the loop every PROBE_PERIOD_S."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End the thread."""
-        self._stopping.set()
-        self._thread.join(LAG_LIMIT_S * 2)
-
-    def _watch(self) -> None:
-        while not self._stopping.wait(PROBE_PERIOD_S):
-            answered = threading.Event()
-            asked_at = time.monotonic()
-            self._watched.loop.call_soon_threadsafe(answered.set)
-            if not answered.wait(LAG_LIMIT_S):
-                logger.warning(
-                    "the loop is blocked for over %s s by %s", LAG_LIMIT_S, self._stack()
-                )
-                self._wait_for_recovery(answered)
-                logger.warning("the loop was blocked for %.1f s", time.monotonic() - asked_at)
-
-    def _wait_for_recovery(self, answered: threading.Event) -> None:
-        while not answered.wait(LAG_LIMIT_S) and not self._stopping.is_set():
-            pass
-
-    def _stack(self) -> str:
-        """The innermost calls on one line, the innermost first."""
-        frame = sys._current_frames().get(self._watched.thread_id or 0)
-        if frame is None:
-            return "an unknown stack"
-        calls = reversed(traceback.extract_stack(frame, limit=STACK_DEPTH))
-        return ", in ".join(
-            f"{call.line} ({Path(call.filename).name}:{call.lineno})" for call in calls
-        )

@@ -27,6 +27,7 @@ from factory.services import connect
 from factory.store import leases, suspects
 from factory.store.database import Tx
 from factory.store.leases import Expired
+from workers.blockage import watch_loop
 from workers.heartbeat import Heartbeat
 
 log = logging.getLogger(__name__)
@@ -123,9 +124,11 @@ async def _run_here(worker_id: UUID, job_ids: Sequence[UUID]) -> None:
     worker = Worker(services, catalog, worker_id, quarantine=True)
     heartbeat = Heartbeat(services, worker, lanes=(), slots=0)
     heartbeat.start()
+    loop_watch = watch_loop(worker)
     try:
         await execute(worker, job_ids)
     finally:
+        loop_watch.stop()
         await worker.close()
         heartbeat.stop()
 

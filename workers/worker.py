@@ -24,6 +24,7 @@ from factory.pipeline.worker import Worker
 from factory.services import Services, connect
 from workers import tasks
 from workers.app import WorkerApp, create_app
+from workers.blockage import watch_loop
 from workers.events import JobEvents
 from workers.heartbeat import Heartbeat
 from workers.neighbours import pid_namespace
@@ -85,12 +86,14 @@ class WorkerProcess:
         self._heartbeat.start()
         watch = ConsumptionWatch(self.services, worker, self.lanes)
         watch.start()
+        loop_watch = watch_loop(worker)
         log.info("worker %s serves %d lanes with %d slots", self.id, len(self.lanes), self.slots)
         try:
             yield
         finally:
             watch.stop()
             await worker.close()
+            loop_watch.stop()
             self._heartbeat.stop()
 
 

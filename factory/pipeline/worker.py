@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 from factory.knowledge.local import LocalModel
@@ -66,6 +67,10 @@ class Worker:
             if job_id in self._unwanted:
                 self._unwanted.discard(job_id)
                 task.uncancel()  # that was for the job alone
+
+    def job_of(self, task: asyncio.Task[Any] | None) -> UUID | None:
+        """The job that the task runs. From another thread only while the loop stands still."""
+        return next((job_id for job_id, one in self._running.items() if one is task), None)
 
     @property
     def running(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +11,9 @@ from typing import Any
 import pytest
 
 from tests.integration.pool.conftest import RunningWorker, StartWorker, eventually
+from workers.watchdog import EXIT_CODE
 
+LONG_S = 200.0
 Events = list[dict[str, Any]]
 
 
@@ -122,6 +125,32 @@ def test_code_that_blocks_the_loop_is_named_in_the_log(worker: RunningWorker) ->
         lambda: "the loop is blocked" in worker.log() and "time.sleep(seconds)" in worker.log()
     )
     eventually(lambda: "the loop was blocked for" in worker.log())
+
+
+def test_a_worker_whose_loop_stands_still_ends(start_worker: StartWorker) -> None:
+    with start_worker("gemini.low", 10, "impatient") as worker:
+        worker.send("block", 600.0)
+        assert worker.ended(LONG_S) == EXIT_CODE
+        assert "the loop stands still for 2 s: restarting" in worker.log()
+
+
+@pytest.mark.timeout(300)
+def test_a_worker_whose_interpreter_is_held_is_ended_by_the_kernel(
+    start_worker: StartWorker,
+) -> None:
+    """No thread of Python runs meanwhile, so none can end it."""
+    with start_worker("ollama.low", 10, "hasty") as worker:
+        worker.send("hold_interpreter")
+        assert worker.ended(LONG_S) == -signal.SIGPROF
+
+
+def test_a_worker_that_was_stopped_did_not_stand_still(start_worker: StartWorker) -> None:
+    with start_worker("anthropic.low", 10, "impatient") as worker:
+        worker.signal(signal.SIGSTOP)
+        time.sleep(6.0)  # three times what its loop may stand still
+        worker.signal(signal.SIGCONT)
+        nap = worker.send("nap", 3.0)
+        eventually(lambda: worker.journal("finished", nap))
 
 
 def test_messages_that_have_ended_are_gone_without_a_collection(worker: RunningWorker) -> None:

@@ -1,6 +1,6 @@
 """A worker with tasks that write down what happens to them, one JSON line each.
 
-Run as `python worker_main.py <redis url> <journal> <client name> <lane> <slots> [events] [broken]`.
+Run as `python worker_main.py <redis url> <journal> <client name> <lane> <slots> [events] [broken] [impatient|hasty]`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import contextlib
 import gc
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -22,6 +23,7 @@ from celery.worker.request import Request
 from factory.config import Settings
 from factory.log import configure_logging
 from workers.app import WorkerApp, create_app
+from workers.blockage import LoopWatch
 from workers.pool import release_slot
 
 
@@ -67,6 +69,11 @@ def register_troublemakers(app: WorkerApp) -> None:
     @app.task(name="block")
     async def block(seconds: float) -> None:
         time.sleep(seconds)  # noqa: ASYNC251 - what the watchdog is for
+
+    @app.task(name="hold_interpreter")
+    async def hold_interpreter() -> None:
+        """Code in C that never lets go of the interpreter lock."""
+        re.match("(?:a|aa)*$", "a" * 60 + "b")
 
     @app.task(name="fail")
     async def fail(error: str) -> None:
@@ -115,12 +122,17 @@ def main(
     register_batch(app, journal)
     register_census(app, journal)
 
+    restart_s = {"impatient": 2.0, "hasty": 1.0}.get(flags[-1] if flags else "", 60.0)
+
     @contextlib.asynccontextmanager
     async def service() -> AsyncIterator[None]:
         if "broken" in flags:
             raise OSError("no database")
         journal.write("service opened")
+        watch = LoopWatch(restart_s)
+        watch.start()
         yield
+        watch.stop()
         journal.write("service closed")
 
     @worker_ready.connect(weak=False)

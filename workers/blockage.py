@@ -1,0 +1,151 @@
+"""A loop that stands still is noticed, told, and if it goes on, ended with its process.
+
+Code that blocks the loop stalls every job of the process, while the heartbeat's thread keeps their leases: nobody
+would ever take them back. What is known to block runs in child processes; this is for what is not known.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from factory import metrics
+from factory.domain.job import public_id
+from factory.errors import Unavailable
+from factory.metrics import Delta, delta
+from factory.pipeline.worker import Worker
+from factory.store import counters
+from workers.watchdog import exit_process
+
+PROBE_PERIOD_S = 0.25
+LAG_LIMIT_S = 0.5
+STEP_S = 0.1
+STACK_DEPTH = 4
+TELL_S = 2.0
+"""How long telling Postgres may keep a restart waiting."""
+
+log = logging.getLogger(__name__)
+
+
+class LoopWatch:
+    """A thread that probes the loop on which it is made.
+
+    After `restart_s` of standing still, `give_up` is called. Time in which the whole process was stopped is not
+    counted. Where code holds the interpreter lock too, no thread of Python runs: then the kernel ends the process
+    (SIGPROF) after twice as much of the CPU's time.
+    """
+
+    def __init__(
+        self,
+        restart_s: float,
+        *,
+        job_of: Callable[[asyncio.Task[Any] | None], str | None] = lambda _task: None,
+        count: Callable[[Sequence[Delta]], None] = lambda _deltas: None,
+        give_up: Callable[[], None] = exit_process,
+    ) -> None:
+        self._restart_s = restart_s
+        self._job_of = job_of
+        self._count = count
+        self._give_up = give_up
+        self._loop = asyncio.get_running_loop()
+        self._loop_thread = threading.get_ident()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="loop-watch", daemon=True)
+
+    def start(self) -> None:
+        """Begins to probe the loop every PROBE_PERIOD_S."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the thread."""
+        self._stopping.set()
+        self._thread.join(LAG_LIMIT_S * 2)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(PROBE_PERIOD_S):
+            self._rearm()
+            answered = threading.Event()
+            try:
+                self._loop.call_soon_threadsafe(answered.set)
+            except RuntimeError:
+                return  # it is closed
+            if not answered.wait(LAG_LIMIT_S):
+                self._follow(answered)
+
+    def _rearm(self) -> None:
+        if not self._stopping.is_set():
+            signal.setitimer(signal.ITIMER_PROF, 2 * self._restart_s)
+
+    def _follow(self, answered: threading.Event) -> None:
+        """By its own steps, not by a clock: a process that slept has not stood still."""
+        blocked_s, job_id = LAG_LIMIT_S, self._job()
+        log.warning(
+            "the loop is blocked for over %s s by %s",
+            LAG_LIMIT_S,
+            self._stack(),
+            extra={"job_id": job_id},
+        )
+        while not answered.wait(STEP_S) and not self._stopping.is_set():
+            self._rearm()
+            blocked_s += STEP_S
+            if blocked_s >= self._restart_s:
+                self._end(blocked_s)
+                return
+        log.warning("the loop was blocked for %.1f s", blocked_s, extra={"job_id": job_id})
+        self._count([delta(metrics.LOOP_BLOCKED_S, blocked_s)])
+
+    def _end(self, blocked_s: float) -> None:
+        log.critical(
+            "the loop stands still for %.0f s: restarting; it is in %s",
+            blocked_s,
+            self._stack(),
+            extra={"job_id": self._job()},
+        )
+        telling = threading.Thread(
+            target=self._count,
+            args=([delta(metrics.LOOP_BLOCKED_S, blocked_s), delta(metrics.LOOP_RESTARTS)],),
+            daemon=True,
+        )
+        telling.start()
+        telling.join(TELL_S)
+        self._give_up()
+
+    def _job(self) -> str | None:
+        return self._job_of(asyncio.current_task(self._loop))
+
+    def _stack(self) -> str:
+        """The innermost calls on one line, the innermost first."""
+        frame = sys._current_frames().get(self._loop_thread)
+        if frame is None:
+            return "an unknown stack"
+        calls = reversed(traceback.extract_stack(frame, limit=STACK_DEPTH))
+        return ", in ".join(
+            f"{call.line} ({Path(call.filename).name}:{call.lineno})" for call in calls
+        )
+
+
+def watch_loop(worker: Worker) -> LoopWatch:
+    """The watch over a worker's loop, started; called on that loop."""
+
+    def job_of(task: asyncio.Task[Any] | None) -> str | None:
+        job_id = worker.job_of(task)
+        return public_id(job_id) if job_id else None
+
+    def count(deltas: Sequence[Delta]) -> None:
+        try:
+            with worker.services.database.transaction(TELL_S) as tx:
+                counters.add(tx, deltas)
+        except Unavailable as error:
+            log.warning("could not count the blocked loop: %s", error)
+
+    watch = LoopWatch(worker.services.settings.loop_restart_s, job_of=job_of, count=count)
+    watch.start()
+    return watch
