@@ -120,7 +120,7 @@ class Settings(BaseModel):
     """How often the dispatcher looks without being poked."""
     idle_restart_s: float = Field(default=30.0, gt=0, le=YEAR_S)
     """How long a worker may be idle while its lanes hold messages before it restarts itself."""
-    loop_restart_s: float = Field(default=10.0, ge=1)
+    loop_restart_s: float = Field(default=10.0, ge=1, le=600)
     """How long code of one job may block the loop of a worker, and so all its jobs, before it restarts itself."""
     max_queued_per_project: int = Field(default=1_000_000, ge=1, le=10**12)
     """Jobs that a project may have queued; above, a POST is answered 429 with the time that the excess needs."""
