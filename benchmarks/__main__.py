@@ -23,6 +23,7 @@ BENCHMARKS = (
     "gateway",
     "latency",
     "flatness",
+    "isolation",
     "scale",
     "start",
     "parts",

@@ -108,6 +108,12 @@ def _stand(directory: Path, stack: ExitStack) -> Stand:
         "SECRET_KEY": SECRET_KEY,
         "OPENAI_API_KEY": "simulated",
         "OPENAI_BASE_URL": f"{simulator_url}/openai/v1",
+        "ANTHROPIC_API_KEY": "simulated",
+        "ANTHROPIC_BASE_URL": f"{simulator_url}/anthropic",
+        "GOOGLE_API_KEY": "simulated",
+        "GEMINI_BASE_URL": f"{simulator_url}/gemini",
+        "OLLAMA_BASE_URL": f"{simulator_url}/ollama",
+        "WEBHOOK_ALLOW_LOOPBACK": "true",
         "LOG_LEVEL": "WARNING",
     }
     upgrade(database_url)

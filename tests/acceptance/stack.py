@@ -209,11 +209,11 @@ def run_factory(
 
 @contextmanager
 def running_stack(
-    directory: Path, *options: str, factory: Sequence[str] = (FACTORY,)
+    directory: Path, *options: str, factory: Sequence[str] = (FACTORY,), **variables: str
 ) -> Iterator[Stack]:
     """`factory up` in the directory, ready; ended by SIGTERM, unless a test has killed it."""
     home = directory / "home"
-    process = start_up(home, *options, factory=factory)
+    process = start_up(home, *options, factory=factory, **variables)
     try:
         stack = Stack(home, process, _banner(home, process), factory)
         yield stack
@@ -228,14 +228,14 @@ def running_stack(
 
 
 def start_up(
-    home: Path, *options: str, factory: Sequence[str] = (FACTORY,)
+    home: Path, *options: str, factory: Sequence[str] = (FACTORY,), **variables: str
 ) -> subprocess.Popen[bytes]:
     """`factory up --simulate` in a process group of its own; it speaks to files beside the home."""
     with (home.parent / "up.json").open("w") as out, (home.parent / "up.log").open("a") as log:
         return subprocess.Popen(
             [*factory, "up", "--simulate", "--json", *options],
             cwd=home.parent,
-            env=environment(home, WEBHOOK_ALLOW_LOOPBACK="true"),
+            env=environment(home, **{"WEBHOOK_ALLOW_LOOPBACK": "true", **variables}),
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=log,

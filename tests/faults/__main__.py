@@ -24,7 +24,10 @@ from tests.faults.catalog import FAULTS, MANY
 from tests.faults.judge import Verdict, skipped
 from tests.faults.progress import Progress
 from tests.faults.runner import FULL, OPTIONS, QUICK, run_fault
-from tests.faults.scene import Fault, Ground, Scene
+from tests.faults.scene import Fault, Scene
+
+PLAIN = Fault(lambda _scene: None)
+"""What most faults need: a stack that they all share."""
 
 
 def main() -> int:
@@ -69,7 +72,7 @@ def _work_off(
             fault = _fault(name, options.mode)
             if reason := fault.impossible():
                 verdict = skipped(name, reason)
-            elif fault.ground:
+            elif fault.ground or fault.variables:
                 # In a thread of its own: what it mounts is seen by nobody else.
                 with ThreadPoolExecutor(1) as hand:
                     verdict = hand.submit(_on_own_stack, name, fault, options).result()
@@ -93,17 +96,17 @@ def _fault(name: str, mode: str) -> Fault:
 
 
 @contextmanager
-def _fresh_stack(ground: Ground | None = None) -> Iterator[Stack]:
+def _fresh_stack(fault: Fault = PLAIN) -> Iterator[Stack]:
     with (
         tempfile.TemporaryDirectory(prefix="faults-") as directory,
-        ground(Path(directory)) if ground else nullcontext(),
-        running_stack(Path(directory), *OPTIONS) as stack,
+        fault.ground(Path(directory)) if fault.ground else nullcontext(),
+        running_stack(Path(directory), *OPTIONS, **fault.variables) as stack,
     ):
         yield stack
 
 
 def _on_own_stack(name: str, fault: Fault, options: argparse.Namespace) -> Verdict:
-    with _fresh_stack(fault.ground) as stack:
+    with _fresh_stack(fault) as stack:
         return _run(stack, name, fault, options)
 
 

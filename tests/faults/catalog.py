@@ -10,6 +10,7 @@ from tests.faults.scene import Expectation, Fault
 from tests.faults.strikes import (
     clock,
     disk,
+    floods,
     guest,
     migration,
     network,
@@ -21,6 +22,7 @@ from tests.faults.strikes import (
 
 NOBODY_DIES = Expectation(nobody_dies=True)
 TWO_PROVIDERS = ("openai/gpt-4o-mini", "anthropic/claude-haiku-4-5")
+OTHER_PROVIDERS = ("anthropic/claude-haiku-4-5", "gemini/gemini-2.5-flash")
 NO_ATTEMPT_SPENT = Expectation(nobody_dies=True, first_attempt=True)
 
 FAULTS: Mapping[str, Fault] = {
@@ -98,6 +100,34 @@ FAULTS: Mapping[str, Fault] = {
         models=TWO_PROVIDERS,
         verify=outside.others_are_prompt,
         expected=NO_ATTEMPT_SPENT,
+    ),
+    "provider_hang": Fault(
+        floods.go_on,
+        models=OTHER_PROVIDERS,
+        stage=floods.hanging_provider,
+        verify=floods.others_go_on,
+        expected=NOBODY_DIES,
+        variables=floods.SMALL_WORKERS,
+    ),
+    "priority_flood": Fault(
+        floods.go_on,
+        models=TWO_PROVIDERS,
+        priority="low",
+        share=0.5,
+        stage=floods.urgent_flood,
+        verify=floods.others_go_on,
+        expected=NOBODY_DIES,
+        variables=floods.SMALL_WORKERS,
+    ),
+    "tenant_flood": Fault(
+        floods.go_on,
+        latency_s=(0.05, 1.0),
+        priority="high",
+        share=0.5,
+        stage=floods.greedy_tenant,
+        verify=floods.others_go_on,
+        expected=NOBODY_DIES,
+        variables=floods.SMALL_WORKERS,
     ),
     "webhook_receivers": Fault(
         receivers.come_back,

@@ -133,6 +133,7 @@ class Fault:
     """Jobs keep coming at the first pace, however long it lasts."""
     models: tuple[str, ...] = ("openai/gpt-4o-mini",)
     """In turn."""
+    priority: str = "normal"
     stage: Callable[[Scene], AbstractContextManager[None]] = _nothing_more
     """What must stand before the first job comes."""
     verify: Callable[[Scene, Sequence[Accepted]], Found] = _found_nothing
@@ -140,11 +141,18 @@ class Fault:
     """Why this machine cannot make the fault."""
     ground: Ground | None = None
     """What a stack of its own stands on, where the fault needs one."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Of a stack of its own, where the fault needs other settings than all have."""
 
     def body(self, scene: Scene, number: int, latency_s: float) -> Mapping[str, Any]:
         """The job that is submitted as this number."""
         text = f"{{{{simulate latency_ms={int(latency_s * 1000)}}}}} Why?"
-        job = {"model": self.models[number % len(self.models)], "input": text, "max_attempts": 20}
+        job: dict[str, Any] = {
+            "model": self.models[number % len(self.models)],
+            "input": text,
+            "priority": self.priority,
+            "max_attempts": 20,
+        }
         if scene.hooks:
             job["webhook"] = {"url": scene.hooks[number % len(scene.hooks)]}
         return job

@@ -6,7 +6,7 @@ import os
 import random
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -27,8 +27,9 @@ Control = Callable[[], tuple[str, Verdict]]
 def _control(guard: str, name: str, expected: str, fault: Fault) -> tuple[str, Verdict]:
     with (
         tempfile.TemporaryDirectory(prefix="controls-") as directory,
+        fault.ground(Path(directory)) if fault.ground else nullcontext(),
         without(guard),
-        running_stack(Path(directory), *OPTIONS) as stack,
+        running_stack(Path(directory), *OPTIONS, **fault.variables) as stack,
     ):
         scene = Scene(stack, random.Random(f"1 {name}"))
         return expected, run_fault(stack, name, fault, QUICK, scene, GIVES_UP_S)
@@ -59,4 +60,7 @@ WITHOUT_GUARD: Mapping[str, Control] = {
     "without_lease_token": _guard("lease_token", "zombie", "double", latency_s=(5.0, 12.0)),
     "without_republish": _guard("republish", "lost_hints", "lost"),
     "without_hold": _guard("hold", "workers_wake_last", "mistaken"),
+    "without_reserve": _guard("reserve", "provider_hang", "lost"),
+    "without_turns": _guard("turns", "priority_flood", "lost", models=("openai/gpt-4o-mini",)),
+    "without_kept_slots": _guard("kept_slots", "tenant_flood", "lost"),
 }

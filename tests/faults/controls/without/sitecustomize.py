@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import os
 
+import factory.domain.slots
+import factory.domain.turns
+import factory.pipeline.dispatch
 import factory.pipeline.rescue
 import factory.store.hints
 import factory.store.moves
@@ -34,8 +37,29 @@ def _without_hold() -> None:
     factory.pipeline.rescue.Reaper._holds = lambda *_: False  # type: ignore[method-assign]
 
 
+def _without_reserve() -> None:
+    """All slots are everybody's, and nobody's."""
+    factory.domain.slots.reserve = lambda _slots: 0
+    factory.domain.slots.lendable = lambda slots: slots
+
+
+def _without_turns() -> None:
+    """The most urgent lane is served as long as it has anything."""
+    shares = factory.pipeline.dispatch.Shares
+    factory.domain.turns.Turns.ahead = lambda *_: 0.0  # type: ignore[method-assign]
+    shares.first = shares.rest  # type: ignore[method-assign]
+
+
+def _without_kept_slots() -> None:
+    """A project may have all that a provider's workers can hold."""
+    factory.domain.slots.kept_free = lambda _capacity: 0
+
+
 {
     "lease_token": _without_lease_token,
     "republish": _without_republish,
     "hold": _without_hold,
+    "reserve": _without_reserve,
+    "turns": _without_turns,
+    "kept_slots": _without_kept_slots,
 }[os.environ["FAULTS_WITHOUT"]]()

@@ -1,0 +1,126 @@
+"""Somebody takes all that there is: a provider that hangs, one priority, one tenant. Others go on."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from uuid import UUID
+
+from factory.config import Settings
+from factory.domain.job import new_id
+from factory.domain.lanes import Priority
+from factory.services import connect
+from factory.store.database import run
+from tests.acceptance.stack import eventually
+from tests.faults.client import Accepted
+from tests.faults.scene import LONG_S, Found, Scene
+from tests.faults.strikes.receivers import Receiver
+from tests.integration.store.samples import given_jobs
+
+SLOTS = 40
+"""Of each worker: small, so that little is needed to fill it."""
+SMALL_WORKERS = {"WORKER_SLOTS": str(SLOTS)}
+LASTS_S = 3.0
+DELIVERED_S = 30.0
+PROMPT_S = 2.0
+PATIENT_S = 15.0
+"""A lane that is not urgent waits for its turns, and a project beside a greedy one for the slots of few."""
+RUNNING = "SELECT count(*) FROM jobs WHERE state = 'running' AND provider = 'openai'"
+END = (
+    "UPDATE jobs SET cancel_requested_at = now() WHERE state = 'running'",
+    "UPDATE jobs SET run_at = now() + interval '1 year' WHERE state = 'queued'",
+)
+"""The platform could not be stopped in order while calls hang."""
+OURS = "SELECT id FROM projects ORDER BY created_at LIMIT 1"
+
+
+@contextmanager
+def hanging_provider(scene: Scene) -> Iterator[None]:
+    """Ten times as many calls as there are slots are never answered."""
+    with _receiver(scene), _flood(scene, 2 * 10 * SLOTS, new_id(), Priority.NORMAL, "hang"):
+        yield
+
+
+@contextmanager
+def urgent_flood(scene: Scene) -> Iterator[None]:
+    """For a minute more urgent jobs than there are slots, of the same project as the patient ones."""
+    with _receiver(scene):
+        [[ours]] = scene.ask(OURS) or [[None]]
+        with _flood(scene, 1800, UUID(str(ours)), Priority.HIGH, "latency_ms=3000"):
+            yield
+
+
+@contextmanager
+def greedy_tenant(scene: Scene) -> Iterator[None]:
+    """Another project's jobs would hold every slot for longer than anybody here waits."""
+    with _receiver(scene), _flood(scene, 2000, new_id(), Priority.BULK, "latency_ms=100000"):
+        yield
+
+
+def go_on(_scene: Scene) -> None:
+    """The trouble is there since before the first job, and stays."""
+    time.sleep(LASTS_S)
+
+
+def others_go_on(scene: Scene, accepted: Sequence[Accepted]) -> Found:
+    """Jobs of the others waited a moment, or for their turn; nobody's webhook waited for anybody."""
+    wanted = {one.job_id for one in accepted}
+    told = scene.receivers["well"]
+    deadline = time.monotonic() + DELIVERED_S
+    while wanted - {one.job_id for one in told.deliveries} and time.monotonic() < deadline:
+        time.sleep(0.1)
+    late = [
+        (one.at - scene.ended_at(one.job_id)).total_seconds()
+        for one in tuple(told.deliveries)
+        if one.job_id in wanted
+    ]
+    waits = [
+        (scene.ended_at(one.job_id) - one.at).total_seconds() - one.latency_s for one in accepted
+    ]
+    complaints = [
+        f"{what} waited: p95 {seconds:.1f} s"
+        for what, found, most_s in (("webhooks", late, PROMPT_S), ("others", waits, PATIENT_S))
+        if (seconds := _p95(found)) > most_s
+    ]
+    missing = wanted - {one.job_id for one in told.deliveries}
+    return Found(lost=len(missing), complaints=tuple(complaints))
+
+
+def _p95(values: Sequence[float]) -> float:
+    return sorted(values)[int(0.95 * (len(values) - 1))] if values else 0.0
+
+
+@contextmanager
+def _flood(
+    scene: Scene, count: int, project: UUID, priority: Priority, script: str
+) -> Iterator[None]:
+    """From when the workers hold as many of the jobs as they have slots."""
+    state = scene.state()
+    settings = Settings(
+        database_url=state.database_url, redis_url=state.redis_url, secret_key="not needed" * 4
+    )
+    message = {"role": "user", "content": f"{{{{simulate {script}}}}} Go."}
+    services = connect(settings, "flood")
+    given_jobs(
+        services, count, project_id=project, priority=priority, input={"messages": [message]}
+    )
+    eventually(lambda: (scene.ask(RUNNING) or [(0,)])[0][0] >= 2 * SLOTS, LONG_S)
+    scene.struck()
+    try:
+        yield
+    finally:
+        with services.database.transaction() as tx:
+            for statement in END:
+                run(tx, statement)
+        services.close()
+
+
+@contextmanager
+def _receiver(scene: Scene) -> Iterator[None]:
+    with Receiver(204) as receiver:
+        threading.Thread(target=receiver.serve_forever, args=(0.05,), daemon=True).start()
+        scene.receivers, scene.hooks = {"well": receiver}, [receiver.url]
+        yield
+        receiver.shutdown()
