@@ -66,7 +66,8 @@ def go_on(_scene: Scene) -> None:
 
 def others_go_on(scene: Scene, accepted: Sequence[Accepted]) -> Found:
     """Jobs of the others waited a moment, or for their turn; nobody's webhook waited for anybody."""
-    wanted = {one.job_id for one in accepted}
+    ended = [one for one in accepted if scene.stack.job(one.job_id)["finished_at"]]
+    wanted = {one.job_id for one in ended}
     told = scene.receivers["well"]
     deadline = time.monotonic() + DELIVERED_S
     while wanted - {one.job_id for one in told.deliveries} and time.monotonic() < deadline:
@@ -77,7 +78,7 @@ def others_go_on(scene: Scene, accepted: Sequence[Accepted]) -> Found:
         if one.job_id in wanted
     ]
     waits = [
-        (scene.ended_at(one.job_id) - one.at).total_seconds() - one.latency_s for one in accepted
+        (scene.ended_at(one.job_id) - one.at).total_seconds() - one.latency_s for one in ended
     ]
     complaints = [
         f"{what} waited: p95 {seconds:.1f} s"
