@@ -8,8 +8,10 @@ from factory.domain.lanes import MESSAGE_JOBS, Priority, all_lanes, group_of, pr
 from factory.domain.slots import lendable, reserve, total
 from factory.domain.turns import Turns
 
-LANES = frozenset(all_lanes())
-URGENCY = {lane: list(Priority).index(priority_of(lane)) for lane in LANES}
+URGENCY = {lane: list(Priority).index(priority_of(lane)) / 1e6 for lane in all_lanes()}
+"""Decides among lanes whose turn has come alike: far less than any lane can be ahead."""
+FIRST = -1.0
+"""The turn of a queue that is no lane."""
 
 
 class Intake:
@@ -23,8 +25,10 @@ class Intake:
     def __init__(self, slots: int, lanes: Iterable[str]) -> None:
         self._slots = slots
         self._reserve = reserve(slots)
-        self._lendable = lendable(slots)
+        self._most = lendable(slots) + reserve(slots)
         self._used = dict.fromkeys(map(group_of, lanes), 0)
+        self._lent = 0
+        """Of the shared slots, beyond the groups' reserves."""
         self._turns = Turns()
         self._left_out: set[str] = set()
 
@@ -39,12 +43,11 @@ class Intake:
         The sort is stable: lanes whose turn has come alike keep the given order within a priority. Queues
         that are no lanes, such as replies to `inspect`, go first.
         """
-        lent = self._lent()
-        full = {group for group, used in self._used.items() if not self._free(used, lent)}
+        full = {group for group, used in self._used.items() if self._free(used) <= 0}
         self._left_out = (
-            {q for q in queues if q in LANES and group_of(q) in full} if full else set()
+            {q for q in queues if q in URGENCY and group_of(q) in full} if full else set()
         )
-        return sorted((q for q in queues if q not in self._left_out), key=self._turn)
+        return self._in_turn([q for q in queues if q not in self._left_out])
 
     @property
     def waiting(self) -> bool:
@@ -55,35 +58,39 @@ class Intake:
         """The lanes that were left out and have room by now, the next to be asked first."""
         if not self._left_out:
             return []
-        return sorted((q for q in self._left_out if self._free_of(q)), key=self._turn)
+        return self._in_turn([q for q in self._left_out if self._free(self._used[group_of(q)]) > 0])
 
     def room(self, queue: str) -> int:
         """How many messages of a lane can start now; none of a queue that is not a lane."""
-        if queue not in LANES:
+        if queue not in URGENCY:
             return 0
-        return self._free_of(queue) // MESSAGE_JOBS[priority_of(queue)]
+        return max(0, self._free(self._used[group_of(queue)])) // MESSAGE_JOBS[priority_of(queue)]
 
     def started(self, queue: str, jobs: int) -> None:
         """A message of the queue has been taken."""
-        group = group_of(queue)
-        self._used[group] = self._used.get(group, 0) + jobs
-        if queue in LANES:
+        self._change(group_of(queue), jobs)
+        if queue in URGENCY:
             self._turns.served(queue, jobs)
 
     def ended(self, queue: str, jobs: int) -> None:
         """So many jobs of the queue's messages have ended."""
-        self._used[group_of(queue)] -= jobs
+        self._change(group_of(queue), -jobs)
 
-    def _free_of(self, lane: str) -> int:
-        return self._free(self._used[group_of(lane)], self._lent())
+    def _change(self, group: str, jobs: int) -> None:
+        before = self._used.get(group, 0)
+        after = self._used[group] = before + jobs
+        self._lent += max(0, after - self._reserve) - max(0, before - self._reserve)
 
-    def _lent(self) -> int:
-        return sum(max(0, used - self._reserve) for used in self._used.values())
+    def _free(self, used: int) -> int:
+        """What a group may still start that has so many; below 0 it is no more than a debt."""
+        if used < self._reserve:
+            return (
+                self._reserve
+                - used
+                + max(0, min(self._slots - self._lent, self._most - self._reserve))
+            )
+        return min(self._slots - self._lent, self._most - used)
 
-    def _free(self, used: int, lent: int) -> int:
-        borrowed = max(0, used - self._reserve)
-        shared = max(0, min(self._slots - lent, self._lendable - borrowed))
-        return shared + max(0, self._reserve - used)
-
-    def _turn(self, queue: str) -> tuple[float, int]:
-        return (self._turns.ahead(queue), URGENCY[queue]) if queue in LANES else (-1.0, 0)
+    def _in_turn(self, queues: list[str]) -> list[str]:
+        debts = self._turns.debts()
+        return sorted(queues, key=lambda one: debts.get(one) or URGENCY.get(one, FIRST))

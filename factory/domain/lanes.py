@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import cache
 
 from factory.errors import InvalidInput
 
@@ -42,11 +43,13 @@ def lane_name(provider: str, priority: Priority) -> str:
     return f"{lane_provider(provider)}.{priority}"
 
 
+@cache
 def group_of(lane: str) -> str:
     """The provider part of a lane: what shares the slots that are kept for it."""
     return lane.partition(".")[0]
 
 
+@cache
 def priority_of(lane: str) -> Priority:
     """The priority part of a lane."""
     return Priority(lane.rpartition(".")[2])

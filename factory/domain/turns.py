@@ -17,15 +17,21 @@ class Turns:
         self._now: dict[str, float] = {}
         """The group's time: the start of what was served last."""
         self._ends: dict[str, float] = {}
-        """When the lane's last job ends in its group's time."""
+        """When the last job of each lane that was served ends, in its group's time."""
 
     def ahead(self, lane: str) -> float:
         """How far the lane is ahead of its group; 0 when its turn has come."""
-        return max(0.0, self._ends.get(lane, 0.0) - self._now.get(group_of(lane), 0.0))
+        end = self._ends.get(lane)
+        return max(0.0, end - self._now[group_of(lane)]) if end else 0.0
+
+    def debts(self) -> dict[str, float]:
+        """How far each lane is ahead that is."""
+        now = self._now
+        found = {lane: end - now[group_of(lane)] for lane, end in self._ends.items()}
+        return {lane: ahead for lane, ahead in found.items() if ahead > 0}
 
     def served(self, lane: str, jobs: int) -> None:
         """The lane got so many jobs at once."""
         group = group_of(lane)
-        start = self._now.get(group, 0.0) + self.ahead(lane)
-        self._now[group] = start
+        start = self._now[group] = self._now.get(group, 0.0) + self.ahead(lane)
         self._ends[lane] = start + jobs / WEIGHTS[priority_of(lane)]

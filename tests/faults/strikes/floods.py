@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from uuid import UUID
 
 from factory.config import Settings
-from factory.domain.job import new_id
+from factory.domain.job import new_id, parse_id
 from factory.domain.lanes import Priority
 from factory.services import connect
 from factory.store.database import run
@@ -27,19 +27,22 @@ DELIVERED_S = 30.0
 PROMPT_S = 2.0
 PATIENT_S = 15.0
 """A lane that is not urgent waits for its turns, and a project beside a greedy one for the slots of few."""
+FULL = 2 * SLOTS * 7 // 8
+"""What two workers hold, with or without their guards."""
 RUNNING = "SELECT count(*) FROM jobs WHERE state = 'running' AND provider = 'openai'"
 END = (
     "UPDATE jobs SET cancel_requested_at = now() WHERE state = 'running'",
     "UPDATE jobs SET run_at = now() + interval '1 year' WHERE state = 'queued'",
 )
 """The platform could not be stopped in order while calls hang."""
-OURS = "SELECT id FROM projects ORDER BY created_at LIMIT 1"
+OURS = "SELECT project_id::text FROM jobs WHERE id = %s::uuid"
 
 
 @contextmanager
 def hanging_provider(scene: Scene) -> Iterator[None]:
-    """Ten times as many calls as there are slots are never answered."""
-    with _receiver(scene), _flood(scene, 2 * 10 * SLOTS, new_id(), Priority.NORMAL, "hang"):
+    """Ten times as many calls as there are slots are never answered, and it is everybody's provider."""
+    projects = [new_id() for _ in range(20)]
+    with _receiver(scene), _flood(scene, SLOTS, projects, Priority.NORMAL, "hang"):
         yield
 
 
@@ -47,15 +50,16 @@ def hanging_provider(scene: Scene) -> Iterator[None]:
 def urgent_flood(scene: Scene) -> Iterator[None]:
     """For a minute more urgent jobs than there are slots, of the same project as the patient ones."""
     with _receiver(scene):
-        [[ours]] = scene.ask(OURS) or [[None]]
-        with _flood(scene, 1800, UUID(str(ours)), Priority.HIGH, "latency_ms=3000"):
+        found = scene.ask(OURS, str(parse_id(scene.stack.submit()["id"])))
+        assert found
+        with _flood(scene, 1800, [UUID(found[0][0])], Priority.HIGH, "latency_ms=3000"):
             yield
 
 
 @contextmanager
 def greedy_tenant(scene: Scene) -> Iterator[None]:
     """Another project's jobs would hold every slot for longer than anybody here waits."""
-    with _receiver(scene), _flood(scene, 2000, new_id(), Priority.BULK, "latency_ms=100000"):
+    with _receiver(scene), _flood(scene, 2000, [new_id()], Priority.NORMAL, "latency_ms=100000"):
         yield
 
 
@@ -77,9 +81,7 @@ def others_go_on(scene: Scene, accepted: Sequence[Accepted]) -> Found:
         for one in tuple(told.deliveries)
         if one.job_id in wanted
     ]
-    waits = [
-        (scene.ended_at(one.job_id) - one.at).total_seconds() - one.latency_s for one in ended
-    ]
+    waits = [(scene.ended_at(one.job_id) - one.at).total_seconds() - one.latency_s for one in ended]
     complaints = [
         f"{what} waited: p95 {seconds:.1f} s"
         for what, found, most_s in (("webhooks", late, PROMPT_S), ("others", waits, PATIENT_S))
@@ -95,7 +97,7 @@ def _p95(values: Sequence[float]) -> float:
 
 @contextmanager
 def _flood(
-    scene: Scene, count: int, project: UUID, priority: Priority, script: str
+    scene: Scene, count: int, owners: Sequence[UUID], priority: Priority, script: str
 ) -> Iterator[None]:
     """From when the workers hold as many of the jobs as they have slots."""
     state = scene.state()
@@ -104,12 +106,13 @@ def _flood(
     )
     message = {"role": "user", "content": f"{{{{simulate {script}}}}} Go."}
     services = connect(settings, "flood")
-    given_jobs(
-        services, count, project_id=project, priority=priority, input={"messages": [message]}
-    )
-    eventually(lambda: (scene.ask(RUNNING) or [(0,)])[0][0] >= 2 * SLOTS, LONG_S)
-    scene.struck()
+    for owner in owners:
+        given_jobs(
+            services, count, project_id=owner, priority=priority, input={"messages": [message]}
+        )
     try:
+        eventually(lambda: (scene.ask(RUNNING) or [(0,)])[0][0] >= FULL, LONG_S)
+        scene.struck()
         yield
     finally:
         with services.database.transaction() as tx:
