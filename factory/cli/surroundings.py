@@ -7,7 +7,14 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from factory.cli.output import complain
-from factory.config import Settings, consumed_names, resolve, weak_settings, without_placeholders
+from factory.config import (
+    Settings,
+    consumed_names,
+    resolve,
+    setting_faults,
+    weak_settings,
+    without_placeholders,
+)
 from factory.config.faults import refuse
 from factory.env_file import VARIABLE, use_env_file
 
@@ -24,12 +31,14 @@ def platform_environment(variables: Mapping[str, str] = NO_VARIABLES) -> dict[st
     use_env_file(os.environ)
     found, faults = resolve({**os.environ, **variables})
     refuse(faults)
-    if "DATABASE_URL" in found:
-        return found
-    weak = weak_settings(found)
-    for fault in weak:
-        complain(f"warning: {fault}")
-    return {WEAK: "true", **without_placeholders(found, weak)}
+    if "DATABASE_URL" not in found:
+        weak = weak_settings(found)
+        for fault in weak:
+            complain(f"warning: {fault}")
+        found = {WEAK: "true", **without_placeholders(found, weak)}
+    # Before any server starts. What is missing comes from the home.
+    refuse([fault for fault in setting_faults(found) if not fault.missing])
+    return found
 
 
 def settings_overlay(found: Mapping[str, str]) -> dict[str, str]:

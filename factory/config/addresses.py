@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from urllib.parse import quote, urlencode
 
+from factory.config.tls import ca_file_fault
 from factory.errors import Misconfigured
 
 DATABASE_PARTS = {
@@ -25,6 +26,7 @@ REDIS_PARTS = {
     "REDIS_DB": "Number of the database, 0 by default.",
 }
 DATABASE_SCHEMES = ("postgresql", "postgres", "postgresql+psycopg2")
+SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 REDIS_SCHEMES = ("redis", "rediss", "unix", "sentinel")
 ENCODE = "a password with / # ? @ % must be percent-encoded in a URL"
 _BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -106,6 +108,11 @@ def database_url_of(parts: Mapping[str, str]) -> str:
                 f"is not set, and DATABASE_HOST needs it beside a DATABASE_{name}",
                 param=f"DATABASE_{name}",
             )
+    mode, ca_file = given.get("SSLMODE"), given.get("SSLROOTCERT")
+    if mode and mode not in SSL_MODES:
+        raise Misconfigured(f"must be one of {', '.join(SSL_MODES)}", param="DATABASE_SSLMODE")
+    if ca_file and ca_file != "system" and (reason := ca_file_fault(ca_file)):
+        raise Misconfigured(reason, param="DATABASE_SSLROOTCERT")
     query = {
         key: given[key.upper()] for key in ("sslmode", "sslrootcert") if given.get(key.upper())
     }
@@ -142,7 +149,9 @@ def _port(parts: Mapping[str, str], name: str, default: str) -> str:
 def _login(user: str, password: str) -> str:
     if not user and not password:
         return ""
-    return f"{_encoded(user)}:{_encoded(password)}@" if password else f"{_encoded(user)}@"
+    # Dots too: three of them would make a URL look like an example that was cut short.
+    hidden = _encoded(password).replace(".", "%2E")
+    return f"{_encoded(user)}:{hidden}@" if password else f"{_encoded(user)}@"
 
 
 def _encoded(text: str) -> str:

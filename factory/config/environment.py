@@ -13,7 +13,7 @@ from factory.config.addresses import (
     database_url_of,
     redis_url_of,
 )
-from factory.config.faults import Fault, refuse
+from factory.config.faults import Fault, refuse, whole_placeholder
 from factory.env_file import use_env_file
 from factory.errors import Misconfigured
 
@@ -37,6 +37,7 @@ PARTS: Mapping[str, Mapping[str, str]] = MappingProxyType(
 ALONE = ("PASSWORD",)
 """Parts that may stand without a host: a compose file's `.env` has the password alone."""
 PREVIOUS = "SECRET_KEY_PREVIOUS"
+LINKS = ("tcp://", "udp://")
 TRUE = ("1", "true", "t", "yes", "y", "on")
 QUOTES = "'\""
 
@@ -64,6 +65,10 @@ def resolve(environ: Mapping[str, str]) -> tuple[dict[str, str], list[Fault]]:
     found = {name: value for name, value in found.items() if value.strip()}
     if "NO_PROXY" not in found and "no_proxy" in found:
         found["NO_PROXY"] = found["no_proxy"]
+    for name in [name for name in found if name.endswith("_PORT")]:
+        # Kubernetes and Docker write such a variable for each service: REDIS_PORT=tcp://10.0.0.1:6379.
+        if found[name].startswith(LINKS):
+            del found[name]
     faults = [*_read_files(found), *_build_urls(found)]
     return found, faults
 
@@ -120,6 +125,9 @@ def _build_url(
     parts = {name: found.pop(name) for name in PARTS[server] if name in found}
     if not parts:
         return
+    password = f"{server}_PASSWORD"
+    if reason := whole_placeholder(parts.get(password, "")):
+        yield Fault(password, reason, weak=True)
     if url in found:
         names = ", ".join(parts)
         yield Fault(

@@ -48,6 +48,11 @@ def placeholder(value: str) -> str | None:
     return None
 
 
+def whole_placeholder(password: str) -> str | None:
+    """The same of a password, which may well hold what elsewhere makes a placeholder, but not be one."""
+    return placeholder(password) if any(p.fullmatch(password) for p, _ in PLACEHOLDERS) else None
+
+
 def weak_secret(value: str) -> str | None:
     """Why a signing secret of enough letters can be guessed all the same; None if it is sound."""
     reason = placeholder(value)

@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 
 from factory.config.environment import TRUE, environment, resolve
 from factory.config.faults import NEW_SECRET, Fault, WrongSettings, placeholder, refuse, weak_secret
+from factory.config.mixups import mixups
 from factory.config.settings import Settings
 from factory.errors import Misconfigured
 
@@ -85,7 +86,9 @@ def weak_settings(found: Mapping[str, str]) -> list[Fault]:
     """Values of settings that are well-formed, and yet cannot be meant."""
     names = (name for name in map(str.upper, Settings.model_fields) if name in found)
     reasons = ((name, _weakness(name, found[name])) for name in names if name not in FREE_TEXT)
-    return [Fault(name, reason, weak=True) for name, reason in reasons if reason]
+    faults = [Fault(name, reason, weak=True) for name, reason in reasons if reason]
+    known = {fault.name for fault in faults}
+    return [*faults, *(fault for fault in mixups(found) if fault.name not in known)]
 
 
 def without_placeholders(found: Mapping[str, str], weak: Sequence[Fault]) -> dict[str, str]:

@@ -21,8 +21,8 @@ from factory.config.values import (
     check_key,
     check_proxy_url,
     check_redis_url,
-    in_capitals,
     in_small_letters,
+    level_name,
 )
 
 ApiKey = Annotated[str, AfterValidator(check_key)]
@@ -99,7 +99,7 @@ class Settings(BaseModel):
     """The same by another name; WEB_CONCURRENCY goes first."""
     api_base_url: HttpUrl = "http://127.0.0.1:8000"
     """Where callers reach the gateway; it stands in links."""
-    log_level: Annotated[Level, BeforeValidator(in_capitals)] = "INFO"
+    log_level: Annotated[Level, BeforeValidator(level_name)] = "INFO"
     """The least severe lines that are logged."""
     log_format: Annotated[Format, BeforeValidator(in_small_letters)] = "json"
     """One JSON document a line, or text for people."""

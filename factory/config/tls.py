@@ -30,6 +30,16 @@ def without_tls_options(redis_url: str) -> str:
     return f"{address}?{urlencode(kept)}" if kept else address
 
 
+def tls_options_fault(redis_url: str) -> str | None:
+    """What of the URL's options is wrong."""
+    given = dict(parse_qsl(redis_url.partition("?")[2])).get("ssl_cert_reqs", "required")
+    return (
+        None
+        if verification(given) is not None
+        else "has an ssl_cert_reqs that is none of required, optional, none"
+    )
+
+
 def ca_file_fault(path: str) -> str | None:
     """Why no certificate can be read from this file; None if one can."""
     try:
@@ -48,4 +58,9 @@ def _named_options(redis_url: str) -> Mapping[str, Any]:
 def _typed(name: str, value: str) -> Any:
     if name in SWITCHES:
         return value.lower() not in ("false", "0", "no", "off")
-    return VERIFICATION.get(value, value) if name == "ssl_cert_reqs" else value
+    return verification(value) if name == "ssl_cert_reqs" else value
+
+
+def verification(value: str) -> ssl.VerifyMode | None:
+    """`required`, or CERT_REQUIRED as Celery's users write it; None if it is neither."""
+    return VERIFICATION.get(value.lower().removeprefix("cert_"))

@@ -6,7 +6,9 @@ from urllib.parse import urlsplit
 
 from factory.config.addresses import database_url_fault, proxy_url_fault, redis_url_fault
 from factory.config.faults import unsendable
-from factory.config.tls import ca_file_fault
+from factory.config.tls import ca_file_fault, tls_options_fault
+
+LEVELS = {"WARN": "WARNING", "FATAL": "CRITICAL"}
 
 
 def check_key(key: str) -> str:
@@ -36,12 +38,12 @@ def check_database_url(url: str) -> str:
 
 def check_redis_url(url: str) -> str:
     """A URL that redis-py and kombu read as it is meant."""
-    return _checked(url, redis_url_fault(url))
+    return _checked(url, redis_url_fault(url) or tls_options_fault(url))
 
 
-def in_capitals(value: object) -> object:
-    """`info` is INFO."""
-    return value.upper() if isinstance(value, str) else value
+def level_name(value: object) -> object:
+    """`info` is INFO, and `warn` the WARNING that Python's logging takes it for."""
+    return LEVELS.get(value.upper(), value.upper()) if isinstance(value, str) else value
 
 
 def in_small_letters(value: object) -> object:

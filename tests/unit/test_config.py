@@ -41,6 +41,9 @@ def refused(**variables: str) -> str:
         ("WEBHOOK_ALLOW_LOOPBACK", "Yes", True),
         ("LOG_LEVEL", "debug", "DEBUG"),
         ("LOG_LEVEL", "", "INFO"),
+        ("LOG_LEVEL", "warn", "WARNING"),
+        ("METRICS_PORT", "tcp://10.0.0.1:9090", 9090),
+        ("REDIS_URL", "rediss://h/0?ssl_cert_reqs=none", "rediss://h/0?ssl_cert_reqs=none"),
         ("LOG_FORMAT", "JSON", "json"),
         ("DATABASE_URL", " 'postgresql://user@host/name'\n", "postgresql://user@host/name"),
     ],
@@ -107,6 +110,17 @@ def test_what_is_harmless_is_mended(name: str, given: str, taken: object) -> Non
         ("REDIS_URL", "host:6379", "must start with redis://"),
         ("REDIS_URL", "redis://host:6379/jobs", "number of a database"),
         ("REDIS_URL", "redis://host:port/0", "port"),
+        ("REDIS_URL", "rediss://host:6379/0?ssl_cert_reqs=never", "ssl_cert_reqs"),
+        ("REDIS_CA_FILE", "/nowhere/ca.pem", "No such file"),
+        ("REDIS_CA_FILE", __file__, "holds no certificate"),
+        ("OPENAI_API_KEY", "sk-ant-api03-4fT9", "a key of Anthropic"),
+        ("ANTHROPIC_API_KEY", "sk-proj-4fT9", "a key of OpenAI"),
+        ("GOOGLE_API_KEY", "sk-proj-4fT9", "a key of OpenAI"),
+        ("OPENAI_BASE_URL", "https://api.openai.com/", "lacks its version"),
+        ("OPENAI_BASE_URL", "https://llm.corp/v1/chat/completions", "names a call"),
+        ("ANTHROPIC_BASE_URL", "https://api.anthropic.com/v1", "must end before /v1"),
+        ("ANTHROPIC_BASE_URL", "https://api.anthropic.com/v1/messages", "names a call"),
+        ("OLLAMA_BASE_URL", "http://127.0.0.1:11434/api/chat", "names a call"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_by_name(name: str, given: str, words: str) -> None:
@@ -166,6 +180,13 @@ def test_all_wrong_settings_are_named_at_once_and_no_secret_is() -> None:
         "WORKER_SLOTS",
     ]
     assert "hunter2" not in message
+
+
+def test_a_server_that_plays_another_provider_may_want_any_key() -> None:
+    settings = load_settings(
+        {**GOOD, "OPENAI_API_KEY": "sk-ant-1", "OPENAI_BASE_URL": "https://llm.corp/v1"}
+    )
+    assert settings.openai_api_key == "sk-ant-1"
 
 
 def test_where_weak_settings_are_allowed_a_placeholder_is_no_key_and_a_weak_secret_is_one() -> None:

@@ -87,6 +87,11 @@ def test_tls_and_a_socket_of_redis() -> None:
         ({**DATABASE, "DATABASE_PORT": "0"}, "DATABASE_PORT"),
         ({"REDIS_HOST": "cache", "REDIS_PORT": "70000"}, "REDIS_PORT"),
         ({"REDIS_HOST": "cache", "REDIS_DB": "jobs"}, "REDIS_DB"),
+        ({**DATABASE, "DATABASE_SSLMODE": "yes"}, "DATABASE_SSLMODE"),
+        ({**DATABASE, "DATABASE_SSLROOTCERT": "/nowhere"}, "DATABASE_SSLROOTCERT"),
+        ({**DATABASE, "DATABASE_PASSWORD": "changeme"}, "DATABASE_PASSWORD"),
+        ({"REDIS_HOST": "cache", "REDIS_PASSWORD": "<password>"}, "REDIS_PASSWORD"),
+        ({"REDIS_URL": "redis://cache", "REDIS_TLS": "true"}, "REDIS_TLS"),
     ],
 )
 def test_parts_that_say_two_things_or_too_little_are_refused(
@@ -98,6 +103,20 @@ def test_parts_that_say_two_things_or_too_little_are_refused(
 def test_a_compose_files_passwords_alone_name_no_server() -> None:
     environ, faults = resolve({"DATABASE_PASSWORD": "p", "REDIS_PASSWORD": "p"})
     assert (environ, faults) == ({}, [])
+
+
+def test_what_kubernetes_says_of_its_services_is_no_part() -> None:
+    given = {"REDIS_URL": "redis://cache", "REDIS_PORT": "tcp://10.0.0.1:6379"}
+    assert resolve(given) == ({"REDIS_URL": "redis://cache"}, [])
+    built, _ = resolve({"REDIS_HOST": "cache", "REDIS_PORT": "tcp://10.0.0.1:6379"})
+    assert built["REDIS_URL"] == "redis://cache:6379/0"
+
+
+def test_a_password_may_hold_what_elsewhere_makes_a_placeholder() -> None:
+    environ, faults = resolve({**DATABASE, "DATABASE_PASSWORD": "Ro3x<16>3x...l]1;$(x"})
+    assert not faults
+    assert parse_dsn(environ["DATABASE_URL"])["password"] == "Ro3x<16>3x...l]1;$(x"
+    load_settings({**SECRET, **environ, "REDIS_URL": "redis://cache"})
 
 
 def test_an_empty_part_is_none() -> None:

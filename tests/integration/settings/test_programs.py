@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 import subprocess
 import sys
 import uuid
@@ -121,3 +123,55 @@ def test_the_doctor_tells_of_an_env_file_that_it_cannot_read(tmp_path: Path) -> 
     done = start(tmp_path, (*MODULE, "factory.cli.main", "doctor", "--json"))
     assert done.returncode == 1
     assert ".env, line 1" in done.stdout
+
+
+def test_up_warns_of_a_placeholder_on_its_own_server_and_takes_it_for_no_key(
+    tmp_path: Path,
+) -> None:
+    """The env file of the directory counts for every program that `up` starts, wherever each stands."""
+    (tmp_path / ".env").write_text(
+        f"OPENAI_API_KEY=sk-...\nWORKER_SLOTS=7\nSECRET_KEY={'a' * 40}\nLOG_FORMAT=text\n"
+    )
+    settings = {*map(str.upper, Settings.model_fields), *consumed_names()}
+    kept = {name: value for name, value in os.environ.items() if name not in settings}
+    environ = {**kept, "PYTHONPATH": str(ROOT), "FACTORY_HOME": str(tmp_path / "home")}
+    log = tmp_path / "up.log"
+    with (
+        log.open("w") as stderr,
+        subprocess.Popen(
+            [sys.executable, "-c", MAIN, "up", "--json", "--no-flower"],
+            cwd=tmp_path,
+            env=environ,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+        ) as up,
+    ):
+        try:
+            assert up.stdout is not None
+            banner = up.stdout.readline()
+            assert banner, log.read_text()
+            workers = start(tmp_path, (*MODULE, "factory.cli.main", "workers", "--json"))
+            doctor = start(tmp_path, (*MODULE, "factory.cli.main", "doctor", "--json"))
+        finally:
+            up.send_signal(signal.SIGTERM)
+            up.wait(ENDS_S)
+    assert "openai" in json.loads(banner)["simulated"]
+    assert "warning: OPENAI_API_KEY is a placeholder" in log.read_text()
+    assert "warning: SECRET_KEY repeats itself" in log.read_text()
+    assert json.loads(workers.stdout)["data"][0]["slots"] == 7, workers.stderr
+    checks = {one["name"]: one for one in json.loads(doctor.stdout)["checks"]}
+    assert checks["OPENAI_API_KEY"]["status"] == checks["SECRET_KEY"]["status"] == "warn"
+    assert checks["Postgres"]["status"] == "ok"
+
+
+def test_up_on_a_server_that_is_named_refuses_a_placeholder(tmp_path: Path) -> None:
+    done = start(
+        tmp_path,
+        PROGRAMS["up"],
+        DATABASE_URL="postgresql://user@nowhere.invalid/name",
+        OPENAI_API_KEY="sk-...",
+    )
+    assert done.returncode == 2
+    assert "OPENAI_API_KEY is a placeholder" in done.stderr
+    assert not (tmp_path / "home").exists()
