@@ -75,3 +75,6 @@ def configure_logging(settings: Settings, process: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level)
+    # gunicorn has handlers of its own, and quotes the headers that it refuses.
+    for other in logging.getLogger("gunicorn.error").handlers:
+        other.addFilter(_OneLine(redactor))

@@ -14,6 +14,7 @@ from kombu.entity import Exchange, Queue
 
 from factory.config.tls import without_tls_options
 from factory.domain.lanes import all_lanes
+from factory.redaction import Redactor
 from factory.services import NO_TLS, SENTINEL_MASTER, SENTINEL_OPTIONS, with_tls
 from workers.bridge import CoroutineTask
 from workers.loop import LoopContext
@@ -29,6 +30,8 @@ class WorkerApp(Celery):  # type: ignore[misc]
     amqp_cls = "workers.connection:SteadyAMQP"
     loop_contexts: list[LoopContext]
     """Opened on the pool's loop before the first message, in order; closed after the last."""
+    redactor: Redactor | None = None
+    """Takes secrets out of what events tell."""
 
     def run_worker(
         self,

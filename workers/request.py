@@ -11,6 +11,8 @@ from typing import Any
 
 from celery.worker.request import Request
 
+from factory.redaction import Redactor
+
 
 class HintRequest(Request):  # type: ignore[misc]
     """A message that was forgotten by the broker when it was handed over."""
@@ -19,6 +21,14 @@ class HintRequest(Request):  # type: ignore[misc]
         super().__init__(message, **{**options, "on_ack": _nothing, "on_reject": _nothing})
         # All that is needed of it is copied by now; the rest would stay for as long as the job runs.
         self._message = None
+
+    def send_event(self, type: str, **fields: Any) -> None:
+        """Tells Flower; what an exception says goes without secrets."""
+        redactor: Redactor | None = self.app.redactor
+        if redactor and "exception" in fields:
+            told = {name: fields[name] for name in ("exception", "traceback") if name in fields}
+            fields |= {name: redactor.clean(str(text)) for name, text in told.items()}
+        super().send_event(type, **fields)
 
 
 def _nothing(*_: object) -> None:

@@ -21,6 +21,7 @@ from factory.llm.catalog import load_catalog
 from factory.log import configure_logging
 from factory.pipeline.startup import await_schema
 from factory.pipeline.worker import Worker
+from factory.redaction import Redactor
 from factory.services import Services, connect
 from workers import tasks
 from workers.app import WorkerApp, create_app
@@ -67,6 +68,7 @@ class WorkerProcess:
         """The Celery app with the task and this process' context on its loop."""
         settings = self.services.settings
         app = create_app(settings.redis_url, settings.redis_tls_options)
+        app.redactor = Redactor(settings)
         tasks.register(app, self.worker, self.quarantine, self._events)
         app.loop_contexts.append(self._on_loop)
         signals.worker_ready.connect(self._events.attach, weak=False)

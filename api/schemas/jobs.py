@@ -36,6 +36,12 @@ class Failure(Shown):
     """What went wrong."""
     retryable: bool
     """Whether another attempt may succeed."""
+    finish_reason: str | None = None
+    """Why the model stopped. Only where it answered and the answer cannot be used, as are `refusal` and `text`."""
+    refusal: str | None = None
+    """Why the model, or a filter of its provider, would not answer; null if it did."""
+    text: str | None = None
+    """The answer that was paid for, up to 10,000 characters."""
 
 
 class CallFailure(Shown):

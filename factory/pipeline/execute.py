@@ -112,19 +112,20 @@ def _unsent(worker: Worker, job: ClaimedJob) -> CallEnd | None:
 
 async def _perform(worker: Worker, job: ClaimedJob) -> Ending:
     """The handler's result or what its failure means. This is where a job ends, whatever happens."""
+    deadline = asyncio.timeout(job.seconds_left)
     try:
-        async with asyncio.timeout(job.seconds_left):
+        async with deadline:
             result = await HANDLERS[job.kind](worker, job)
     except asyncio.CancelledError:
         return Ending(_stopped(worker, job))
-    except TimeoutError:
-        late = DeadlineExceeded("the job's deadline passed while it ran")
-        return Ending(_outcome(worker, job, late))
     except FactoryError as error:
         error.message = worker.redactor.public(error.message)
         log.info("attempt %d of %d failed: %s", job.attempt, job.max_attempts, error.message)
         return Ending(_outcome(worker, job, error))
     except Exception as error:
+        if isinstance(error, TimeoutError) and deadline.expired():
+            late = DeadlineExceeded("the job's deadline passed while it ran")
+            return Ending(_outcome(worker, job, late))
         log.exception("attempt %d of %d broke", job.attempt, job.max_attempts)
         # What broke may have come before the call that the claim has opened; one that was made has its end by now.
         broken = _outcome(worker, job, AttemptBroken(broken_words(error)))
@@ -134,7 +135,13 @@ async def _perform(worker: Worker, job: ClaimedJob) -> Ending:
 
 
 def _outcome(worker: Worker, job: ClaimedJob, error: FactoryError) -> Outcome:
-    return outcome_of(job, error, worker.services.settings.rate_limit_give_up_s)
+    outcome = outcome_of(job, error, worker.services.settings.rate_limit_give_up_s)
+    if outcome.error is None or not outcome.error.answer:
+        return outcome
+    told = {
+        name: text and worker.redactor.clean(text) for name, text in outcome.error.answer.items()
+    }
+    return replace(outcome, error=replace(outcome.error, answer=told))
 
 
 def _stopped(worker: Worker, job: ClaimedJob) -> Outcome:

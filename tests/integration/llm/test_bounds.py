@@ -117,7 +117,6 @@ def test_an_answer_that_is_no_http_is_told_without_the_request(
         ("http://127.0.0.1:9", "connection to the provider was refused"),
         ("https://127.0.0.1:9", "connection to the provider was refused"),
         ("http://no-such-host.invalid", "the name of the provider's host was not found"),
-        ("blank", "the URL of the provider is not one that can be called"),
     ],
 )
 def test_a_connection_that_never_came_is_told_in_our_words(
@@ -127,6 +126,14 @@ def test_a_connection_that_never_came_is_told_in_our_words(
         runner.run(ask(make_client(url), catalog))
     assert caught.value.message == f"openai: {words}"
     assert not caught.value.may_be_billed
+
+
+def test_a_url_that_is_none_is_told_in_our_words(
+    runner: asyncio.Runner, recorder: Recorder, catalog: Catalog
+) -> None:
+    settings = settings_below(recorder.url).model_copy(update={"openai_base_url": "blank"})
+    with pytest.raises(ProviderUnavailable, match="the URL of the provider is not one"):
+        runner.run(ask(ProviderClient(settings), catalog))
 
 
 def test_a_server_without_tls_is_told_in_our_words(

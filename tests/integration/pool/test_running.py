@@ -98,6 +98,14 @@ def test_whatever_a_task_raises_is_its_own_failure(
     assert eventually(lambda: events.of(after, "task-succeeded"))
 
 
+def test_an_event_tells_no_secret(worker: RunningWorker, events: Listener) -> None:
+    task = worker.send("fail", "ValueError", "x-api-key: marked-key-0123456789")
+    failed = eventually(lambda: events.of(task, "task-failed"))
+    assert "ValueError" in failed["exception"]
+    assert "marked-key" not in str(failed)
+    assert "[redacted]" in failed["traceback"]
+
+
 def test_an_event_tells_the_true_runtime(worker: RunningWorker, events: Listener) -> None:
     task = worker.send("nap", 0.3)
     assert eventually(lambda: events.of(task, "task-received"))["args"] == "(0.3,)"

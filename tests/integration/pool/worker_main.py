@@ -22,6 +22,7 @@ from celery.worker.request import Request
 
 from factory.config import Settings
 from factory.log import configure_logging
+from factory.redaction import Redactor
 from workers.app import WorkerApp, create_app
 from workers.blockage import LoopWatch
 from workers.pool import release_slot
@@ -76,13 +77,14 @@ def register_troublemakers(app: WorkerApp) -> None:
         re.match("(?:a|aa)*$", "a" * 60 + "b")
 
     @app.task(name="fail")
-    async def fail(error: str) -> None:
+    async def fail(error: str, *words: str) -> None:
         await asyncio.sleep(0)
-        raise {
+        kinds: dict[str, type[BaseException]] = {
             "ValueError": ValueError,
             "SystemExit": SystemExit,
             "CancelledError": asyncio.CancelledError,
-        }[error]
+        }
+        raise kinds[error](*words)
 
 
 def register_census(app: WorkerApp, journal: Journal) -> None:
@@ -115,7 +117,9 @@ def main(
         log_format="text",
     )
     configure_logging(settings, "worker")
+    redactor = Redactor(settings, {"SOME_API_KEY": "marked-key-0123456789"})
     app, journal = create_app(redis_url), Journal(Path(journal_path))
+    app.redactor = redactor
     app.conf.broker_transport_options["client_name"] = client_name
     register_sleepers(app, journal)
     register_troublemakers(app)
