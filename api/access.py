@@ -28,6 +28,8 @@ class Visit:
     route: str
     """The template of the path; a raw path would be a label for every job."""
     client: str | None
+    supervisor: bool = False
+    """Whether it is `factory up`, which looks whether all is up."""
     key: KeyView | None = None
     began: float = field(default_factory=time.time)
     started_s: float = field(default_factory=time.perf_counter)

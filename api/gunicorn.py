@@ -14,10 +14,14 @@ from typing import Any
 from api.gateway import gateway_of
 from api.waiting import THREADS
 from factory.config import settings_or_exit
+from factory.log import configure_logging
 
 wsgi_app = "api.wsgi:application"
 # Here, and not in each process anew: what is set wrongly ends gunicorn at once, with one message.
-workers = settings_or_exit("gunicorn").gateway_processes
+settings = settings_or_exit("gunicorn")
+configure_logging(settings, "gateway")
+logger_class = "api.server_log.ServerLog"
+workers = settings.gateway_processes
 worker_class = "gthread"
 threads = THREADS
 graceful_timeout = 30

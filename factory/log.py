@@ -17,6 +17,8 @@ job_id: ContextVar[str | None] = ContextVar("job_id", default=None)
 
 
 LONGEST_MESSAGE = 300
+CHATTY = ("celery", "kombu", "gunicorn", "tornado", "asyncio", "alembic", "LiteLLM", "httpx")
+"""Libraries that tell of each start, message or request; what goes wrong in them is logged."""
 
 
 class _OneLine(logging.Filter):
@@ -45,6 +47,15 @@ class _JobId(logging.Filter):
         return True
 
 
+class _TextFormatter(logging.Formatter):
+    """A line for a terminal, with the job that it is about."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        line = super().formatMessage(record)
+        found = getattr(record, "job_id", None)
+        return f"{line} [{found}]" if found else line
+
+
 class _Handler(logging.StreamHandler[TextIO]):
     """Lines without secrets, whoever wrote them: what libraries say, and tracebacks, pass here too."""
 
@@ -71,7 +82,10 @@ def configure_logging(settings: Settings, process: str) -> None:
             )
         )
     else:
-        handler.setFormatter(logging.Formatter("%(levelname)s %(name)s %(message)s"))
+        handler.setFormatter(_TextFormatter("%(levelname)s %(name)s %(message)s"))
+    logging.captureWarnings(True)
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level)

@@ -5,11 +5,15 @@ Why each setting is what it is stands beside it; most were found by breaking the
 
 from __future__ import annotations
 
+import logging
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 from urllib.parse import parse_qs
 
-from celery import Celery
+from celery import Celery, signals
+from celery.apps import worker as apps_worker
+from celery.platforms import SecurityWarning
 from kombu.entity import Exchange, Queue
 
 from factory.config.tls import without_tls_options
@@ -21,6 +25,8 @@ from workers.loop import LoopContext
 from workers.transport import RoomStep
 
 FLOWER_HEARTBEAT_S = 5
+
+log = logging.getLogger(__name__)
 
 
 class WorkerApp(Celery):  # type: ignore[misc]
@@ -48,6 +54,7 @@ class WorkerApp(Celery):  # type: ignore[misc]
         Not by Celery's command line: that loads a shell and Flower, 10 MB, and drops the exit code, so
         that a worker which could not start looks well.
         """
+        _silence()
         worker = self.Worker(
             hostname=hostname,
             queues=",".join(lanes),
@@ -64,6 +71,23 @@ class WorkerApp(Celery):  # type: ignore[misc]
         )
         worker.start()
         raise SystemExit(worker.exitcode)
+
+
+def _silence() -> None:
+    """Logging is `factory.log`'s alone: Celery would set its own levels, and print of its start and end."""
+    signals.setup_logging.connect(_is_configured, weak=False)
+    apps_worker.safe_say = _say
+    # In a container every process may be root of it.
+    warnings.simplefilter("ignore", SecurityWarning)
+
+
+def _is_configured(**_: object) -> None:
+    """Tells Celery that somebody has configured logging."""
+
+
+def _say(message: str, *_: object) -> None:
+    """Instead of a print: how it was told to end."""
+    log.info("%s", message)
 
 
 def create_app(broker_url: str, tls: Mapping[str, Any] = NO_TLS) -> WorkerApp:

@@ -36,7 +36,7 @@ from workers.watchdog import ConsumptionWatch
 SPARE_FILES = 200
 """For connections to Postgres and Redis, logs and libraries."""
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("workers.worker")  # it runs as __main__
 
 
 class WorkerProcess:
@@ -78,6 +78,8 @@ class WorkerProcess:
     def _drain(self, **_details: object) -> None:
         if self._heartbeat:
             self._heartbeat.drain()
+        if self._worker and self._worker.running:
+            log.warning("stopping: waits for %d jobs to end", self._worker.running)
 
     @asynccontextmanager
     async def _on_loop(self) -> AsyncIterator[None]:

@@ -48,8 +48,10 @@ NO_HEADERS: Mapping[str, str] = {}
 class Gateway:
     """One gateway and the key to it. Methods raise errors of the tree, Unavailable where nobody answers."""
 
-    def __init__(self, url: str, key: str | None) -> None:
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
+    def __init__(self, url: str, key: str | None, agent: str = "factory") -> None:
+        headers = {"User-Agent": agent}
+        if key:
+            headers["Authorization"] = f"Bearer {key}"
         timeout = httpx.Timeout(ANSWER_S, connect=CONNECT_S)
         self.url = url.rstrip("/")
         # Not through a proxy of the environment: it would see the key.

@@ -28,6 +28,8 @@ LOCAL_LLM_PORT = 8091
 LOCAL_MODEL = "local/gemma3-270m"
 LOOPBACK = "127.0.0.1"
 FLOWER_USER = "factory"
+SUPERVISOR = "factory-supervisor"
+"""How it introduces itself when it asks whether all is up; the access log leaves that out."""
 LISTENS_S = 0.2
 
 
@@ -105,7 +107,7 @@ def prepared_platform(
         if layout.local_llm:
             providers["LOCAL_LLM_BASE_URL"] = addresses.local_llm_url
         environments = _environments(installation, addresses, providers, environ)
-        with closing(Gateway(addresses.api_url, installation.api_key)) as gateway:
+        with closing(Gateway(addresses.api_url, installation.api_key, agent=SUPERVISOR)) as gateway:
             programs = plan_programs(
                 layout,
                 addresses,

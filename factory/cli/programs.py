@@ -121,7 +121,7 @@ def _simulator(addresses: Addresses, directory: Path, listening: Callable[[int],
     log = directory / "simulator.jsonl"
     return Program(
         "simulator",
-        _python("factory.simulator", "--log", str(log), "--port", str(port)),
+        _python("factory.simulator", "--quiet", "--log", str(log), "--port", str(port)),
         ready=lambda: listening(port),
     )
 
@@ -137,7 +137,7 @@ def _local_llm(addresses: Addresses, directory: Path, listening: Callable[[int],
 
 
 def _flower(addresses: Addresses, environments: Environments) -> Program:
-    options = ("--address=127.0.0.1", f"--port={addresses.flower_port}")
+    options = ("--address=127.0.0.1", f"--port={addresses.flower_port}", "--logging=error")
     return Program(
         "flower",
         _python("celery", "-A", "workers.celery_app", "flower", *options),

@@ -121,7 +121,8 @@ def notice_new_broker(services: Services) -> bool:
     with services.database.transaction() as tx:
         forgotten = hints.forget_all(tx)
     services.redis.set(EPOCH_KEY, run_id)
-    log.warning("the broker is new or was emptied: %d hints go out again", forgotten)
+    level = logging.WARNING if forgotten else logging.DEBUG
+    log.log(level, "the broker is new or was emptied: %d hints go out again", forgotten)
     return True
 
 

@@ -26,6 +26,7 @@ def read_arguments(arguments: list[str]) -> SimulatorConfig:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--latency-ms", default="20..120", metavar="LOW..HIGH")
     parser.add_argument("--config", type=Path, help="JSON: the first scripts, by provider")
+    parser.add_argument("--quiet", action="store_true", help="do not print the URL")
     given = parser.parse_args(arguments)
     latency = parse_script(f"latency_ms={given.latency_ms}").latency
     if latency is None:
@@ -37,6 +38,7 @@ def read_arguments(arguments: list[str]) -> SimulatorConfig:
         seed=given.seed,
         latency=latency,
         scripts=json.loads(given.config.read_text()) if given.config else {},
+        quiet=given.quiet,
     )
 
 
@@ -48,8 +50,9 @@ async def serve(config: SimulatorConfig) -> None:
         loop.add_signal_handler(number, stopped.set)
     simulator = Simulator(config)
     url = await simulator.start()
-    sys.stdout.write(json.dumps({"url": url}) + "\n")
-    sys.stdout.flush()
+    if not config.quiet:
+        sys.stdout.write(json.dumps({"url": url}) + "\n")
+        sys.stdout.flush()
     await stopped.wait()
     await simulator.stop()
 

@@ -45,6 +45,8 @@ class SimulatorConfig:
     seed: int = 0
     latency: Latency = NO_LATENCY
     scripts: Mapping[str, str] = field(default_factory=dict)
+    quiet: bool = False
+    """Whether nobody asks where it listens."""
 
 
 class Simulator:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from factory.config import Settings
-from factory.log import LONGEST_MESSAGE, configure_logging
+from factory.log import LONGEST_MESSAGE, configure_logging, job_id
 
 
 @pytest.fixture(autouse=True)
@@ -55,6 +55,24 @@ def test_a_percent_sign_in_a_warning_stays(capsys: pytest.CaptureFixture[str]) -
     configure_logging(settings("text"), "test")
     logging.getLogger("factory").warning("%s of it", "99 %s")
     assert _line_of(capsys) == "WARNING factory 99 %s of it"
+
+
+def test_a_line_for_a_terminal_names_its_job(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging(settings("text"), "test")
+    token = job_id.set("job_1")
+    logging.getLogger("factory").info("attempt 1 failed")
+    job_id.reset(token)
+    assert _line_of(capsys) == "INFO factory attempt 1 failed [job_1]"
+
+
+@pytest.mark.parametrize("name", ["celery.worker", "gunicorn.error", "tornado.access"])
+def test_libraries_tell_of_what_goes_wrong_alone(
+    capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    configure_logging(settings("text"), "test")
+    logging.getLogger(name).info("starting")
+    logging.getLogger(name).error("it broke")
+    assert _line_of(capsys) == f"ERROR {name} it broke"
 
 
 def test_what_broke_is_told_whole(capsys: pytest.CaptureFixture[str]) -> None:

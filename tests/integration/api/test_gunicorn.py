@@ -85,7 +85,7 @@ def test_a_job_is_accepted_over_the_wire(client: httpx.Client) -> None:
     answer = client.post("/api/jobs", json=JOB)
 
     assert answer.status_code == 202
-    assert client.get(answer.headers["Location"]).json() == answer.json()
+    assert answer.json().items() <= client.get(answer.headers["Location"]).json().items()
 
 
 def test_a_body_too_large_is_told_and_the_next_request_served(client: httpx.Client) -> None:
@@ -241,9 +241,9 @@ def test_guests_who_leave_are_forgotten_and_the_end_answers_the_others(
 
 
 def test_who_waits_with_a_validator_is_told_that_nothing_changed(client: httpx.Client) -> None:
-    first = client.post("/api/jobs", json=JOB)
-    headers = {"Prefer": "wait=1", "If-None-Match": first.headers["ETag"]}
-    answer = client.get(first.headers["Location"], headers=headers)
+    place = client.post("/api/jobs", json=JOB).headers["Location"]
+    headers = {"Prefer": "wait=1", "If-None-Match": client.get(place).headers["ETag"]}
+    answer = client.get(place, headers=headers)
 
     assert (answer.status_code, answer.content) == (304, b"")
     assert answer.headers["Preference-Applied"] == "wait=1"
