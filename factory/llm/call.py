@@ -30,7 +30,7 @@ from factory.errors import (
 from factory.llm import provider
 from factory.llm.catalog import Model
 from factory.llm.check import AnswerCheck
-from factory.llm.embedding import EMBEDDING_DIALECTS, embedding_request, read_embeddings
+from factory.llm.embedding import EMBEDDING_DIALECTS, embedding_request
 from factory.llm.endpoint import Request, find_endpoint
 from factory.llm.failure import provider_failure
 from factory.llm.openai_shape import fit_schema
@@ -134,7 +134,7 @@ class ProviderClient:
         request = embedding_request(model, texts, find_endpoint(self._settings, model.provider))
         most_bytes = self._settings.embedding_answer_max_bytes
         body, latency_ms = await self._send(model.provider, request, trace, timeout_s, most_bytes)
-        return read_embeddings(model, texts, body, latency_ms)
+        return await self._translator.embeddings(model, texts, body, latency_ms, trace.owner)
 
     async def close(self) -> None:
         """Closes all connections, those of calls in flight too."""

@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from factory.domain.message import Completion, Message, Params
+from factory.domain.message import Completion, Embeddings, Message, Params
 from factory.errors import ProviderCutOff, Untranslatable, WorkLost, WorkTooLong
 from factory.isolation.processes import Processes
 from factory.llm import provider
 from factory.llm.catalog import Model
+from factory.llm.embedding import read_embeddings
 from factory.llm.endpoint import Endpoint, Request
 from factory.llm.provider import Wire
 from factory.llm.schema import Measured
@@ -29,6 +30,8 @@ QUICK_MESSAGES = 1_000
 QUICK_SCHEMA_STEPS = 600_000
 """Values of the expanded schema times its definitions (and 200): about 30 of these steps take a microsecond."""
 QUICK_BODY_BYTES = 1 << 20
+QUICK_VECTORS_BYTES = 4 << 20
+"""A hundred vectors of 1,536 numbers: 30 ms."""
 
 
 class Translator:
@@ -87,11 +90,23 @@ class Translator:
                 owner=owner,
             )
         except (WorkTooLong, WorkLost):
-            raise ProviderCutOff(
-                f"the answer of {model.provider} takes too long to read: {len(body):,} bytes",
-                provider=model.provider,
-                http_status=200,
-            ) from None
+            raise _too_long(model, body) from None
+
+    async def embeddings(
+        self, model: Model, texts: Sequence[str], body: bytes, latency_ms: int, owner: str
+    ) -> Embeddings:
+        """One vector a text, in order. Raises ProviderCutOff where there are none to read."""
+        if len(body) <= QUICK_VECTORS_BYTES:
+            return read_embeddings(model, texts, body, latency_ms)
+        try:
+            return await self._processes.run(
+                read_embeddings,
+                (model, texts, body, latency_ms),
+                timeout_s=TRANSLATION_S,
+                owner=owner,
+            )
+        except (WorkTooLong, WorkLost):
+            raise _too_long(model, body) from None
 
     async def complete_other(
         self,
@@ -123,6 +138,14 @@ def is_quick(messages: Sequence[Message], schema: Measured | None) -> bool:
     if len(messages) > QUICK_MESSAGES:
         return False
     return schema is None or schema.values * (schema.definitions + 200) <= QUICK_SCHEMA_STEPS
+
+
+def _too_long(model: Model, body: bytes) -> ProviderCutOff:
+    return ProviderCutOff(
+        f"the answer of {model.provider} takes too long to read: {len(body):,} bytes",
+        provider=model.provider,
+        http_status=200,
+    )
 
 
 def write_request(

@@ -10,15 +10,17 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from multidict import CIMultiDict
 
 from factory.domain.message import Message, Params, Role
 from factory.errors import InvalidInput, InvalidOutput, SchemaUnusable, Untranslatable
 from factory.llm import check, translation
 from factory.llm.catalog import Catalog
 from factory.llm.check import AnswerCheck, is_quick
-from factory.llm.endpoint import Endpoint
+from factory.llm.endpoint import Endpoint, Request
 from factory.llm.schema import check_schema
 from factory.llm.translation import Translator
+from tests.integration.llm import samples
 
 LONGEST_GAP_S = 2.0
 OWNER = "project-1"
@@ -181,3 +183,31 @@ def test_many_messages_are_translated_beside_the_loop(
     messages = [Message(Role.USER, "x")] * 20_000
     assert not translation.is_quick(messages, None)
     assert translation.is_quick([Message(Role.USER, "x" * 1_000_000)], None)
+
+
+def test_large_answers_are_read_beside_the_loop_as_on_it(
+    runner: asyncio.Runner, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat, embedder = catalog.find("openai/gpt-4o-mini"), catalog.find("text-embedding-3-small")
+    said = json.dumps(samples.openai("x" * 100)).encode()
+    vector = {"object": "embedding", "index": 0, "embedding": [0.25, 0.5]}
+    usage = {"prompt_tokens": 3, "total_tokens": 3}
+    embedded = json.dumps({"object": "list", "data": [vector], "usage": usage}).encode()
+
+    async def read(translator: Translator) -> list[Any]:
+        request = Request("", CIMultiDict(), b"")
+        return [
+            await translator.completion(chat, ENDPOINT, request, said, 5, OWNER),
+            await translator.embeddings(embedder, ["text"], embedded, 5, OWNER),
+        ]
+
+    async def scenario() -> None:
+        translator = Translator()
+        inline = await read(translator)
+        monkeypatch.setattr(translation, "QUICK_BODY_BYTES", 0)
+        monkeypatch.setattr(translation, "QUICK_VECTORS_BYTES", 0)
+        async with ticking():
+            assert await read(translator) == inline
+        await translator.close()
+
+    runner.run(scenario())
