@@ -23,7 +23,8 @@ def doctor(
     """Check Python, machine, ports, servers, providers, and an env file. Exits 1 if anything fails."""
     from rich.text import Text
 
-    from factory.cli.checks import Status, run_checks
+    from factory.cli.check import Status
+    from factory.cli.checks import run_checks
     from factory.cli.render import table
 
     checks = run_checks(env)

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from api.keyring import Keyring
-from factory.cli.checks import Status, check_secret
+from factory.cli.check import Status
+from factory.cli.settings_checks import check_secret
 from factory.services import Services
 from factory.store import keys, projects
 from factory.store.database import rows, run
