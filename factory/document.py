@@ -68,7 +68,9 @@ def _read_slowly(text: str | bytes) -> Any:
         encoding = json.detect_encoding(text)
         text = text.decode("utf-8-sig" if encoding == "utf-8" else encoding, errors="replace")
     try:
-        return storable(json.loads(text.removeprefix("\ufeff"), parse_constant=str))
+        plain = text.removeprefix("\ufeff")
+        # Not strict: models write line breaks into strings as they are.
+        return storable(json.loads(plain, parse_constant=str, strict=False))
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 

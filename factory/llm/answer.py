@@ -7,6 +7,7 @@ other calls share. So references are never fetched, patterns have a time limit, 
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
@@ -25,13 +26,14 @@ PATTERNS_S = 1.0
 """For all patterns of a schema together, however many texts the answer has. `regex` counts the CPU's time."""
 NO_REGISTRY: Registry[Any] = Registry()
 """Without it jsonschema fetches a `$ref` that is a URL."""
+FENCED = re.compile(r"```(?:json|JSON)?[ \t]*\n(.*)\n[ \t]*```", re.DOTALL)
 Schema = Mapping[str, Any]
 
 
 def parse_answer(text: str, schema: Schema) -> Any:
     """`text` as JSON that satisfies `schema`. Raises InvalidOutput that says where it does not."""
     try:
-        answer = read_json(text)
+        answer = _read(text)
     except ValueError as cause:
         raise InvalidOutput(f"the answer is not JSON: {str(cause)[:500]}") from None
     validator = AnswerValidator(schema, registry=NO_REGISTRY)
@@ -50,6 +52,17 @@ def parse_answer(text: str, schema: Schema) -> Any:
             f"the answer does not fit the schema at {error.json_path}: {error.message[:500]}"
         )
     return answer
+
+
+def _read(text: str) -> Any:
+    """JSON, also where a model has put it between fences, as many do that have no grammar to keep to."""
+    try:
+        return read_json(text)
+    except ValueError:
+        fenced = FENCED.fullmatch(text.strip())
+        if fenced is None:
+            raise
+        return read_json(fenced[1])
 
 
 def _match_pattern(

@@ -57,6 +57,8 @@ PASSING_WORDS = re.compile(
     r"too many requests|rate.?limit|overloaded|service unavailable|bad gateway|gateway time-?out",
     re.IGNORECASE,
 )
+ANSWERS = ("choices", "candidates", "content", "data", "embeddings")
+"""Members of an answer that is one."""
 PAGE_BYTES = 8192
 TITLE = re.compile(r"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
 DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:([\d.]+)s)?(?:([\d.]+)ms)?")
@@ -108,7 +110,7 @@ def unanswered(provider: str, answer: Any) -> ProviderError:
     error = error_within(answer)
     message = _message(error) or (page_words(answer) if isinstance(answer, bytes) else "")
     if not error and not PASSING_WORDS.search(message):
-        told = f": {message[:MESSAGE_CHARS]}" if message else ""
+        told = f": {message[:MESSAGE_CHARS]}" if message else _stop_words(answer)
         return ProviderCutOff(
             f"{provider} answered 200 without an answer{told}", provider=provider, http_status=200
         )
@@ -123,20 +125,41 @@ def unanswered(provider: str, answer: Any) -> ProviderError:
     )
 
 
+def _stop_words(answer: Any) -> str:
+    """Why a model stopped that has said nothing: Gemini's MALFORMED_FUNCTION_CALL, for one."""
+    if not isinstance(answer, dict):
+        return ""
+    inner = (answer.get("candidates"), answer.get("choices"))
+    holders = [answer, *(one for many in inner if isinstance(many, list) for one in many[:1])]
+    reasons = (
+        holder.get(name)
+        for holder in holders
+        if isinstance(holder, dict)
+        for name in ("finishReason", "finish_reason", "stop_reason", "done_reason")
+    )
+    reason = next((reason for reason in reasons if isinstance(reason, str) and reason), None)
+    return f": it stopped for {reason[:100]}" if reason else ""
+
+
 def error_within(answer: Any) -> dict[str, Any]:
     """The error object within: `{"error": {…}}`, Gemini's `[{"error": …}]`, Ollama's `{"error": "…"}`, OpenRouter's
-    `{"choices": [{"error": …}]}`. Empty where there is none.
+    `{"choices": [{"error": …}]}`, vLLM's `{"object": "error", "message": …}`, FastAPI's `{"detail": "…"}`.
+    Empty where there is none.
     """
     answer = answer[0] if isinstance(answer, list) and answer else answer
     if not isinstance(answer, dict):
         return {}
-    error = answer.get("error")
-    choices = answer.get("choices")
-    if not error and isinstance(choices, list) and choices and isinstance(choices[0], dict):
-        error = choices[0].get("error")
+    error = answer.get("error") or _error_of_choice(answer.get("choices"))
+    if not error and not any(answer.get(member) for member in ANSWERS):
+        error = answer if isinstance(answer.get("message"), str) else answer.get("detail")
     if isinstance(error, str) and error:
         return {"message": error}
     return error if isinstance(error, dict) else {}
+
+
+def _error_of_choice(choices: Any) -> Any:
+    first = choices[0] if isinstance(choices, list) and choices else None
+    return first.get("error") if isinstance(first, dict) else None
 
 
 def _document(body: bytes) -> Any:

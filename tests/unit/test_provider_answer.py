@@ -86,3 +86,18 @@ def test_a_pattern_that_is_none_is_reported() -> None:
 )
 def test_strict_mode_is_asked_for_only_where_it_is_taken(schema: Any, strict: bool) -> None:
     assert is_strict(schema) is strict
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['```json\n{"size": 3}\n```', '\n```\n{\n"size": 3}\n  ```\n', '{"size": 3, "a": "x\ny"}'],
+)
+def test_json_between_fences_or_with_line_breaks_is_json(text: str) -> None:
+    schema = {"type": "object", "properties": {"size": {"type": "integer"}}, "required": ["size"]}
+    assert parse_answer(text, schema)["size"] == 3
+
+
+@pytest.mark.parametrize("text", ["```json\n{\n```", "Here: ```\n{}\n```", "```"])
+def test_anything_else_around_json_is_not(text: str) -> None:
+    with pytest.raises(InvalidOutput, match="not JSON"):
+        parse_answer(text, {"type": "object"})

@@ -200,6 +200,27 @@ def test_an_error_within_a_200_is_what_it_says(provider: str, error: Any, kind: 
         assert found.message == f"{provider} answered 200 with an error: {told}"
 
 
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        ({"code": "rate_limit_daily", "message": "Error code: 429"}, RateLimited),
+        (
+            {"object": "error", "message": "no", "type": "BadRequestError", "code": 400},
+            ProviderRefused,
+        ),
+        ({"detail": "Too many requests"}, RateLimited),
+        ({"success": False, "message": "oops"}, ProviderUnavailable),
+    ],
+)
+def test_an_error_may_be_all_of_the_answer(answer: Any, kind: type) -> None:
+    assert type(fail("openai", answer)) is kind
+
+
+def test_why_a_model_stopped_that_said_nothing_is_told() -> None:
+    error = fail("gemini", candidate(finishReason="MALFORMED_FUNCTION_CALL", content=None))
+    assert error.message.endswith("without an answer: it stopped for MALFORMED_FUNCTION_CALL")
+
+
 def test_an_error_within_a_choice_keeps_what_it_cost() -> None:
     answer = samples.openai(finish="error")
     answer["choices"][0]["error"] = {"code": 502, "message": "upstream"}
