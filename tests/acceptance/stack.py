@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import httpx
@@ -95,15 +96,33 @@ class Stack:
         process: subprocess.Popen[bytes],
         banner: Mapping[str, Any],
         factory: Sequence[str] = (FACTORY,),
+        options: Sequence[str] = (),
+        variables: Mapping[str, str] = MappingProxyType({}),
     ):
         self.home = home
         self.factory = factory
+        self._options, self._variables = options, variables
+        self._take(process, banner)
+
+    def _take(self, process: subprocess.Popen[bytes], banner: Mapping[str, Any]) -> None:
         self.process = process
         self.url: str = banner["api_url"]
         self.key: str = banner["api_key"]
         self.metrics_url: str = banner["metrics_url"]
         self.flower: Mapping[str, str] | None = banner["flower"]
         self.http = self.client()
+
+    def start_again(self) -> None:
+        """After its end, however it came: the first start must do. Its address may be another one."""
+        self.process.wait(STOPS_S)
+        self.http.close()
+        process = start_up(self.home, *self._options, factory=self.factory, **self._variables)
+        try:
+            self._take(process, _banner(self.home, process))
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
 
     def client(self, retries: int = 0) -> httpx.Client:
         return httpx.Client(
@@ -214,11 +233,13 @@ def running_stack(
     """`factory up` in the directory, ready; ended by SIGTERM, unless a test has killed it."""
     home = directory / "home"
     process = start_up(home, *options, factory=factory, **variables)
+    stack = None
     try:
-        stack = Stack(home, process, _banner(home, process), factory)
+        stack = Stack(home, process, _banner(home, process), factory, options, variables)
         yield stack
         stack.http.close()
     finally:
+        process = stack.process if stack else process
         if process.poll() is None:
             process.terminate()
         process.wait(STOPS_S)

@@ -15,6 +15,7 @@ from tests.faults.strikes import (
     migration,
     network,
     outside,
+    power,
     programs,
     receivers,
     servers,
@@ -44,6 +45,10 @@ FAULTS: Mapping[str, Fault] = {
         share=0.5,
         # Who sits with a poison job twice loses two leases, and then runs alone, in turn.
         expected=Expectation(recovers_in_s=75.0),
+    ),
+    # Recovery has the start of everything in it.
+    "power_loss": Fault(
+        power.lose, latency_s=(0.5, 4.0), expected=Expectation(recovers_in_s=120.0)
     ),
     "broker_flush": Fault(servers.flush_broker, expected=NOBODY_DIES),
     "broker_kill": Fault(servers.kill_broker, expected=NOBODY_DIES),
@@ -152,6 +157,7 @@ MANY: Mapping[str, Fault] = {
         FAULTS["dispatcher_kill"],
         strike=partial(programs.kill_dispatchers, times=60, pause_s=(4.0, 8.0)),
     ),
+    "power_loss": replace(FAULTS["power_loss"], strike=partial(power.lose, times=5)),
     "broker_flush": replace(FAULTS["broker_flush"], strike=partial(servers.flush_broker, times=50)),
 }
 """How the full run strikes, where it strikes more often."""

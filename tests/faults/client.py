@@ -8,7 +8,7 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any, Self
 import httpx
 
 RETRY_S = 0.2
-PATIENCE_S = 90.0
+PATIENCE_S = 180.0
 ANSWER_S = 60.0
 
 
@@ -32,14 +32,14 @@ class Accepted:
 
 
 class CarefulClient:
-    """Submits over HTTP. What was answered with 2xx is in its own log, on disk, before it counts."""
+    """Submits over HTTP to where the gateway is now. What was answered with 2xx is in its own log, on disk, before it counts."""
 
-    def __init__(self, url: str, key: str, log: Path) -> None:
+    def __init__(self, url: Callable[[], str], key: str, log: Path) -> None:
+        self._url = url
         self._log = log.open("a")
         self._lock = threading.Lock()
         # No connection is used twice: one that a gateway closed meanwhile would look like a failure.
         self._http = httpx.Client(
-            base_url=url,
             headers={"Authorization": f"Bearer {key}"},
             timeout=ANSWER_S,
             limits=httpx.Limits(max_keepalive_connections=0),
@@ -55,7 +55,7 @@ class CarefulClient:
         self._log.close()
 
     def submit(self, job: Mapping[str, Any], latency_s: float) -> Accepted:
-        """Returns with the 2xx. Raises TimeoutError when none comes within 90 s."""
+        """Returns with the 2xx. Raises TimeoutError when none comes within 180 s."""
         headers = {"Idempotency-Key": uuid.uuid4().hex}
         deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
@@ -68,7 +68,7 @@ class CarefulClient:
     def _post(self, job: Mapping[str, Any], headers: Mapping[str, str]) -> httpx.Response | None:
         """A 202, or None for what a client tries again."""
         try:
-            answer = self._http.post("/api/jobs", json=job, headers=headers)
+            answer = self._http.post(f"{self._url()}/api/jobs", json=job, headers=headers)
         except httpx.TransportError as error:
             self._count("refused" if isinstance(error, httpx.ConnectError) else "broken")
             return None

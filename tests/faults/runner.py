@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 
 from tests.acceptance.stack import Stack, eventually
 from tests.faults.client import Accepted, CarefulClient
@@ -41,7 +42,8 @@ def run_fault(
 ) -> Verdict:
     """Submits jobs, breaks things meanwhile, waits for every end, and judges."""
     eventually(lambda: len(stack.workers()) == 2, READY_S)
-    with CarefulClient(stack.url, stack.key, stack.home / "accepted.jsonl") as client:
+    log = stack.home / "accepted.jsonl"
+    with CarefulClient(lambda: stack.url, stack.key, log) as client:
         try:
             with fault.stage(scene):
                 accepted = _submit_and_strike(client, fault, arrivals, scene)
@@ -145,5 +147,11 @@ def _await_ends(stack: Stack, accepted: Sequence[Accepted], ends_s: float) -> No
     """Until every job has ended or the time is over; the judge then sees which have not."""
     deadline = time.monotonic() + ends_s
     for one in accepted:
-        while not stack.job(one.job_id)["finished_at"] and time.monotonic() < deadline:
+        while not _is_over(stack, one.job_id) and time.monotonic() < deadline:
             time.sleep(0.1)
+
+
+def _is_over(stack: Stack, job_id: str) -> bool:
+    """Whether there is nothing to wait for: it has ended, or is not there at all."""
+    answer = stack.http.get(f"/api/jobs/{job_id}")
+    return answer.status_code == HTTPStatus.NOT_FOUND or bool(answer.json()["finished_at"])

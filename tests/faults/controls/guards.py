@@ -21,7 +21,7 @@ from tests.faults.scene import Fault, Scene
 GIVES_UP_S = 30.0
 """Twice what the guarded platform needs for the same fault."""
 Control = Callable[[], tuple[str, Verdict]]
-"""Which of the verdict's counts must not be 0, and the verdict."""
+"""Which of the verdict's counts must not be 0 (or which list empty), and the verdict."""
 
 
 def _control(guard: str, name: str, expected: str, fault: Fault) -> tuple[str, Verdict]:
@@ -59,6 +59,8 @@ WITHOUT_GUARD: Mapping[str, Control] = {
     # Calls so long that the jobs' new workers are in the middle of theirs when the zombie wakes.
     "without_lease_token": _guard("lease_token", "zombie", "double", latency_s=(5.0, 12.0)),
     "without_republish": _guard("republish", "lost_hints", "lost"),
+    "without_clearing_locks": _guard("clearing_locks", "power_loss", "complaints"),
+    "without_synchronous_commit": _guard("synchronous_commit", "power_loss", "lost"),
     "without_hold": _guard("hold", "workers_wake_last", "mistaken"),
     "without_reserve": _guard("reserve", "provider_hang", "lost"),
     "without_turns": _guard("turns", "priority_flood", "lost", models=("openai/gpt-4o-mini",)),

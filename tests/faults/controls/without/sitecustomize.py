@@ -7,9 +7,11 @@ harness that cannot fail proves nothing, and a switch could be left on.
 from __future__ import annotations
 
 import os
+from types import MappingProxyType
 
 import factory.domain.slots
 import factory.domain.turns
+import factory.embedded.postgres
 import factory.pipeline.dispatch
 import factory.pipeline.rescue
 import factory.store.hints
@@ -55,6 +57,23 @@ def _without_kept_slots() -> None:
     factory.domain.slots.kept_free = lambda _capacity: 0
 
 
+def _without_clearing_locks() -> None:
+    """Postgres' own locks are believed after a crash."""
+    assert hasattr(factory.embedded.postgres.EmbeddedPostgres, "_clear_stale_locks")
+    factory.embedded.postgres.EmbeddedPostgres._clear_stale_locks = lambda *_: None  # type: ignore[method-assign]
+
+
+def _without_synchronous_commit() -> None:
+    """A 2xx does not wait until its commit is written."""
+    careless = {
+        "synchronous_commit": "off",
+        "wal_writer_delay": "10s",
+        "wal_writer_flush_after": "1GB",
+    }
+    postgres = factory.embedded.postgres
+    postgres.SETTINGS = MappingProxyType({**postgres.SETTINGS, **careless})
+
+
 {
     "lease_token": _without_lease_token,
     "republish": _without_republish,
@@ -62,4 +81,6 @@ def _without_kept_slots() -> None:
     "reserve": _without_reserve,
     "turns": _without_turns,
     "kept_slots": _without_kept_slots,
+    "clearing_locks": _without_clearing_locks,
+    "synchronous_commit": _without_synchronous_commit,
 }[os.environ["FAULTS_WITHOUT"]]()
