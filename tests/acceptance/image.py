@@ -43,14 +43,20 @@ def build_image(directory: Path) -> Image:
                 _copy(words, place)
             elif instruction == "RUN":
                 _run(words, place, image.venv)
-    _compile(image)
+    compile_programs(image.venv)
     return image
 
 
-def _compile(image: Image) -> None:
-    """As pip does and uv does not, for what the programs import. An ordinary user cannot do it later."""
+def compile_programs(venv: Path, code: Path | None = None) -> None:
+    """As pip does and uv does not, for what the programs import. An ordinary user cannot do it later.
+
+    `code`: where the packages are, if they are not installed.
+    """
     writing = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
-    commands = [[image.program("python"), "-c", f"import {modules}"] for modules in PROGRAMS]
+    if code:
+        writing["PYTHONPATH"] = str(code)
+    python = str(venv / "bin" / "python")
+    commands = [[python, "-c", f"import {modules}"] for modules in PROGRAMS]
     halves = [subprocess.Popen(command, cwd="/", env=writing) for command in commands]
     assert [half.wait(INSTALL_S) for half in halves] == [0, 0]
 
@@ -82,16 +88,21 @@ def _not_in_context(_directory: str, names: list[str]) -> list[str]:
 def _run(words: list[str], place: Path, venv: Path) -> None:
     match words:
         case ["python", "-m", "venv", _]:
-            subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
+            make_venv(venv)
         case ["/venv/bin/pip", "install", *arguments]:
-            _install(arguments, place, venv)
+            install(arguments, place, venv)
         case ["useradd", *_]:
             pass  # the tests become another user by setpriv
         case _:
             raise AssertionError(f"a step that the test cannot follow: {words}")
 
 
-def _install(arguments: list[str], place: Path, venv: Path) -> None:
+def make_venv(venv: Path) -> None:
+    """An empty one."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
+
+
+def install(arguments: list[str], place: Path, venv: Path) -> None:
     """By uv, out of its cache, where it is there: pip takes ten times as long for the same."""
     pip = [sys.executable, "-m", "pip", "--python", venv / "bin" / "python", "install", "-q"]
     uv = [UV, "pip", "install", "-q", "--python", venv / "bin" / "python"]

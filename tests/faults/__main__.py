@@ -12,22 +12,17 @@ import json
 import queue
 import random
 import sys
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
-from pathlib import Path
 
-from tests.acceptance.stack import Stack, running_stack
+from tests.acceptance.stack import Stack
 from tests.faults.catalog import FAULTS, MANY
 from tests.faults.judge import Verdict, skipped
 from tests.faults.progress import Progress
-from tests.faults.runner import FULL, OPTIONS, QUICK, run_fault
+from tests.faults.runner import FULL, QUICK, fresh_stack, run_fault
 from tests.faults.scene import Fault, Scene
-
-PLAIN = Fault(lambda _scene: None)
-"""What most faults need: a stack that they all share."""
 
 
 def main() -> int:
@@ -77,7 +72,7 @@ def _work_off(
                 with ThreadPoolExecutor(1) as hand:
                     verdict = hand.submit(_on_own_stack, name, fault, options).result()
             else:
-                stack = stack or kept.enter_context(_fresh_stack())
+                stack = stack or kept.enter_context(fresh_stack())
                 verdict = _run(stack, name, fault, options)
             verdicts.append(verdict)
             shown = json.dumps({**asdict(verdict), "passed": verdict.passed})
@@ -95,18 +90,8 @@ def _fault(name: str, mode: str) -> Fault:
     return MANY.get(name, FAULTS[name]) if mode == "full" else FAULTS[name]
 
 
-@contextmanager
-def _fresh_stack(fault: Fault = PLAIN) -> Iterator[Stack]:
-    with (
-        tempfile.TemporaryDirectory(prefix="faults-") as directory,
-        fault.ground(Path(directory)) if fault.ground else nullcontext(),
-        running_stack(Path(directory), *OPTIONS, **fault.variables) as stack,
-    ):
-        yield stack
-
-
 def _on_own_stack(name: str, fault: Fault, options: argparse.Namespace) -> Verdict:
-    with _fresh_stack(fault) as stack:
+    with fresh_stack(fault) as stack:
         return _run(stack, name, fault, options)
 
 

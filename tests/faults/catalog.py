@@ -19,6 +19,7 @@ from tests.faults.strikes import (
     programs,
     receivers,
     servers,
+    upgrade,
 )
 
 NOBODY_DIES = Expectation(nobody_dies=True)
@@ -38,6 +39,16 @@ FAULTS: Mapping[str, Fault] = {
         latency_s=(0.5, 4.0),
         verify=migration.verify,
         expected=Expectation(nobody_dies=True, unbroken=True),
+    ),
+    "upgrade": Fault(
+        upgrade.roll,
+        busy=True,
+        stage=upgrade.loaded,
+        verify=upgrade.verify,
+        ground=upgrade.release_before,
+        impossible=upgrade.impossible,
+        # A thousand jobs wait for their turn; that is no time of recovery.
+        expected=Expectation(nobody_dies=True, unbroken=True, recovers_in_s=600.0),
     ),
     "poison_job": Fault(
         programs.poison,

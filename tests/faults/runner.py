@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from http import HTTPStatus
+from pathlib import Path
 
-from tests.acceptance.stack import Stack, eventually
+from tests.acceptance.stack import FACTORY, Stack, eventually, running_stack
 from tests.faults.client import Accepted, CarefulClient
 from tests.faults.judge import Verdict, broken_off, judge
 from tests.faults.scene import Fault, Found, Scene
@@ -20,6 +22,8 @@ OPTIONS = ("--workers", "2", "--dispatchers", "2", "--no-flower")
 SUBMITTERS = 4
 READY_S = 120.0
 ENDS_S = 120.0
+PLAIN = Fault(lambda _scene: None)
+"""What most faults need: a stack that they all share."""
 HARMLESS = frozenset({"refused"})
 """What a client may meet while a gateway is replaced, and no request is lost by it."""
 
@@ -47,6 +51,7 @@ def run_fault(
         try:
             with fault.stage(scene):
                 accepted = _submit_and_strike(client, fault, arrivals, scene)
+                accepted = [*scene.beforehand, *accepted]
                 _await_ends(stack, accepted, ends_s)
                 found = fault.verify(scene, accepted)
         except (AssertionError, TimeoutError) as error:
@@ -155,3 +160,16 @@ def _is_over(stack: Stack, job_id: str) -> bool:
     """Whether there is nothing to wait for: it has ended, or is not there at all."""
     answer = stack.http.get(f"/api/jobs/{job_id}")
     return answer.status_code == HTTPStatus.NOT_FOUND or bool(answer.json()["finished_at"])
+
+
+@contextmanager
+def fresh_stack(fault: Fault = PLAIN) -> Iterator[Stack]:
+    """A platform in a directory of its own, as the fault needs it."""
+    with (
+        tempfile.TemporaryDirectory(prefix="faults-") as directory,
+        fault.ground(Path(directory)) if fault.ground else nullcontext() as factory,
+        running_stack(
+            Path(directory), *OPTIONS, factory=factory or (FACTORY,), **fault.variables
+        ) as stack,
+    ):
+        yield stack

@@ -19,8 +19,8 @@ from tests.faults.client import Accepted
 from tests.integration.reliability.proxy import Proxy
 
 LONG_S = 60.0
-Ground = Callable[[Path], AbstractContextManager[None]]
-"""Prepares the directory that a platform is to run in."""
+Ground = Callable[[Path], AbstractContextManager[Sequence[str] | None]]
+"""Prepares the directory that a platform is to run in; gives the command that is its `factory`, None for ours."""
 
 
 @dataclass
@@ -30,6 +30,8 @@ class Scene:
     stack: Stack
     dice: random.Random
     job_ids: list[str] = field(default_factory=list)
+    beforehand: list[Accepted] = field(default_factory=list)
+    """Jobs that the stage has submitted, to be judged with the others."""
     faults: list[datetime] = field(default_factory=list)
     hooks: list[str] = field(default_factory=list)
     """URLs for the jobs' webhooks, in turn; none without."""

@@ -7,7 +7,7 @@ import errno
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def impossible() -> str:
 
 
 @contextmanager
-def small_disk(directory: Path) -> Iterator[None]:
+def small_disk(directory: Path) -> Iterator[Sequence[str] | None]:
     """Where `factory up` in the directory will keep Postgres. For a thread that ends afterwards."""
     if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNS) != 0:
         raise OSError(ctypes.get_errno(), "no mount namespace")
@@ -36,7 +36,7 @@ def small_disk(directory: Path) -> Iterator[None]:
     subprocess.run(["mount", "--make-rprivate", "/"], check=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", place], check=True)
     try:
-        yield
+        yield None
     finally:
         subprocess.run(["umount", "-l", place], check=True)
 

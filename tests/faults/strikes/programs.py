@@ -79,11 +79,11 @@ def roll_everything(scene: Scene) -> None:
     """
     migration.migrate(scene)
     for module in ("workers.worker", "workers.dispatcher"):
-        for pid in _masters(scene, module):
+        for pid in masters(scene, module):
             scene.struck()
-            _replace(scene, module, pid)
+            replace(scene, module, pid)
             eventually(lambda: len(scene.stack.workers()) == 2, LONG_S)
-    (gateway,) = _masters(scene, "gunicorn")
+    (gateway,) = masters(scene, "gunicorn")
     before = _pids(scene.stack.gateway_workers())
     scene.struck()
     os.kill(gateway, signal.SIGHUP)
@@ -94,14 +94,14 @@ def _pids(found: Sequence[Process]) -> set[int]:
     return {one.pid for one in found}
 
 
-def _replace(scene: Scene, module: str, pid: int) -> None:
+def replace(scene: Scene, module: str, pid: int) -> None:
     count = len(scene.stack.programs(module))
     os.kill(pid, signal.SIGTERM)
-    eventually(lambda: pid not in _masters(scene, module), LONG_S)
+    eventually(lambda: pid not in masters(scene, module), LONG_S)
     eventually(lambda: len(scene.stack.programs(module)) == count, LONG_S)
 
 
-def _masters(scene: Scene, module: str) -> list[int]:
+def masters(scene: Scene, module: str) -> list[int]:
     found = scene.stack.programs(module)
     return [one.pid for one in found if one.parent not in _pids(found)]
 

@@ -52,6 +52,10 @@ class Receiver(ThreadingHTTPServer):
         up = time.monotonic() - self._first_asked >= self._down_s
         return self._status if up else 0
 
+    def come_up(self) -> None:
+        """Answers from now on."""
+        self._down_s = 0.0
+
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}/hook"
@@ -80,13 +84,20 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def four_receivers(scene: Scene) -> Iterator[None]:
-    """The jobs' webhooks go to them in turn."""
+    """All four."""
     scene.receivers = {
         "well": Receiver(204),
         "down": Receiver(204, down_s=DOWN_S),
         "slow": Receiver(204, SLOW_S),
         "gone": Receiver(410),
     }
+    with serving(scene):
+        yield
+
+
+@contextmanager
+def serving(scene: Scene) -> Iterator[None]:
+    """The scene's receivers listen, and the jobs' webhooks go to them in turn."""
     with ExitStack() as stack:
         for receiver in scene.receivers.values():
             threading.Thread(target=receiver.serve_forever, args=(0.05,), daemon=True).start()
@@ -106,25 +117,27 @@ def verify(scene: Scene, accepted: Sequence[Accepted]) -> Found:
     """Each event arrived, under one id; who is gone was asked once, who is well waited for nobody."""
     wanted = {one.job_id for one in accepted}
     deadline = time.monotonic() + DELIVERED_S
-    while wanted - _settled(scene) and time.monotonic() < deadline:
+    while wanted - settled(scene) and time.monotonic() < deadline:
         time.sleep(0.1)
     ids = defaultdict(set)
-    for delivery in _deliveries(scene):
+    for delivery in deliveries(scene):
         ids[delivery.job_id].add(delivery.webhook_id)
     return Found(
-        lost=len(wanted - _settled(scene)),
+        lost=len(wanted - settled(scene)),
         double=sum(len(found) - 1 for found in ids.values()),
         complaints=tuple(_complaints(scene)),
     )
 
 
-def _deliveries(scene: Scene) -> Iterator[Delivery]:
+def deliveries(scene: Scene) -> Iterator[Delivery]:
+    """Every request that came."""
     for receiver in scene.receivers.values():
         yield from tuple(receiver.deliveries)
 
 
-def _settled(scene: Scene) -> set[str]:
-    return {one.job_id for one in _deliveries(scene) if one.status in (204, 410)}
+def settled(scene: Scene) -> set[str]:
+    """The jobs whose events were answered in a way that ends them."""
+    return {one.job_id for one in deliveries(scene) if one.status in (204, 410)}
 
 
 def _complaints(scene: Scene) -> Iterator[str]:

@@ -5,59 +5,105 @@ from __future__ import annotations
 from types import ModuleType
 
 import pytest
-from hypothesis.errors import FlakyFailure
-from hypothesis.stateful import run_state_machine_as_test
 
 from factory.pipeline import rescue
 from factory.services import Services
 from factory.store import archive, hints, journal, leases, moves
-from tests.integration.reliability.lives import MORE_LIVES
-from tests.integration.reliability.machine import JobsMachine
+from tests.integration.reliability import directed
+from tests.integration.reliability.directed import Life
 
 GUARDS = {
-    "a stale lease may finish": (moves, "FINISH", " AND j.lease_token = g.lease_token)", ")"),
-    "a stale lease may call": (journal, "OPEN", " AND j.lease_token = g.lease_token", ""),
-    "jobs are claimed before their time": (moves, "CLAIM", " AND run_at <= now()", ""),
+    "a stale lease may finish": (
+        directed.late_end,
+        moves,
+        "FINISH",
+        " AND j.lease_token = g.lease_token)",
+        ")",
+    ),
+    "a stale lease may call": (
+        directed.late_call,
+        journal,
+        "OPEN",
+        " AND j.lease_token = g.lease_token",
+        "",
+    ),
+    "jobs are claimed before their time": (
+        directed.hasty_claim,
+        moves,
+        "CLAIM",
+        " AND run_at <= now()",
+        "",
+    ),
     "a killer is claimed among others": (
+        directed.killer,
         moves,
         "CLAIM",
         "deaths < %(quarantine_deaths)s OR",
         "true OR",
     ),
     "finished steps are forgotten": (
+        directed.known_step,
         moves,
         "CLAIM",
         "AND c.again) AS steps",
         "AND false) AS steps",
     ),
-    "lost hints stay lost": (hints, "LOST", "WHERE state = 'queued'", "WHERE false"),
-    "a heartbeat does not count": (leases, "EXPIRED", "w.heartbeat_at <", "now() >"),
-    "a deadline passes unnoticed": (moves, "OVERDUE", "deadline_at <= now()", "false"),
+    "lost hints stay lost": (
+        directed.lost_hint,
+        hints,
+        "LOST",
+        "WHERE state = 'queued'",
+        "WHERE false",
+    ),
+    "a heartbeat does not count": (
+        directed.living_neighbour,
+        leases,
+        "EXPIRED",
+        "w.heartbeat_at <",
+        "now() >",
+    ),
+    "a deadline passes unnoticed": (
+        directed.overdue,
+        moves,
+        "OVERDUE",
+        "deadline_at <= now()",
+        "false",
+    ),
     "a job is archived while its call may still end": (
+        directed.open_call,
         archive,
         "MOVE",
         "OR NOT EXISTS",
         "OR EXISTS",
     ),
     "an archived job keeps its place": (
+        directed.archived,
         archive,
         "MOVE",
         "DELETE FROM jobs j USING old o WHERE j.id = o.id RETURNING j.*",
         "SELECT j.* FROM jobs j JOIN old o ON j.id = o.id",
     ),
     "a retry loses the archived steps": (
+        directed.archived_step,
         archive,
         "RESTORE",
         "jsonb_each(c.steps)",
         "jsonb_each('{}')",
     ),
     "a lane is overlooked": (
+        directed.two_lanes,
         hints,
         "LOOK",
         "ORDER BY lane LIMIT 1",
         "ORDER BY lane DESC LIMIT 1",
     ),
-    "a retry keeps its result": (moves, "RETRY", "WHERE r.job_id = m.id", "WHERE false"),
+    "a retry keeps its result": (
+        directed.retried,
+        moves,
+        "RETRY",
+        "WHERE r.job_id = m.id",
+        "WHERE false",
+    ),
 }
 
 
@@ -65,19 +111,27 @@ GUARDS = {
 def test_a_guard_that_is_taken_away_is_missed(
     hasty: Services, monkeypatch: pytest.MonkeyPatch, guard: str
 ) -> None:
-    module, name, whole, weak = GUARDS[guard]
-    _weaken(monkeypatch, module, name, whole, weak)
+    life, *weakness = GUARDS[guard]
+    _weaken(monkeypatch, *weakness)
     with pytest.raises(AssertionError):
-        run_state_machine_as_test(lambda: JobsMachine(hasty), settings=MORE_LIVES)
+        Life(hasty).lead(life)
 
 
 def test_a_reaper_that_does_not_hold_is_caught(
     hasty: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rescue, "LONGEST_SILENCE_S", float("inf"))
-    # It goes by the clock: a life that failed may pass when it is lived again, and hypothesis then says so.
-    with pytest.raises((AssertionError, FlakyFailure)):
-        run_state_machine_as_test(lambda: JobsMachine(hasty), settings=MORE_LIVES)
+    with pytest.raises(AssertionError, match="a live worker's job was taken"):
+        Life(hasty).lead(directed.pause_of_all)
+
+
+LIVES = dict.fromkeys((*(life for life, *_ in GUARDS.values()), directed.pause_of_all))
+
+
+@pytest.mark.parametrize("life", LIVES, ids=lambda life: life.__name__)
+def test_with_its_guard_each_life_is_well(hasty: Services, life: directed.Directed) -> None:
+    """Otherwise it would prove nothing."""
+    Life(hasty).lead(life)
 
 
 def _weaken(
