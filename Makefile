@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 RUN := $(VENV)/bin
-# On demand, as all controls are: minutes of hypothesis against a platform with a guard missing.
+# On demand, as all controls are: the state machine's rules against a platform with a guard missing.
 CONTROLS := tests/integration/reliability/test_state_machine_controls.py
 export VENV
 

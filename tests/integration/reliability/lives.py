@@ -15,5 +15,3 @@ LIVES = settings(
     suppress_health_check=list(HealthCheck),
 )
 """The same lives in every run. A failing one is not shortened: that takes minutes; add Phase.shrink for it."""
-MORE_LIVES = settings(LIVES, max_examples=100)
-"""Until one fails."""
