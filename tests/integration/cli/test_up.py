@@ -15,7 +15,7 @@ def test_after_a_kill_the_next_up_has_the_same_key_and_jobs(command_line: Comman
     job_id = command_line.run("submit", "x", "-m", "openai/gpt-4o-mini").stdout.strip()
     first.send_signal(signal.SIGKILL)
     first.communicate()
-    until(lambda: not processes_in(command_line.directory), within_s=20)
+    until(lambda: not processes_in(command_line.directory))
     second = command_line.up()
     try:
         assert second.stdout is not None

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def until(condition: Callable[[], object], within_s: float = 10.0) -> None:
+def until(condition: Callable[[], object], within_s: float = 60.0) -> None:
     """Poll until the condition holds; fails when the time is over."""
     deadline = time.monotonic() + within_s
     while not condition():

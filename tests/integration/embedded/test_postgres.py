@@ -117,7 +117,7 @@ def test_a_killed_owner_leaves_no_server_and_the_next_start_works(
     owner = own("postgres", server.directory)
     open_connection = psycopg2.connect(url)
     owner.kill()
-    until(lambda: not processes_in(server.directory), within_s=5)
+    until(lambda: not processes_in(server.directory))
     open_connection.close()
     assert server.start() == url
     assert ask(url, "SELECT answer FROM kept") == (42,)

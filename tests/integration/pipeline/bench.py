@@ -25,7 +25,7 @@ from tests.integration.store.samples import PROJECT, ask, tell, view
 from workers.heartbeat import Heartbeat
 
 Result = TypeVar("Result")
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 OPENAI = "openai/gpt-4o-mini"
 
 

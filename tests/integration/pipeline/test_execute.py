@@ -205,12 +205,12 @@ def test_a_hint_that_came_twice_runs_the_job_once(bench: Bench) -> None:
 
 
 def test_the_jobs_of_a_hint_run_at_once_and_end_apart(bench: Bench) -> None:
-    slow = [bench.submit(input=script("latency_ms=300")) for _ in range(10)]
+    slow = [bench.submit(input=script("latency_ms=3000")) for _ in range(10)]
     bad = bench.submit(input=script("status=400"))
     ended: dict[UUID, State | None] = {}
     observer = Observer(ended=ended.__setitem__)
     took_s = bench.run(timed(execute(bench.worker(), [*slow, bad, new_id()], observer)))
-    assert took_s < 2.5
+    assert took_s < 25  # one after the other: 30
     assert sorted(map(str, ended.values())) == ["None", "failed", *["succeeded"] * 10]
     assert {bench.view(job_id).state for job_id in slow} == {State.SUCCEEDED}
     assert bench.view(bad).state is State.FAILED

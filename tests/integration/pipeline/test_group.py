@@ -21,7 +21,7 @@ from factory.store.jobs import JobView
 from tests.integration.store.samples import ask, new_job
 
 THREADS = 8
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 LOCK = "LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE"
 CANCEL = (
     "SELECT pg_cancel_backend(pid) FROM pg_locks WHERE NOT granted AND relation = 'jobs'::regclass"

@@ -13,7 +13,6 @@ from factory.domain.job import ClaimedJob
 from factory.domain.state import State
 from factory.pipeline.rescue import (
     EPOCH_KEY,
-    LONGEST_SILENCE_S,
     Reaper,
     Rescue,
     fail_overdue,
@@ -239,7 +238,7 @@ def test_a_broker_that_hangs_does_not_make_the_reaper_absent(services: Services)
         rescue = Rescue(replace(services, redis=connect(settings, "test").redis), Clock())
         started = time.monotonic()
         rescue.tick()
-    assert time.monotonic() - started < LONGEST_SILENCE_S
+    assert time.monotonic() - started < 20  # without an end of its own it is 40 s and more
 
 
 def test_the_hints_that_a_dead_worker_had_fetched_go_out_again(services: Services) -> None:

@@ -19,7 +19,7 @@ from tests.integration.retention.past import given_ended, places
 from tests.integration.store.samples import ask, given_job, given_worker, silence, state_of, tell
 from workers.dispatcher import Dispatcher
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 @contextmanager

@@ -67,7 +67,7 @@ def test_a_group_that_hangs_leaves_each_other_group_its_reserve(start_worker: St
         }
         eventually(lambda: others <= {line["id"] for line in worker.journal("finished")})
         naps = [line for line in worker.journal("started") if line["id"] in others]
-        assert max(line["at"] for line in naps) - min(line["at"] for line in naps) < 5
+        assert max(line["at"] for line in naps) - min(line["at"] for line in naps) < 30
         assert len(worker.journal("started")) == capacity(40) + len(others)
 
 

@@ -30,8 +30,8 @@ from tests.integration.store.samples import given_jobs
 
 SECRET_KEY = "test-secret-key-of-32-characters!"
 STOP_STEPS = ((signal.SIGTERM, 20.0),)
-READY_S = 30.0
-ENDS_S = 60.0
+READY_S = 90.0
+ENDS_S = 120.0
 ANSWER_S = 40.0
 """Longer than a gateway may need for any answer."""
 TERMINAL = ("succeeded", "failed", "cancelled")

@@ -18,7 +18,7 @@ from tests.integration.reliability.ports import free_port
 
 MASTER_NAME = "mymaster"
 DOWN_AFTER_MS = 1000
-STARTS_S = 20.0
+STARTS_S = 60.0
 STOP_STEPS = ((signal.SIGTERM, 5.0),)
 
 

@@ -11,7 +11,7 @@ from factory.services import Services
 from tests.integration.retention.past import given_ended, places
 from workers.dispatcher import Dispatcher
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 @contextmanager

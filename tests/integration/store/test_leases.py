@@ -107,4 +107,4 @@ def test_the_clock_is_that_of_the_database(services: Services) -> None:
     with services.database.transaction() as tx:
         read = leases.database_time(tx)
     [row] = ask(services, "SELECT extract(epoch FROM clock_timestamp())::float8 AS at")
-    assert 0 <= row.at - read < 5
+    assert 0 <= row.at - read < 60
