@@ -15,6 +15,7 @@ from factory.domain.job import public_id
 from factory.errors import Unavailable
 from factory.pipeline.dispatch import Message
 from workers.app import WorkerApp
+from workers.strangers import holds_another_type, put_aside
 
 RUN_JOBS = "factory.run_jobs"
 RUN_SUSPECTS = "factory.run_suspects"
@@ -55,7 +56,16 @@ class Publisher:
                     self._send_one(lane, message)
         except (KombuError, RedisError, OSError) as error:
             self._disconnect()
+            if holds_another_type(error):
+                self._clear_the_way(lane)
             raise Unavailable(f"the broker does not answer: {error}") from error
+
+    def _clear_the_way(self, lane: str) -> None:
+        """The next try finds keys of ours."""
+        with self._app.connection_for_write() as connection:
+            channel = connection.default_channel
+            put_aside(channel.client, lane, b"list")
+            put_aside(channel.client, channel.keyprefix_queue % lane, b"set")
 
     def _disconnect(self) -> None:
         if self._producer is not None:

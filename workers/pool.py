@@ -215,10 +215,10 @@ class AsyncioPool(BasePool):  # type: ignore[misc]
 
     def _weigh(self, task_name: str, _task_id: str, request: dict[str, Any]) -> int:
         try:
-            weight = self.app.tasks[task_name].weigh(*request["args"], **request["kwargs"])
-        except TypeError:
+            weight = int(self.app.tasks[task_name].weigh(*request["args"], **request["kwargs"]))
+        except (TypeError, ValueError):
             return 1  # wrong arguments: the task itself will say so, as a failure of its own
-        return max(1, int(weight))
+        return max(1, weight)
 
     def _get_info(self) -> dict[str, Any]:
         """For `inspect stats` and Flower: the limit, and what is in flight."""

@@ -12,6 +12,7 @@ from typing import Any
 from celery.worker.request import Request
 
 from factory.redaction import Redactor
+from workers.strangers import StrangeMessage
 
 
 class HintRequest(Request):  # type: ignore[misc]
@@ -19,6 +20,7 @@ class HintRequest(Request):  # type: ignore[misc]
 
     def __init__(self, message: Any, **options: Any) -> None:
         super().__init__(message, **{**options, "on_ack": _nothing, "on_reject": _nothing})
+        self._check()
         # All that is needed of it is copied by now; the rest would stay for as long as the job runs.
         self._message = None
 
@@ -29,6 +31,18 @@ class HintRequest(Request):  # type: ignore[misc]
             told = {name: fields[name] for name in ("exception", "traceback") if name in fields}
             fields |= {name: redactor.clean(str(text)) for name, text in told.items()}
         super().send_event(type, **fields)
+
+    def _check(self) -> None:
+        """Here nothing counts the message yet. Raises StrangeMessage for what would break in the midst of its start."""
+        if not (isinstance(self._args, list) and isinstance(self._kwargs, dict)):
+            raise StrangeMessage("its arguments are no list and no object")
+        limits = self.time_limits
+        if not (
+            isinstance(limits, list | tuple)
+            and len(limits) == 2
+            and all(isinstance(limit, int | float | None) for limit in limits)
+        ):
+            raise StrangeMessage("its time limits are no two numbers")
 
 
 def _nothing(*_: object) -> None:

@@ -6,16 +6,25 @@ consumer's thread did. Where one message came, others mostly wait behind it, and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
+from functools import partial
+from queue import Empty
 from typing import Any
 
-import orjson
 from celery.bootsteps import StartStopStep
 from celery.worker.consumer import Consumer
 from kombu.transport import redis
 from kombu.utils.scheduling import round_robin_cycle
+from redis.exceptions import ResponseError
 
-from workers.intake import Intake
+from workers.intake import URGENCY, Intake
+from workers.strangers import (
+    Strangers,
+    holds_another_type,
+    put_aside,
+    read_message,
+    with_own_key,
+)
 
 AT_ONCE = 32
 """Messages of one lane at most, before another lane is asked."""
@@ -41,6 +50,9 @@ class EagerFetch:
 
     intake: Intake | None = None
     """What can start now. None: everything, one message at a time."""
+    tasks: Container[str] | None = None
+    """Names of tasks that there are. None: any."""
+    strangers = Strangers()
 
     def _brpop_start(self, timeout: float | None = None) -> None:
         """All lanes are looked at here and only here: what is full now is left out until the next BRPOP."""
@@ -52,6 +64,12 @@ class EagerFetch:
 
     def fetch(self) -> None:
         """Messages of lanes that BRPOP does not wait for, on another connection, as far as they have room."""
+        try:
+            self._fetch()
+        except ResponseError as error:
+            self._clear_the_way(error)
+
+    def _fetch(self) -> None:
         while lanes := self._reopened():
             with self.conn_or_acquire() as client:  # type: ignore[attr-defined]
                 found = client.lmpop(len(lanes), *lanes, direction="RIGHT", count=1)
@@ -70,18 +88,57 @@ class EagerFetch:
         return min(AT_ONCE, self.intake.room(queue)) if self.intake else 0
 
     def _deliver_to(self, queue: str, messages: Iterable[bytes]) -> None:
-        # orjson shares the names of the headers among messages: half the memory of each, a third of the time.
-        for message in messages:
-            self.connection._deliver(orjson.loads(message), queue)  # type: ignore[attr-defined]
+        for text in messages:
+            try:
+                message = read_message(text, self.tasks if queue in URGENCY else None)
+                self.connection._deliver(message, queue)  # type: ignore[attr-defined]
+            except self.connection_errors:  # type: ignore[attr-defined]
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever Celery makes of words that are not its own
+                self.strangers.drop(queue, text, error)
 
     def _brpop_read(self, **options: Any) -> bool:
-        """Raises kombu's Empty where BRPOP found nothing, and redis' errors."""
-        super()._brpop_read(**options)  # type: ignore[misc]
-        # The rotation has put the message's queue last. Once the consumer is cancelled there is none.
-        for queue in self._queue_cycle.items[-1:]:  # type: ignore[attr-defined]
-            if (count := self._room(queue)) > 0:
-                self._deliver_to(queue, self._pop(queue, count))
+        """As kombu's, which ends the worker for a message that is not ours. Raises kombu's Empty where BRPOP
+        found nothing, and redis' errors.
+        """
+        try:
+            return self._read_and_pop(options)
+        except ResponseError as error:
+            self._clear_the_way(error)
+            raise Empty from None
+        finally:
+            self._in_poll = None
+            self._flush_brpop_reauth()  # type: ignore[attr-defined]
+
+    def _read_and_pop(self, options: dict[str, Any]) -> bool:
+        client = self.client  # type: ignore[attr-defined]
+        try:
+            found = client.parse_response(client.connection, "BRPOP", **options)
+        except self.connection_errors:  # type: ignore[attr-defined]
+            client.connection.disconnect()
+            raise
+        if not found:
+            raise Empty
+        queue = found[0].decode()
+        self._queue_cycle.rotate(queue)  # type: ignore[attr-defined]
+        self._deliver_to(queue, [found[1]])
+        if (count := self._room(queue)) > 0:
+            self._deliver_to(queue, self._pop(queue, count))
         return True
+
+    def _clear_the_way(self, error: ResponseError) -> None:
+        """One key of another type keeps BRPOP from all lanes."""
+        if not holds_another_type(error):
+            raise error
+        with self.conn_or_acquire() as client:  # type: ignore[attr-defined]
+            for queue in self._queue_cycle.items:  # type: ignore[attr-defined]
+                put_aside(client, queue, b"list")
+
+    def _queue_bind(self, exchange: str, *rest: Any) -> None:
+        bind = partial(super()._queue_bind, exchange, *rest)  # type: ignore[misc]
+        with self.conn_or_acquire() as client:  # type: ignore[attr-defined]
+            key = self.keyprefix_queue % exchange  # type: ignore[attr-defined]
+            with_own_key(client, key, b"set", bind)
 
     def _pop(self, queue: str, count: int) -> list[bytes]:
         """On BRPOP's own connection, which has just become idle."""
@@ -94,11 +151,11 @@ class EagerFetch:
             raise
 
 
-class Channel(EagerFetch, redis.Channel):
+class Channel(EagerFetch, redis.Channel):  # type: ignore[misc]
     """Of one Redis."""
 
 
-class SentinelChannel(EagerFetch, redis.SentinelChannel):
+class SentinelChannel(EagerFetch, redis.SentinelChannel):  # type: ignore[misc]
     """Of the master that Sentinels name."""
 
 
@@ -123,3 +180,4 @@ class RoomStep(StartStopStep):  # type: ignore[misc]
         """Once the channel is there."""
         channel = parent.task_consumer.channel
         channel.intake, parent.pool.fetch = parent.pool.intake, channel.fetch
+        channel.tasks = parent.app.tasks
