@@ -16,9 +16,11 @@ from factory.config import (
     without_placeholders,
 )
 from factory.config.faults import refuse
+from factory.config.settings import GATEWAY_PROCESSES
 from factory.env_file import VARIABLE, use_env_file
 
 NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
+GUNICORNS = "WEB_CONCURRENCY"
 WEAK = "ALLOW_WEAK_SETTINGS"
 
 
@@ -48,4 +50,7 @@ def settings_overlay(found: Mapping[str, str]) -> dict[str, str]:
     """
     names = {*map(str.upper, Settings.model_fields), *consumed_names()}
     given = {name: found.get(name, "") for name in names if name in found or name in os.environ}
+    if given.get(GUNICORNS) == "":
+        # Gunicorn reads it by itself, before any code of ours, and ends at what is no number.
+        given[GUNICORNS] = str(GATEWAY_PROCESSES)
     return {VARIABLE: "", **given}
