@@ -56,6 +56,8 @@ def create_app(services: Services, catalog: Catalog) -> APIFlask:
         static_folder=None,  # type: ignore[arg-type]  # as Flask takes it
     )
     app.request_class = StrictRequest
+    # Werkzeug would send who asks for //api//jobs elsewhere, by the Host header that it was given.
+    app.url_map.merge_slashes = False
     app.config["MAX_CONTENT_LENGTH"] = LONGEST_BODY_BYTES
     app.extensions["gateway"] = open_gateway(services, catalog)
     openapi.describe(app, services.settings.api_base_url)

@@ -47,9 +47,13 @@ class StrictRequest(Request):
         return text
 
     def require_type(self, *types: str) -> None:
-        """Raises UnsupportedMediaType unless Content-Type is one of `types`."""
+        """Raises UnsupportedMediaType unless Content-Type is one of `types`, in plain UTF-8."""
         if self.mimetype not in types:
             raise UnsupportedMediaType(f"send Content-Type: {types[0]}, not {self.mimetype!r}")
+        if self.mimetype_params.get("charset", "utf-8").lower() not in ("utf-8", "utf8"):
+            raise UnsupportedMediaType("send the body in UTF-8")
+        if self.headers.get("Content-Encoding", "identity").lower() != "identity":
+            raise UnsupportedMediaType("send the body as it is, without Content-Encoding")
 
 
 def parse_json(text: bytes) -> Any:

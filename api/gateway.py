@@ -11,6 +11,7 @@ from api.keyring import Keyring
 from api.lounge import Lounge
 from api.meter import Meter
 from api.readiness import Readiness
+from api.sender import Sender
 from api.waiting import Patience
 from factory.limits.backlog import Gate
 from factory.llm.catalog import Catalog
@@ -38,6 +39,7 @@ class Gateway:
     meter: Meter
     access_log: AccessLog
     readiness: Readiness
+    sender: Sender
 
     def leave(self) -> None:
         """Lets waiting requests go: the process is asked to end."""
@@ -48,6 +50,7 @@ class Gateway:
         """Lets waiting requests go, writes the last counts and lines, ends the threads."""
         self.leave()
         self.lounge.stop()
+        self.sender.stop()
         self.meter.stop()
         self.access_log.stop()
         self.intake.poker.stop()
@@ -56,6 +59,7 @@ class Gateway:
 def open_gateway(services: Services, catalog: Catalog) -> Gateway:
     """A gateway whose threads start with the first request, so after any fork."""
     intake = Intake(services, catalog, Poker(services.redis), Gate(services))
+    sender = Sender(services.settings.send_timeout_s)
     return Gateway(
         services,
         intake,
@@ -63,10 +67,11 @@ def open_gateway(services: Services, catalog: Catalog) -> Gateway:
         Group(get_details),
         Keyring(services),
         Patience(Waiter(services)),
-        Lounge(services.database),
+        Lounge(services.database, sender),
         Meter(services.database),
         AccessLog(services.settings.log_format),
         Readiness(services),
+        sender,
     )
 
 

@@ -1,6 +1,6 @@
 """How gunicorn serves the gateway: `gunicorn -c python:api.gunicorn`, and `-b host:port` where needed.
 
-Threads beat greenlets at the tails here, and a client that waits needs none; see `api.lounge`.
+Threads beat greenlets at the tails here, and a client that waits needs none; see `api.server` and `api.lounge`.
 """
 
 from __future__ import annotations
@@ -16,17 +16,25 @@ from api.waiting import THREADS
 from factory.config import settings_or_exit
 from factory.log import configure_logging
 
+OWN_DESCRIPTORS = 200
+"""What a process needs besides its clients: connections of its own, files."""
+
 wsgi_app = "api.wsgi:application"
 # Here, and not in each process anew: what is set wrongly ends gunicorn at once, with one message.
 settings = settings_or_exit("gunicorn")
 configure_logging(settings, "gateway")
 logger_class = "api.server_log.ServerLog"
 workers = settings.gateway_processes
-worker_class = "gthread"
+worker_class = "api.server.Worker"
 threads = THREADS
 graceful_timeout = 30
 keepalive = 65
 """Longer than a load balancer keeps its idle connections (60 s), so that it is the one to close them."""
+worker_connections = 4096
+"""Clients of a process at a time; the one that matters least makes room for another."""
+forwarder_headers = ""
+"""No header sets SCRIPT_NAME or PATH_INFO, whoever sends it."""
+sendfile = False
 preload_app = False
 control_socket_disable = True
 
@@ -39,6 +47,7 @@ def post_worker_init(worker: Any) -> None:
     # Each client that waits is a descriptor, and 1,024 of them is a common soft limit.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    _share_descriptors(worker, most - OWN_DESCRIPTORS)
     stop = signal.getsignal(signal.SIGTERM)
 
     def leave(signum: int, frame: FrameType | None) -> None:
@@ -47,6 +56,14 @@ def post_worker_init(worker: Any) -> None:
             stop(signum, frame)
 
     signal.signal(signal.SIGTERM, leave)
+
+
+def _share_descriptors(worker: Any, free: int) -> None:
+    """Clients at work and clients that wait: together no more than there are descriptors."""
+    lounge = gateway_of(worker.wsgi).lounge
+    if free < worker.worker_connections + lounge.most:
+        worker.worker_connections = min(worker.worker_connections, max(THREADS, free // 2))
+        lounge.most = max(0, min(lounge.most, free - worker.worker_connections))
 
 
 def worker_exit(server: Any, worker: Any) -> None:

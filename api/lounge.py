@@ -22,6 +22,7 @@ from uuid import UUID
 
 from flask import Response
 
+from api.sender import Sender, send_now
 from factory.errors import FactoryError, NotFound, Unavailable
 from factory.pipeline.wait import MANY, POLL_MANY_S, POLL_S
 from factory.store import jobs
@@ -32,8 +33,8 @@ MOST_GUESTS = 2000
 """Clients that one process lets wait; each costs a file descriptor and about 10 KB."""
 AT_ONCE = 100
 """Jobs that are read together for those who are to be answered."""
-SEND_S = 30.0
-"""How long a client may take to read an answer that is larger than the socket's buffer."""
+STOP_S = 30.0
+"""How long the end waits until everybody is answered."""
 GONE = select.POLLRDHUP | select.POLLHUP | select.POLLERR
 
 log = logging.getLogger(__name__)
@@ -101,8 +102,10 @@ def can_leave(environ: Mapping[str, Any]) -> bool:
 class Lounge:
     """The guests of one process, and the thread that answers them. It starts with the first guest."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, sender: Sender) -> None:
         self._database = database
+        self._sender = sender
+        self.most = MOST_GUESTS
         self._lock = threading.Lock()
         self._guests: dict[int, Guest] = {}
         self._lines = select.poll()
@@ -115,7 +118,7 @@ class Lounge:
     @property
     def open(self) -> bool:
         """Whether one more can wait here."""
-        return not self._closing and len(self._guests) < MOST_GUESTS
+        return not self._closing and len(self._guests) < self.most
 
     def park(self, project_id: UUID, job_id: UUID, wait_s: float, visitor: Visitor) -> Parked:
         """The response with which the client goes on to wait here, for `wait_s` seconds at most."""
@@ -143,7 +146,7 @@ class Lounge:
         self._closing = self._stopped = True
         self._changed.set()
         if self._thread.is_alive():
-            self._thread.join(SEND_S)
+            self._thread.join(STOP_S)
 
     def _run(self) -> None:
         while not self._stopped or self._guests:
@@ -211,28 +214,15 @@ class Lounge:
             else:
                 answer = guest.visitor.reply(outcome)
         finally:
-            _send(guest.line, answer)
+            self._send(guest.line, answer)
 
-
-def _send(line: socket.socket, answer: bytes) -> None:
-    """Sends without waiting; what the socket's buffer does not hold, a thread of its own sends."""
-    try:
-        sent = line.send(answer)
-    except BlockingIOError:
-        sent = 0
-    except OSError:
-        sent = len(answer)
-    if sent == len(answer):
-        _end(line)
-    else:
-        threading.Thread(target=_send_rest, args=(line, answer[sent:]), daemon=True).start()
-
-
-def _send_rest(line: socket.socket, rest: bytes) -> None:
-    line.settimeout(SEND_S)
-    with suppress(OSError):
-        line.sendall(rest)
-    _end(line)
+    def _send(self, line: socket.socket, answer: bytes) -> None:
+        """Sends without waiting; what the socket's buffer does not hold, the sender keeps."""
+        sent = send_now(line, answer)
+        if sent is None or sent == len(answer):
+            _end(line)
+        else:
+            self._sender.send(line, answer[sent:], lambda _: _end(line))
 
 
 def _end(line: socket.socket) -> None:

@@ -118,7 +118,7 @@ class Detached:
         else:
             response = self.render(outcome, self.environ)
         _finish(self.here, self.visit, response)
-        return _as_http(_guarded(response), self.environ)
+        return as_http(response, self.environ)
 
     def gone(self) -> None:
         """Counts and logs that the client went away, under nginx' status for it."""
@@ -131,14 +131,17 @@ def detach(render: Callable[[JobDetail, dict[str, Any]], Response]) -> Detached:
     return Detached(gateway(), g.visit, environ, render)
 
 
-def _as_http(serve: Callable[..., Iterable[bytes]], environ: dict[str, Any]) -> bytes:
-    """What a WSGI application answers, as HTTP/1.1 with which the connection ends."""
+ALONE = {"REQUEST_METHOD": "GET", "PATH_INFO": ""}
+
+
+def as_http(serve: Callable[..., Iterable[bytes]], environ: dict[str, Any] | None = None) -> bytes:
+    """An answer to a request with this environment, as HTTP/1.1 with which the connection ends."""
     lines: list[str] = []
 
     def start(status: str, headers: Headers, *_: Any) -> None:
         lines.append(f"HTTP/1.1 {status}")
         lines.extend(f"{name}: {value}" for name, value in headers)
 
-    body = b"".join(serve(environ, start))
+    body = b"".join(_guarded(serve)(environ or ALONE, start))
     lines += [f"Date: {formatdate(usegmt=True)}", "Connection: close", "", ""]
     return "\r\n".join(lines).encode("latin-1") + body

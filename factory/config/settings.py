@@ -103,6 +103,12 @@ class Settings(BaseModel):
     """The least severe lines that are logged."""
     log_format: Annotated[Format, BeforeValidator(in_small_letters)] = "json"
     """One JSON document a line, or text for people."""
+    header_timeout_s: float = Field(default=10.0, gt=0, le=YEAR_S)
+    """How long a client may take to send a request's headers, from their first byte on."""
+    body_timeout_s: float = Field(default=30.0, gt=0, le=YEAR_S)
+    """How long a client may take to send a body, and a second more for each 64 KiB that it announces."""
+    send_timeout_s: float = Field(default=30.0, gt=0, le=YEAR_S)
+    """How long a client may take to read an answer, and a second more for each 64 KiB of it."""
     webhook_allow_loopback: bool = False
     """For development: webhooks may go to http://127.0.0.1 and localhost."""
     webhook_allowed_hosts: str = ""

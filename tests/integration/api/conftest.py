@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import UUID
 
+import httpx
 import pytest
 from apiflask import APIFlask
 from flask.testing import FlaskClient
@@ -123,3 +131,98 @@ def assert_problem(
     assert body["error"]["param"] == param
     assert says in body["detail"]
     assert answer.headers["X-Request-Id"]
+
+
+PATIENCE_S = 60.0
+
+
+@pytest.fixture
+def socket_path() -> Iterator[str]:
+    """Short, as a socket's path must be."""
+    with TemporaryDirectory(prefix="gw") as directory:
+        yield str(Path(directory, "s"))
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    """A TCP socket on which the server listens."""
+    with socket.create_server(("127.0.0.1", 0), backlog=2048) as made:
+        yield made
+
+
+@pytest.fixture
+def unix_listener(socket_path: str) -> Iterator[socket.socket]:
+    """And a unix socket."""
+    with socket.create_server(socket_path, family=socket.AF_UNIX, backlog=2048) as made:
+        yield made
+
+
+@pytest.fixture
+def server_settings() -> dict[str, str]:
+    """Further settings of the server, for a test file to name."""
+    return {}
+
+
+@pytest.fixture
+def server_prefix() -> list[str]:
+    """What runs the server's command, for a test to name."""
+    return []
+
+
+@pytest.fixture
+def server(
+    services: Services,
+    database_url: str,
+    redis_url: str,
+    listener: socket.socket,
+    unix_listener: socket.socket,
+    server_settings: dict[str, str],
+    server_prefix: list[str],
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """With a test's parameter as further options."""
+    environment = {
+        **os.environ,
+        "DATABASE_URL": database_url,
+        "REDIS_URL": redis_url,
+        "SECRET_KEY": services.settings.secret_key,
+        "WEB_CONCURRENCY": "1",
+        **server_settings,
+    }
+    command = ["-m", "gunicorn", "-c", "python:api.gunicorn"]
+    descriptors = [listener.fileno(), unix_listener.fileno()]
+    command += [f"-bfd://{one}" for one in descriptors] + getattr(request, "param", [])
+    with (tmp_path / "gunicorn.log").open("wb") as log:
+        process = subprocess.Popen(
+            [*server_prefix, sys.executable, *command],
+            env=environment,
+            stderr=log,
+            pass_fds=descriptors,
+        )
+        yield process
+        process.terminate()
+        process.wait(PATIENCE_S)
+
+
+@pytest.fixture
+def client(
+    server: subprocess.Popen[bytes], services: Services, socket_path: str, tmp_path: Path
+) -> Iterator[httpx.Client]:
+    _, key = make_key(services, "one", "jobs")
+    with httpx.Client(
+        transport=httpx.HTTPTransport(uds=socket_path),
+        base_url="http://gateway",
+        headers={"Authorization": f"Bearer {key}"},
+        timeout=PATIENCE_S,
+    ) as made:
+        until = time.monotonic() + PATIENCE_S
+        while time.monotonic() < until and server.poll() is None:
+            try:
+                made.get("/health")
+                break
+            except httpx.TransportError:
+                time.sleep(0.05)
+        else:
+            pytest.fail((tmp_path / "gunicorn.log").read_text())
+        yield made

@@ -10,8 +10,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import httpx
 import pytest
@@ -20,65 +18,7 @@ from factory.services import Services
 from factory.store import counters
 from factory.store.database import rows
 
-from .conftest import JOB, end_job, make_key
-
-PATIENCE_S = 60.0
-
-
-@pytest.fixture
-def socket_path() -> Iterator[str]:
-    """Short, as a socket's path must be."""
-    with TemporaryDirectory(prefix="gw") as directory:
-        yield str(Path(directory, "s"))
-
-
-@pytest.fixture
-def server(
-    services: Services,
-    database_url: str,
-    redis_url: str,
-    socket_path: str,
-    tmp_path: Path,
-    request: pytest.FixtureRequest,
-) -> Iterator[subprocess.Popen[bytes]]:
-    """With a test's parameter as further options."""
-    environment = {
-        **os.environ,
-        "DATABASE_URL": database_url,
-        "REDIS_URL": redis_url,
-        "SECRET_KEY": services.settings.secret_key,
-        "WEB_CONCURRENCY": "1",
-    }
-    command = ["-m", "gunicorn", "-c", "python:api.gunicorn", "-b", f"unix:{socket_path}"]
-    command += getattr(request, "param", [])
-    with (tmp_path / "gunicorn.log").open("wb") as log:
-        process = subprocess.Popen([sys.executable, *command], env=environment, stderr=log)
-        yield process
-        process.terminate()
-        process.wait(PATIENCE_S)
-
-
-@pytest.fixture
-def client(
-    server: subprocess.Popen[bytes], services: Services, socket_path: str, tmp_path: Path
-) -> Iterator[httpx.Client]:
-    _, key = make_key(services, "one", "jobs")
-    with httpx.Client(
-        transport=httpx.HTTPTransport(uds=socket_path),
-        base_url="http://gateway",
-        headers={"Authorization": f"Bearer {key}"},
-        timeout=PATIENCE_S,
-    ) as made:
-        until = time.monotonic() + PATIENCE_S
-        while time.monotonic() < until and server.poll() is None:
-            try:
-                made.get("/health")
-                break
-            except httpx.TransportError:
-                time.sleep(0.05)
-        else:
-            pytest.fail((tmp_path / "gunicorn.log").read_text())
-        yield made
+from .conftest import JOB, PATIENCE_S, end_job
 
 
 def test_a_job_is_accepted_over_the_wire(client: httpx.Client) -> None:
