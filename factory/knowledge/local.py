@@ -14,8 +14,8 @@ from factory.knowledge.chunk import Chunk, blocks
 from factory.knowledge.schedule import Owner, Schedule, Work
 from factory.knowledge.work import cut_blocks, embed_texts
 
-TEXTS_AT_ONCE = 8
-"""Half a second's work of full chunks: as long as a query may wait for what computes."""
+TEXTS_AT_ONCE = 4
+"""A quarter of a second's work of full chunks: as long as a query may wait for what computes."""
 CHARACTERS_AT_ONCE = 50_000
 """What is cut at once: a tenth of a second's work."""
 BLOCKS_AT_ONCE = 100

@@ -50,11 +50,13 @@ def test_the_jobs_of_a_project_take_turns() -> None:
     assert order == [first, second] * 5
 
 
-def test_a_query_goes_before_everything() -> None:
-    waiting = [work(ONE, Priority.HIGH), work(TWO, Priority.BULK)]
-    schedule = schedule_of(*waiting)
-    served(schedule, 5)
-    asked = query(ONE)
+@pytest.mark.parametrize("asking", [ONE, TWO, THREE])
+@pytest.mark.parametrize("pieces", range(1, 6))
+def test_a_query_goes_before_everything(asking: UUID, pieces: int) -> None:
+    """Whatever its project has had already."""
+    schedule = schedule_of(work(ONE, Priority.HIGH), work(TWO, Priority.BULK))
+    served(schedule, pieces)
+    asked = query(asking)
     schedule.add(asked)
     assert served(schedule, 1) == [asked]
 
