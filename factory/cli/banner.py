@@ -6,6 +6,9 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
+FLOWER_USER = "factory"
+FLOWER_PASSWORD_FILE = "flower_password"  # noqa: S105 - the name of a file
+
 
 @dataclass(frozen=True, slots=True)
 class Flower:

@@ -29,6 +29,8 @@ class ExitCode(IntEnum):
     AUTH = 4
     UNREACHABLE = 5
     """The gateway does not answer, or cannot serve now."""
+    INTERRUPTED = 130
+    """128 + SIGINT, as shells have it."""
 
 
 class TimedOut(FactoryError):
@@ -38,8 +40,15 @@ class TimedOut(FactoryError):
     retryable = True
 
 
+class Interrupted(FactoryError):
+    """Ctrl-C, where something goes on without the command."""
+
+    type = "interrupted"
+
+
 EXITS: tuple[tuple[type[FactoryError], ExitCode], ...] = (
     (TimedOut, ExitCode.TIMEOUT),
+    (Interrupted, ExitCode.INTERRUPTED),
     (Unauthorized, ExitCode.AUTH),
     (Forbidden, ExitCode.AUTH),
     (Unavailable, ExitCode.UNREACHABLE),

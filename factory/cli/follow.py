@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from factory.cli.exits import TimedOut
+from factory.cli.exits import Interrupted, TimedOut
 from factory.cli.gateway import Gateway
 from factory.domain.state import State
 
@@ -29,7 +29,13 @@ def wait_for_end(gateway: Gateway, job: Job, timeout_s: float) -> Job:
         left_s = deadline - time.monotonic()
         if left_s <= 0:
             raise _timed_out(job, timeout_s)
-        job = gateway.get(f"/api/jobs/{job['id']}", wait_s=max(1, min(HELD_S, int(left_s))))
+        try:
+            job = gateway.get(f"/api/jobs/{job['id']}", wait_s=max(1, min(HELD_S, int(left_s))))
+        except KeyboardInterrupt:
+            raise Interrupted(
+                f"{job['id']} goes on: `factory watch {job['id']}` follows it, "
+                f"`factory jobs cancel {job['id']}` ends it"
+            ) from None
     return job
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from uuid import UUID
 
 from factory.agents.files import register_agents
+from factory.cli.banner import FLOWER_PASSWORD_FILE
 from factory.cli.keys import DEFAULT_PROJECT
 from factory.config import Settings, load_settings
 from factory.domain.access import Scope
@@ -26,7 +27,6 @@ from factory.store.migrate import upgrade
 KEY_FILE = "api_key"
 KEY_NAME = "bootstrap"
 KEY_SCOPES = [Scope.JOBS.value, Scope.ADMIN.value]
-FLOWER_PASSWORD_FILE = "flower_password"  # noqa: S105 - the name of a file
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,15 @@ from typing import Annotated
 
 import typer
 
-from factory.cli.output import JsonOption, KeyOption, UrlOption, print_json, print_lines, print_rich
+from factory.cli.output import (
+    JsonOption,
+    KeyOption,
+    UrlOption,
+    print_json,
+    print_lines,
+    print_rich,
+    terminal_width,
+)
 from factory.cli.submit import parse_pairs
 from factory.domain.state import State
 
@@ -39,7 +47,7 @@ def list_jobs(
     if as_json:
         print_json(page)
         return
-    print_rich(jobs_table(page["data"]))
+    print_rich(jobs_table(page["data"], terminal_width()))
     if page["has_more"]:
         print_lines([f"more: --after {page['last_id']}"])
 

@@ -5,17 +5,28 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from typing import Annotated
 
 import typer
 
-from factory.cli import database, demo, doctor, jobs, keys, queues, simulate, submit, up
+from factory import __version__
+from factory.cli import (
+    catalog,
+    database,
+    demo,
+    doctor,
+    jobs,
+    keys,
+    queues,
+    reset,
+    simulate,
+    submit,
+    up,
+)
 from factory.cli.exits import ExitCode, exit_code
-from factory.cli.output import complain
+from factory.cli.output import complain, print_json
 from factory.env_file import use_env_file
 from factory.errors import FactoryError
-
-INTERRUPTED = 130
-"""128 + SIGINT, as shells have it."""
 
 
 def create_app() -> typer.Typer:
@@ -24,7 +35,7 @@ def create_app() -> typer.Typer:
         name="factory",
         help="AI Agent Factory: durable LLM jobs. Exit codes: 0 ok, 1 failed, 2 usage or bad input, "
         "3 timeout, 4 no access, 5 the gateway does not answer.",
-        no_args_is_help=True,
+        invoke_without_command=True,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         add_completion=False,
@@ -38,7 +49,11 @@ def create_app() -> typer.Typer:
         submit.watch,
         queues.queues,
         queues.workers,
+        catalog.models,
+        catalog.agents,
+        catalog.search,
         simulate.simulate,
+        reset.reset,
     ):
         app.command()(command)
     app.add_typer(jobs.create_app(), name="jobs")
@@ -47,8 +62,16 @@ def create_app() -> typer.Typer:
     return app
 
 
-def start(context: typer.Context) -> None:
+def start(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
     """What goes before every command: the env file. The doctor reads it itself, and tells what is wrong."""
+    if version:
+        sys.stdout.write(f"factory {__version__}\n")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        raise typer.Exit(_print_help(context))
     if context.invoked_subcommand != "doctor":
         use_env_file(os.environ)
 
@@ -56,22 +79,50 @@ def start(context: typer.Context) -> None:
 def main() -> None:
     """Runs the command line and exits; a traceback appears only with FACTORY_DEBUG set."""
     try:
-        create_app()()
+        sys.exit(create_app()(standalone_mode=False))
+    except typer.TyperException as error:
+        message = getattr(error, "format_message", error.__str__)()
+        _fail(message, ExitCode.USAGE, kind="usage", usage=_usage(error))
     except FactoryError as error:
-        _fail(error.message, exit_code(error))
-    except KeyboardInterrupt:
-        _fail("interrupted", INTERRUPTED)
+        _fail(error.message, exit_code(error), kind=error.type, param=error.param, code=error.code)
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("interrupted", ExitCode.INTERRUPTED, kind="interrupted")
     except BrokenPipeError:
         # The reader has gone (`factory jobs list | head`); Python must not flush into the pipe again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(ExitCode.FAILED)
     except Exception as error:  # noqa: BLE001 - the end of the program: say it without a traceback
         hint = "set FACTORY_DEBUG=1 to see where"
-        _fail(f"{type(error).__name__}: {error} ({hint})", ExitCode.FAILED)
+        _fail(f"{type(error).__name__}: {error} ({hint})", ExitCode.FAILED, kind="internal_error")
 
 
-def _fail(message: str, code: int) -> None:
+def _print_help(context: typer.Context) -> int:
+    sys.stdout.write(context.get_help() + "\n")
+    return ExitCode.USAGE
+
+
+def _usage(error: typer.TyperException) -> str | None:
+    """How the command is called, for who has called it wrongly."""
+    context = getattr(error, "ctx", None)
+    return f"{context.get_usage()}\nTry '{context.command_path} --help'." if context else None
+
+
+def _fail(
+    message: str,
+    exit_status: int,
+    *,
+    kind: str,
+    param: str | None = None,
+    code: str | None = None,
+    usage: str | None = None,
+) -> None:
+    """On stderr for people; with --json a document on stdout, in the shape of the API's errors."""
     if os.environ.get("FACTORY_DEBUG"):
         traceback.print_exc()
-    complain(message)
-    sys.exit(code)
+    if "--json" in sys.argv[1:]:
+        print_json({"error": {"message": message, "type": kind, "param": param, "code": code}})
+    else:
+        if usage:
+            sys.stderr.write(f"{usage}\n")
+        complain(message)
+    sys.exit(exit_status)

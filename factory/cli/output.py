@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
@@ -41,6 +42,11 @@ def print_rich(*things: RenderableType) -> None:
     console = open_console(sys.stdout)
     for thing in things:
         console.print(thing)
+
+
+def terminal_width() -> int | None:
+    """Columns of the terminal; None where stdout is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def open_console(out: TextIO) -> Console:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
-from factory.cli.banner import Banner, Flower
+from factory.cli.banner import FLOWER_USER, Banner, Flower
 from factory.cli.exits import TimedOut
 from factory.cli.gateway import Gateway
 from factory.cli.installation import Installation, running_installation
@@ -27,7 +27,6 @@ SIMULATOR_PORT = 8090
 LOCAL_LLM_PORT = 8091
 LOCAL_MODEL = "local/gemma3-270m"
 LOOPBACK = "127.0.0.1"
-FLOWER_USER = "factory"
 SUPERVISOR = "factory-supervisor"
 """How it introduces itself when it asks whether all is up; the access log leaves that out."""
 LISTENS_S = 0.2
@@ -81,6 +80,10 @@ class Platform:
                 api_url=self.addresses.api_url,
                 api_key_path=str(installation.api_key_path),
                 owner_pid=os.getpid(),
+                metrics_url=self.addresses.metrics_url,
+                flower_url=self.addresses.flower_url if self.layout.flower else None,
+                simulated=tuple(access.provider for access in self.simulated),
+                loopback_webhooks=self.loopback_webhooks,
             )
         )
 
@@ -102,7 +105,8 @@ def prepared_platform(
         closing(Ports(LOOPBACK)) as private,
         closing(Ports(host)) as public,
     ):
-        addresses = _take_addresses(public, private, host, first)
+        addresses = _take_addresses(public, private, host, first, home.ports())
+        home.keep_ports(addresses.ports())
         providers = simulated_environment(simulated, addresses.simulator_url)
         if layout.local_llm:
             providers["LOCAL_LLM_BASE_URL"] = addresses.local_llm_url
@@ -122,14 +126,18 @@ def prepared_platform(
             yield Platform(installation, addresses, layout, simulated, programs, loopback, model)
 
 
-def _take_addresses(public: Ports, loopback: Ports, host: str, first: FirstPorts) -> Addresses:
+def _take_addresses(
+    public: Ports, loopback: Ports, host: str, first: FirstPorts, kept: Mapping[str, int]
+) -> Addresses:
+    """The ports of the last start where they are free: what was pasted somewhere stays right."""
+    api = first.api
     return Addresses(
         host=host,
-        api_port=public.take(first.api) if first.api_exactly else public.take_from(first.api),
-        metrics_port=loopback.take_from(first.metrics),
-        flower_port=loopback.take_from(first.flower),
-        simulator_port=loopback.take_from(first.simulator),
-        local_llm_port=loopback.take_from(first.local_llm),
+        api_port=public.take(api) if first.api_exactly else public.take_from(api, kept.get("api")),
+        metrics_port=loopback.take_from(first.metrics, kept.get("metrics")),
+        flower_port=loopback.take_from(first.flower, kept.get("flower")),
+        simulator_port=loopback.take_from(first.simulator, kept.get("simulator")),
+        local_llm_port=loopback.take_from(first.local_llm, kept.get("local_llm")),
     )
 
 

@@ -27,8 +27,10 @@ class Ports:
             )
         return port
 
-    def take_from(self, first: int) -> int:
-        """The first free port from `first` on; raises Conflict if there is none below 32768."""
+    def take_from(self, first: int, kept: int | None = None) -> int:
+        """`kept` if it is free, else the first free port from `first` on; Conflict if there is none below 32768."""
+        if kept is not None and self._claim(kept):
+            return kept
         for port in range(first, HIGHEST_PORT + 1):
             if self._claim(port):
                 return port

@@ -44,6 +44,16 @@ class Addresses:
     simulator_port: int
     local_llm_port: int
 
+    def ports(self) -> dict[str, int]:
+        """By what they are for."""
+        return {
+            "api": self.api_port,
+            "metrics": self.metrics_port,
+            "flower": self.flower_port,
+            "simulator": self.simulator_port,
+            "local_llm": self.local_llm_port,
+        }
+
     @property
     def api_url(self) -> str:
         """As this machine reaches the gateway."""

@@ -10,6 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 Row = dict[str, Any]
+WIDE = 150
+NARROW_COLUMNS = 5
 STATE_STYLES = {
     "queued": "yellow",
     "running": "cyan",
@@ -30,10 +32,11 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
     return drawn
 
 
-def jobs_table(jobs: Iterable[Row]) -> Table:
-    """One line a job."""
-    columns = ("job", "state", "lane", "model", "attempt", "tokens", "cost", "created")
-    return table(columns, (job_cells(job) for job in jobs))
+def jobs_table(jobs: Iterable[Row], width: int | None = None) -> Table:
+    """One line a job; what a terminal of 80 columns has no room for is left out there."""
+    columns = ("job", "state", "model", "tries", "cost", "lane", "tokens", "created")
+    shown = len(columns) if width is None or width >= WIDE else NARROW_COLUMNS
+    return table(columns[:shown], (job_cells(job)[:shown] for job in jobs))
 
 
 def job_cells(job: Row) -> tuple[object, ...]:
@@ -41,11 +44,11 @@ def job_cells(job: Row) -> tuple[object, ...]:
     return (
         job["id"],
         state_text(job["state"]),
-        job["lane"],
-        job["model"],
+        (job["model"] or "-").removeprefix(f"{job['provider']}/"),
         f"{job['attempt']}/{job['max_attempts']}",
-        tokens_text(job["usage"]),
         cost_text(job),
+        job["lane"],
+        tokens_text(job["usage"]),
         job["created_at"],
     )
 
@@ -101,9 +104,18 @@ def result_text(job: Row) -> str:
 
 
 def details_lines(thing: Row) -> list[str]:
-    """One line a field."""
+    """One line a field, and for a list of things one line each."""
     width = max(map(len, thing), default=0)
-    return [f"{name:<{width}}  {_plain(value)}" for name, value in thing.items()]
+    return [line for name, value in thing.items() for line in _field_lines(name, value, width)]
+
+
+def _field_lines(name: str, value: object, width: int) -> list[str]:
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return [
+            f"{name if not place else '':<{width}}  {_plain(one)}"
+            for place, one in enumerate(value)
+        ]
+    return [f"{name:<{width}}  {_plain(value)}"]
 
 
 def _plain(value: object) -> str:

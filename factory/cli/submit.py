@@ -38,6 +38,16 @@ def submit(
     ] = "{}",
     metadata: Annotated[list[str] | None, typer.Option(help="name=value, may be repeated.")] = None,
     webhook: Annotated[str | None, typer.Option(help="URL to tell of the end.")] = None,
+    fallback: Annotated[
+        list[str] | None, typer.Option(help="A model that stands in; may be repeated.")
+    ] = None,
+    run_at: Annotated[str | None, typer.Option(help="Not before: 2030-01-31T12:00:00Z")] = None,
+    deadline_s: Annotated[
+        float | None, typer.Option("--deadline", help="Fail after so many seconds.")
+    ] = None,
+    max_attempts: Annotated[int | None, typer.Option(help="5 without it.")] = None,
+    max_cost_usd: Annotated[float | None, typer.Option(help="Never costs more.")] = None,
+    task_id: Annotated[str | None, typer.Option(help="An id of your own (a UUID).")] = None,
     idempotency_key: Annotated[
         str | None, typer.Option(help="The same key twice is one job.")
     ] = None,
@@ -54,12 +64,22 @@ def submit(
     from factory.cli.follow import wait_for_end
     from factory.cli.gateway import find_gateway
 
+    given = {
+        "model": model,
+        "agent": agent,
+        "fallbacks": fallback or None,
+        "run_at": run_at,
+        "deadline_s": deadline_s,
+        "max_attempts": max_attempts,
+        "max_cost_usd": max_cost_usd,
+        "task_id": task_id,
+    }
     body = {
         "input": read_input(text, file or []),
         "params": _parse_object(params, "--params"),
         "priority": priority.value,
         "metadata": parse_pairs(metadata or [], "--metadata"),
-        **{name: value for name, value in (("model", model), ("agent", agent)) if value},
+        **{name: value for name, value in given.items() if value is not None},
         **({"webhook": {"url": webhook}} if webhook else {}),
     }
     headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from factory.cli.banner import Banner
+from factory.cli.banner import FLOWER_PASSWORD_FILE, FLOWER_USER, Banner, Flower
 from factory.cli.output import JsonOption, print_json, print_lines
 from factory.cli.providers import example_model, to_simulate
 from factory.domain.lanes import parse_lanes
@@ -43,7 +43,7 @@ def up(
     state = home.running_state()
     if state:
         _show(
-            _known_banner(state, os.environ),
+            _known_banner(home, state, os.environ),
             f"already running (pid {state.owner_pid})",
             as_json=as_json,
         )
@@ -66,8 +66,19 @@ def up(
         Supervisor(platform.programs, sys.stderr).run(announce)
 
 
-def _known_banner(state: InstallationState, environ: Mapping[str, str]) -> Banner:
-    return Banner(state.api_url, Path(state.api_key_path).read_text(), example_model(environ))
+def _known_banner(home: Home, state: InstallationState, environ: Mapping[str, str]) -> Banner:
+    """As it was when the installation came up."""
+    password = home.directory / FLOWER_PASSWORD_FILE
+    shown = state.flower_url is not None and password.exists()
+    return Banner(
+        state.api_url,
+        Path(state.api_key_path).read_text(),
+        example_model(environ),
+        state.metrics_url,
+        Flower(state.flower_url or "", FLOWER_USER, password.read_text()) if shown else None,
+        tuple(state.simulated),
+        state.loopback_webhooks,
+    )
 
 
 def _show(banner: Banner, status: str, *, as_json: bool) -> None:

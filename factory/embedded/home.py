@@ -13,6 +13,7 @@ from pathlib import Path
 from factory.embedded.ownership import FileLock
 from factory.errors import Conflict
 
+PORTS_FILE = "ports.json"
 PROBE_S = 0.5
 """Patience with another process that only looks whether somebody holds the lock."""
 
@@ -26,6 +27,10 @@ class InstallationState:
     api_url: str
     api_key_path: str
     owner_pid: int
+    metrics_url: str | None = None
+    flower_url: str | None = None
+    simulated: tuple[str, ...] = ()
+    loopback_webhooks: bool = False
 
 
 class Home:
@@ -77,6 +82,18 @@ class Home:
             return InstallationState(**json.loads(self._state_path.read_text()))
         except FileNotFoundError:
             return None
+
+    def ports(self) -> dict[str, int]:
+        """The ports of the last start; none before the first."""
+        try:
+            kept: dict[str, int] = json.loads((self.directory / PORTS_FILE).read_text())
+        except (FileNotFoundError, json.JSONDecodeError):
+            return {}
+        return kept
+
+    def keep_ports(self, ports: Mapping[str, int]) -> None:
+        """For the next start; only the owner may."""
+        self.write(PORTS_FILE, json.dumps(dict(ports)))
 
     def secret_key(self) -> str:
         """32 random bytes in hex, made once; only the owner may call it."""
