@@ -32,6 +32,8 @@ class Window:
     """Less than so many need not go out, as long as only this lane has work: a message costs as much with
     one job as with all, and so many are more than there are slots.
     """
+    full: int
+    """What all projects may hold in the lane's group with those."""
     few: int
     """What a project may hold in the lane's group and still holds few."""
     message: int
@@ -63,6 +65,7 @@ def _window(lane: str, sizes: Sizes, in_flight: Mapping[str, int]) -> Window:
         room=_room(lane, capacity, in_flight),
         free=max(0, full - held),
         patience=max(1, min(whole, full - configured)),
+        full=full,
         few=slots.few(capacity),
         message=max(1, min(whole, min(sizes) // MESSAGE_SHARE)),
     )

@@ -26,7 +26,7 @@ from factory.limits.window import Sizes, Window, windows
 from factory.services import Services
 from factory.store import hints, suspects
 from factory.store.database import Tx
-from factory.store.hints import InFlight
+from factory.store.hints import InFlight, Limits
 
 SUSPECTS_WINDOW = 1024
 """Jobs in quarantine that a lane has out at once: two of the largest groups."""
@@ -153,7 +153,7 @@ def _publish(this: Round, lane: str, pick: Pick) -> list[Message]:
 
 
 def _pick_jobs(tx: Tx, one: Window, window: int, free: int) -> list[Message]:
-    job_ids = hints.publish(tx, one.lane, window, free, one.few)
+    job_ids = hints.publish(tx, one.lane, window, Limits(free, one.full, one.few))
     return [Message(job_ids[at : at + one.message]) for at in range(0, len(job_ids), one.message)]
 
 

@@ -7,7 +7,7 @@ state: a hint that is lost, doubled or stale does no harm.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID
 
@@ -102,8 +102,9 @@ def look(tx: Tx, lease_s: float) -> Look:
 # oldest, and a job's turn is its place among its project's jobs after those already in flight: a project with
 # 10,000 jobs and one with a single job both get their first turn first. So all fill up to the same level, and a
 # project offers what it lacks: a round reads a window and not a window a project. Where one has less than its
-# share, the next round gives it to others. `free` jobs may be any project's; what a project gets beyond that must
-# leave it with `few` jobs in all lanes of the group at most.
+# share, the next round gives it to others. `free` jobs may be any project's, as long as all lanes of the group hold
+# `full` with them; what a project gets beyond that must leave it with `few` jobs in the group at most. What the group
+# holds is counted here and not before, or a dispatcher that was overtaken by another would fill it twice.
 # SKIP LOCKED lets two dispatchers pick different jobs at the same moment. CASE hides from the planner that the
 # index of all that is due would do: it took that, after a bulk of which its statistics had not heard, and read
 # the whole backlog instead of a window by primary key. Suspects go out by themselves.
@@ -123,11 +124,13 @@ WITH RECURSIVE owners AS (
      WHERE lane = ANY(%(lanes)s) AND NOT {SUSPECT}
        AND (state = 'running' OR (state = 'queued' AND published_at IS NOT NULL))
      GROUP BY project_id
+), room AS (
+    SELECT greatest(least(%(free)s, %(full)s - coalesce(sum(held), 0)), 0)::bigint AS free FROM busy
 ), poorest AS (
     SELECT o.project_id, coalesce(b.jobs, 0) AS jobs, greatest(%(few)s - coalesce(b.held, 0), 0) AS few,
            row_number() OVER by_jobs AS projects, sum(coalesce(b.jobs, 0)) OVER by_jobs AS held
       FROM owners o LEFT JOIN busy b ON b.project_id = o.project_id
-     WHERE o.run_at <= now() AND (%(free)s > 0 OR coalesce(b.held, 0) < %(few)s)
+     WHERE o.run_at <= now() AND ((SELECT free FROM room) > 0 OR coalesce(b.held, 0) < %(few)s)
     WINDOW by_jobs AS (ORDER BY coalesce(b.jobs, 0), o.project_id)
 ), level AS (
     SELECT ceil(min((held + %(window)s) / projects))::bigint AS jobs FROM poorest
@@ -140,13 +143,14 @@ WITH RECURSIVE owners AS (
            WHERE lane = %(lane)s AND project_id = p.project_id AND state = 'queued'
              AND published_at IS NULL AND NOT {SUSPECT} AND run_at <= now()
            ORDER BY run_at, id
-           LIMIT greatest(least((SELECT jobs FROM level) - p.jobs, greatest(p.few, %(free)s)), 0)) d
+           LIMIT greatest(least((SELECT jobs FROM level) - p.jobs,
+                                greatest(p.few, (SELECT free FROM room))), 0)) d
 ), in_turn AS (
     SELECT id, run_at, jobs + place AS turn, place <= few AS is_few,
            row_number() OVER (ORDER BY jobs + place, run_at, id) AS place
       FROM candidates
 ), allowed AS (
-    SELECT id, run_at, turn FROM in_turn WHERE is_few OR place <= %(free)s
+    SELECT id, run_at, turn FROM in_turn WHERE is_few OR place <= (SELECT free FROM room)
      ORDER BY turn, run_at, id LIMIT %(window)s
 ), chosen AS (
     SELECT j.id, c.turn, c.run_at FROM jobs j JOIN allowed c ON c.id = j.id
@@ -161,30 +165,37 @@ SELECT id FROM marked ORDER BY turn, run_at, id
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many jobs may go out of a project that holds more than `few` in the lane's group."""
+
+    free: int
+    full: int
+    """What all projects may hold in the group with them."""
+    few: int
+
+
+ANY = Limits(2**31, 2**31, 0)
+"""As many as there are."""
+
 # A mark that is lost in a crash of Postgres lets its hint go out again, which does no harm; so nobody waits for
 # its fsync. Sent along with the statement, which is one transaction with it.
 WITHOUT_FSYNC = "SET LOCAL synchronous_commit = off;"
 
 
-def publish(tx: Tx, lane: str, window: int, free: int | None = None, few: int = 0) -> list[UUID]:
+def publish(tx: Tx, lane: str, window: int, limits: Limits = ANY) -> list[UUID]:
     """Marks at most `window` due jobs of the lane as published and gives them in order of turn.
 
-    Those beyond `free` are of projects that hold at most `few` with them. None: all may be any project's.
     Its commit, and so any other write of the same transaction, may be lost when Postgres crashes.
     """
     statement = WITHOUT_FSYNC + PUBLISH
-    return [row.id for row in rows(tx, statement, publish_params(lane, window, free, few))]
+    return [row.id for row in rows(tx, statement, publish_params(lane, window, limits))]
 
 
-def publish_params(lane: str, window: int, free: int | None = None, few: int = 0) -> dict[str, Any]:
+def publish_params(lane: str, window: int, limits: Limits = ANY) -> dict[str, Any]:
     """What PUBLISH wants to know."""
-    return {
-        "lane": lane,
-        "lanes": list(lanes_of(group_of(lane))),
-        "window": window,
-        "free": window if free is None else free,
-        "few": few,
-    }
+    lanes = list(lanes_of(group_of(lane)))
+    return {"lane": lane, "lanes": lanes, "window": window, **asdict(limits)}
 
 
 PROVIDERS = "SELECT id, provider FROM jobs WHERE id = ANY(CAST(%(ids)s AS uuid[]))"

@@ -17,6 +17,7 @@ from tests.acceptance.stack import eventually
 from tests.faults.client import Accepted
 from tests.faults.scene import LONG_S, Found, Scene
 from tests.faults.strikes.receivers import Receiver
+from tests.integration.reliability.rig import END_ALL
 from tests.integration.store.samples import given_jobs
 
 SLOTS = 40
@@ -30,11 +31,6 @@ PATIENT_S = 15.0
 FULL = 2 * SLOTS * 7 // 8
 """What two workers hold, with or without their guards."""
 RUNNING = "SELECT count(*) FROM jobs WHERE state = 'running' AND provider = 'openai'"
-END = (
-    "UPDATE jobs SET cancel_requested_at = now() WHERE state = 'running'",
-    "UPDATE jobs SET run_at = now() + interval '1 year' WHERE state = 'queued'",
-)
-"""The platform could not be stopped in order while calls hang."""
 OURS = "SELECT project_id::text FROM jobs WHERE id = %s::uuid"
 
 
@@ -52,7 +48,7 @@ def urgent_flood(scene: Scene) -> Iterator[None]:
     with _receiver(scene):
         found = scene.ask(OURS, str(parse_id(scene.stack.submit()["id"])))
         assert found
-        with _flood(scene, 1800, [UUID(found[0][0])], Priority.HIGH, "latency_ms=3000"):
+        with _flood(scene, 1800, [UUID(found[0][0])], Priority.HIGH, "latency_ms=1500..4500"):
             yield
 
 
@@ -116,7 +112,7 @@ def _flood(
         yield
     finally:
         with services.database.transaction() as tx:
-            for statement in END:
+            for statement in END_ALL:
                 run(tx, statement)
         services.close()
 

@@ -21,8 +21,10 @@ from factory.domain.slots import capacity, few, kept_free
 from factory.domain.turns import Turns
 from factory.embedded.valkey import EmbeddedValkey
 from factory.errors import Unavailable
+from factory.limits.window import windows
 from factory.pipeline.dispatch import Message, dispatch
 from factory.services import Services
+from factory.store import hints
 from tests.integration.store.samples import (
     OTHER_PROJECT,
     PROJECT,
@@ -221,6 +223,41 @@ def test_two_dispatchers_send_each_job_once(services: Services) -> None:
         thread.join()
     sent = [job_id for outbox in outboxes for job_id in outbox.job_ids]
     assert sorted(sent) == sorted(job_ids)
+
+
+def test_a_dispatcher_that_another_overtakes_fills_no_group_twice(services: Services) -> None:
+    """It has looked before the other published."""
+    given_worker(services, slots=100)
+    given_jobs(services, 600)
+    with services.database.transaction() as tx:
+        look = hints.look(tx, services.settings.lease_s)
+    [seen] = windows(look.due, look.workers, {})
+    while dispatch(services, Outbox().send):
+        pass
+    before = _published(services)
+    with services.database.transaction() as tx:
+        limits = hints.Limits(seen.free, seen.full, seen.few)
+        assert hints.publish(tx, seen.lane, seen.room, limits) == []
+    assert before == seen.full
+
+
+def test_two_dispatchers_at_once_leave_the_tenth(services: Services) -> None:
+    given_worker(services, slots=100)
+    for priority in Priority:
+        given_jobs(services, 300, priority=priority)
+    start = threading.Barrier(2)
+
+    def work() -> None:
+        start.wait(10)
+        for _ in range(5):
+            dispatch(services, Outbox().send)
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert _published(services) <= capacity(100)
 
 
 @pytest.mark.parametrize("error", [Unavailable("away"), KeyboardInterrupt()])

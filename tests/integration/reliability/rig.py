@@ -24,7 +24,7 @@ from factory.services import Services, connect
 from factory.simulator import HostedSimulator
 from factory.simulator.journal import Phase
 from factory.store import keys, projects
-from factory.store.database import ids, rows
+from factory.store.database import ids, rows, run
 from tests.integration.reliability.ports import free_port
 from tests.integration.store.samples import given_jobs
 
@@ -34,6 +34,10 @@ READY_S = 90.0
 ENDS_S = 120.0
 ANSWER_S = 40.0
 """Longer than a gateway may need for any answer."""
+END_ALL = (
+    "UPDATE jobs SET cancel_requested_at = now() WHERE state = 'running'",
+    "UPDATE jobs SET run_at = now() + interval '1 year' WHERE state = 'queued'",
+)
 TERMINAL = ("succeeded", "failed", "cancelled")
 
 Answer = TypeVar("Answer")
@@ -121,6 +125,12 @@ class Rig:
         for program in self.programs:
             program.end(STOP_STEPS)
 
+    def end_all(self) -> None:
+        """What runs is cancelled, what waits will wait for longer than the test lasts: workers can then stop."""
+        with self.services.database.transaction() as tx:
+            for statement in END_ALL:
+                run(tx, statement)
+
     def submit(self, count: int, script: str = "") -> list[UUID]:
         """Accepted jobs; `script` tells the simulator what to do with each."""
         prompt = f"Say hello. {{{{simulate {script}}}}}" if script else "Say hello."
@@ -190,6 +200,9 @@ def running_rig(
         secret_key=SECRET_KEY,
         openai_api_key="dummy",
         openai_base_url=f"{url}/openai/v1",
+        anthropic_api_key="dummy",
+        anthropic_base_url=f"{url}/anthropic",
+        webhook_allow_loopback=True,
     )
     own = chosen.model_copy(update={"database_url": own_database_url or database_url})
     services = connect(own, "test")

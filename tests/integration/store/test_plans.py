@@ -160,13 +160,14 @@ PREPARED = {
 }
 """Planned without knowing their parameters."""
 WINDOW = {"lane": "openai.normal", "window": 50}
-PUBLISHED = hints.publish_params(**WINDOW)
+PUBLISHED = hints.publish_params("openai.normal", 50)
+LIMITED = hints.publish_params("openai.normal", 50, hints.Limits(free=10, full=2000, few=5))
 QUERIES = {
     "claim": _claim,
     "finish": _finish,
     "settle": _settle,
     "publish": lambda _: (hints.PUBLISH, PUBLISHED),
-    "publish beside a tenth": lambda _: (hints.PUBLISH, {**PUBLISHED, "free": 10, "few": 5}),
+    "publish beside a tenth": lambda _: (hints.PUBLISH, LIMITED),
     "publish suspects": lambda _: (suspects.PUBLISH, WINDOW),
     "fetched hints": lambda _: (hints.FETCHED, {"lease_s": 15.0}),
     "look": lambda _: (hints.LOOK, {"lease_s": 15.0}),

@@ -46,10 +46,12 @@ def _without_reserve() -> None:
 
 
 def _without_turns() -> None:
-    """The most urgent lane is served as long as it has anything."""
-    shares = factory.pipeline.dispatch.Shares
-    factory.domain.turns.Turns.ahead = lambda *_: 0.0  # type: ignore[method-assign]
+    """The most urgent lane is served as long as it has anything, and its hints lie ahead of the slots."""
+    shares, turns = factory.pipeline.dispatch.Shares, factory.domain.turns.Turns
     shares.first = shares.rest  # type: ignore[method-assign]
+    turns.ahead = lambda *_: 0.0  # type: ignore[method-assign]
+    turns.debts = lambda _: {}  # type: ignore[method-assign]
+    factory.domain.slots.kept_free = lambda capacity: -(capacity // 4)
 
 
 def _without_kept_slots() -> None:
