@@ -15,13 +15,14 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from factory import metrics
 from factory.domain.job import public_id
 from factory.errors import Unavailable
 from factory.metrics import Delta, delta
 from factory.pipeline.worker import Worker
-from factory.store import counters
+from factory.store import counters, suspects
 from workers.watchdog import exit_process
 
 PROBE_PERIOD_S = 0.25
@@ -37,7 +38,7 @@ log = logging.getLogger(__name__)
 class LoopWatch:
     """A thread that probes the loop on which it is made.
 
-    After `restart_s` of standing still, `give_up` is called. Time in which the whole process was stopped is not
+    After `restart_s` of standing still, `give_up` is called; before, `tell` hears which job it was all that time. Time in which the whole process was stopped is not
     counted. Where code holds the interpreter lock too, no thread of Python runs: then the kernel ends the process
     (SIGPROF) after twice as much of the CPU's time.
     """
@@ -46,13 +47,13 @@ class LoopWatch:
         self,
         restart_s: float,
         *,
-        job_of: Callable[[asyncio.Task[Any] | None], str | None] = lambda _task: None,
-        count: Callable[[Sequence[Delta]], None] = lambda _deltas: None,
+        job_of: Callable[[asyncio.Task[Any] | None], UUID | None] = lambda _task: None,
+        tell: Callable[[Sequence[Delta], UUID | None], None] = lambda _deltas, _culprit: None,
         give_up: Callable[[], None] = exit_process,
     ) -> None:
         self._restart_s = restart_s
         self._job_of = job_of
-        self._count = count
+        self._tell = tell
         self._give_up = give_up
         self._loop = asyncio.get_running_loop()
         self._loop_thread = threading.get_ident()
@@ -87,38 +88,37 @@ class LoopWatch:
     def _follow(self, answered: threading.Event) -> None:
         """By its own steps, not by a clock: a process that slept has not stood still."""
         blocked_s, job_id = LAG_LIMIT_S, self._job()
+        named = {"job_id": public_id(job_id) if job_id else None}
         log.warning(
             "the loop is blocked for over %s s by %s",
             LAG_LIMIT_S,
             self._stack(),
-            extra={"job_id": job_id},
+            extra=named,
         )
         while not answered.wait(STEP_S) and not self._stopping.is_set():
             self._rearm()
             blocked_s += STEP_S
             if blocked_s >= self._restart_s:
-                self._end(blocked_s)
+                self._end(blocked_s, job_id)
                 return
-        log.warning("the loop was blocked for %.1f s", blocked_s, extra={"job_id": job_id})
-        self._count([delta(metrics.LOOP_BLOCKED_S, blocked_s)])
+        log.warning("the loop was blocked for %.1f s", blocked_s, extra=named)
+        self._tell([delta(metrics.LOOP_BLOCKED_S, blocked_s)], None)
 
-    def _end(self, blocked_s: float) -> None:
+    def _end(self, blocked_s: float, job_id: UUID | None) -> None:
         log.critical(
             "the loop stands still for %.0f s: restarting; it is in %s",
             blocked_s,
             self._stack(),
-            extra={"job_id": self._job()},
+            extra={"job_id": public_id(job_id) if job_id else None},
         )
-        telling = threading.Thread(
-            target=self._count,
-            args=([delta(metrics.LOOP_BLOCKED_S, blocked_s), delta(metrics.LOOP_RESTARTS)],),
-            daemon=True,
-        )
+        deltas = [delta(metrics.LOOP_BLOCKED_S, blocked_s), delta(metrics.LOOP_RESTARTS)]
+        culprit = job_id if job_id == self._job() else None
+        telling = threading.Thread(target=self._tell, args=(deltas, culprit), daemon=True)
         telling.start()
         telling.join(TELL_S)
         self._give_up()
 
-    def _job(self) -> str | None:
+    def _job(self) -> UUID | None:
         return self._job_of(asyncio.current_task(self._loop))
 
     def _stack(self) -> str:
@@ -135,17 +135,20 @@ class LoopWatch:
 def watch_loop(worker: Worker) -> LoopWatch:
     """The watch over a worker's loop, started; called on that loop."""
 
-    def job_of(task: asyncio.Task[Any] | None) -> str | None:
-        job_id = worker.job_of(task)
-        return public_id(job_id) if job_id else None
-
-    def count(deltas: Sequence[Delta]) -> None:
+    def tell(deltas: Sequence[Delta], culprit: UUID | None) -> None:
         try:
             with worker.services.database.transaction(TELL_S) as tx:
                 counters.add(tx, deltas)
+                if culprit:
+                    suspects.accuse(tx, culprit, worker.id)
         except Unavailable as error:
             log.warning("could not count the blocked loop: %s", error)
 
-    watch = LoopWatch(worker.services.settings.loop_restart_s, job_of=job_of, count=count)
+    watch = LoopWatch(
+        worker.services.settings.loop_restart_s,
+        job_of=worker.job_of,
+        tell=tell,
+        give_up=exit_process,
+    )
     watch.start()
     return watch

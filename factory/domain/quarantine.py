@@ -14,6 +14,8 @@ QUARANTINE_DEATHS = 2
 """A job whose workers died so often is a suspect."""
 GROUPS = (512, 64, 8, 1)
 """How many suspects share a process, by the deaths since they became that."""
+ALONE_DEATHS = QUARANTINE_DEATHS + len(GROUPS) - 1
+"""From so many deaths on a suspect has a process of its own."""
 
 
 def group_size(deaths: int) -> int:

@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from factory.domain.quarantine import QUARANTINE_DEATHS
-from factory.store.database import Tx, ids, rows
+from factory.domain.quarantine import ALONE_DEATHS, QUARANTINE_DEATHS
+from factory.store.database import Tx, ids, rows, run
 
 SUSPECT = f"deaths >= {QUARANTINE_DEATHS}"
 """As it stands in the index: a parameter would hide it from the planner."""
@@ -47,3 +47,14 @@ SELECT id, deaths FROM jobs
 def due(tx: Tx, job_ids: Sequence[UUID]) -> dict[UUID, int]:
     """The deaths of those of the jobs that still wait for their turn: the hints of the others are stale."""
     return {row.id: row.deaths for row in rows(tx, DUE, {"ids": ids(job_ids)})}
+
+
+ACCUSE = f"""
+UPDATE jobs SET deaths = greatest(deaths, {ALONE_DEATHS} - 1)
+ WHERE id = CAST(%(job)s AS uuid) AND worker_id = CAST(%(worker)s AS uuid) AND state = 'running'
+"""
+
+
+def accuse(tx: Tx, job_id: UUID, worker_id: UUID) -> None:
+    """The worker is about to die of this job, as it has seen: after that death the job runs alone."""
+    run(tx, ACCUSE, {"job": str(job_id), "worker": str(worker_id)})

@@ -8,6 +8,7 @@ from functools import partial
 
 from tests.faults.scene import Expectation, Fault
 from tests.faults.strikes import (
+    blocked,
     clock,
     disk,
     floods,
@@ -144,6 +145,16 @@ FAULTS: Mapping[str, Fault] = {
         verify=floods.others_go_on,
         expected=NOBODY_DIES,
         variables=floods.SMALL_WORKERS,
+    ),
+    "loop_blocked": Fault(
+        blocked.block,
+        latency_s=(0.5, 3.0),
+        share=0.5,
+        stage=blocked.until_the_end,
+        verify=blocked.verify,
+        # As with a poison job: who sits with it twice runs apart, in turn.
+        expected=Expectation(recovers_in_s=75.0),
+        variables=blocked.VARIABLES,
     ),
     "webhook_receivers": Fault(
         receivers.come_back,

@@ -63,6 +63,7 @@ WITHOUT_GUARD: Mapping[str, Control] = {
         strike=partial(upgrade.roll, migration=upgrade.migrate_carelessly),
     ),
     "without_hold": _guard("hold", "workers_wake_last", "mistaken"),
+    "without_loop_watch": _guard("loop_watch", "loop_blocked", "lost"),
     "without_reserve": _guard("reserve", "provider_hang", "lost"),
     "without_turns": _guard("turns", "priority_flood", "lost", models=("openai/gpt-4o-mini",)),
     "without_kept_slots": _guard("kept_slots", "tenant_flood", "lost"),

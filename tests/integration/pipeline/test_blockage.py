@@ -6,16 +6,20 @@ import asyncio
 import logging
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
 from factory import metrics
 from factory.config import Settings
 from factory.domain.job import new_id, public_id
+from factory.domain.quarantine import group_size
 from factory.llm.catalog import Catalog
+from factory.pipeline.rescue import Reaper, bury
 from factory.pipeline.worker import Worker
 from factory.services import Services
-from factory.store import counters
+from factory.store import counters, leases, moves
+from tests.integration.store.samples import ask, given_job, given_worker
 from workers import blockage
 from workers.blockage import LoopWatch, watch_loop
 
@@ -54,13 +58,44 @@ def test_a_loop_that_goes_on_standing_still_is_given_up_and_told(
     told: list[metrics.Delta] = []
 
     async def scenario() -> None:
-        watch = LoopWatch(1.0, give_up=gave_up.set, count=told.extend)
+        watch = LoopWatch(1.0, give_up=gave_up.set, tell=lambda deltas, _: told.extend(deltas))
         watch.start()
         assert gave_up.wait(LONG_S)
         watch.stop()
 
     asyncio.run(scenario())
     assert [one.metric for one in told] == [metrics.LOOP_BLOCKED_S, metrics.LOOP_RESTARTS]
+
+
+def test_the_job_that_ended_a_worker_runs_alone_and_the_others_do_not(
+    services: Services, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gave_up = threading.Event()
+    monkeypatch.setattr(blockage, "exit_process", gave_up.set)
+    impatient = replace(
+        services, settings=services.settings.model_copy(update={"loop_restart_s": 1.0})
+    )
+    given_worker(services)
+
+    async def scenario() -> None:
+        worker = Worker(impatient, catalog, given_worker(services))
+        blocking, innocent = given_job(services), given_job(services)
+        with services.database.transaction() as tx:
+            moves.claim(tx, worker.id, [blocking, innocent])
+        watch = watch_loop(worker)
+        with worker.holding(blocking):
+            assert gave_up.wait(LONG_S)
+        watch.stop()
+        with services.database.transaction() as tx:
+            leases.stop(tx, worker.id)
+            bury(tx, [worker.id])
+        await worker.close()
+        Reaper(services).tick()
+        deaths = {row.id: row.deaths for row in ask(services, "SELECT id, deaths FROM jobs")}
+        assert group_size(deaths[blocking]) == 1
+        assert deaths[innocent] == 1
+
+    asyncio.run(scenario())
 
 
 def test_a_busy_loop_that_answers_is_left_alone() -> None:
