@@ -7,14 +7,14 @@ import os
 import secrets
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from factory.embedded.ownership import FileLock
 from factory.errors import Conflict
 
 PORTS_FILE = "ports.json"
-PROBE_S = 0.5
+PROBE_S = 2.0
 """Patience with another process that only looks whether somebody holds the lock."""
 
 
@@ -76,12 +76,15 @@ class Home:
     def running_state(self) -> InstallationState | None:
         """What the owner published, or None if nobody runs this installation now."""
         # In this order: an owner voids what the last one has left before it is seen to run.
-        if not self._state_path.exists() or self._lock_is_free():
+        if not self._state_path.exists() or self._lock.is_free():
             return None
         try:
-            return InstallationState(**json.loads(self._state_path.read_text()))
+            published = json.loads(self._state_path.read_text())
         except FileNotFoundError:
             return None
+        # A later release may publish more than this one knows.
+        names = [one.name for one in fields(InstallationState)]
+        return InstallationState(**{name: published[name] for name in names})
 
     def ports(self) -> dict[str, int]:
         """The ports of the last start; none before the first."""
@@ -101,12 +104,6 @@ class Home:
         if not path.exists():
             self.write(path.name, secrets.token_hex(32))
         return path.read_text()
-
-    def _lock_is_free(self) -> bool:
-        probe = FileLock(self._lock.path)
-        free = probe.acquire() is not None
-        probe.release()
-        return free
 
     def write(self, name: str, text: str) -> None:
         """A file of the installation: atomically, durably, 0600."""

@@ -26,14 +26,21 @@ class FileLock:
         self.path = path
         self._fd: int | None = None
 
-    def acquire(self, wait_s: float = 0.0) -> int | None:
+    def is_free(self) -> bool:
+        """Whether nobody owns it. Two may look at once: neither takes the other for an owner."""
+        probe = FileLock(self.path)
+        free = probe.acquire(how=fcntl.LOCK_SH) is not None
+        probe.release()
+        return free
+
+    def acquire(self, wait_s: float = 0.0, how: int = fcntl.LOCK_EX) -> int | None:
         """The locked descriptor, or None if another process still holds it after `wait_s`.
 
         A holder that was killed and is not quite gone yet is waited for, LEAVE_S longer.
         """
         fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         deadline = time.monotonic() + wait_s
-        while not _try_lock(fd):
+        while not _try_lock(fd, how):
             over_s = time.monotonic() - deadline
             if over_s >= LEAVE_S or (over_s >= 0 and not self._holders_leave()):
                 os.close(fd)
@@ -115,9 +122,9 @@ def is_leaving(pid: int) -> bool:
     return killed or stat[0] in "ZX" or bool(int(stat[6]) & PF_EXITING)
 
 
-def _try_lock(fd: int) -> bool:
+def _try_lock(fd: int, how: int) -> bool:
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(fd, how | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

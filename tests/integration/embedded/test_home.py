@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import fcntl
+import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from factory.embedded.home import Home, InstallationState, home_directory
-from factory.embedded.ownership import is_leaving
+from factory.embedded.ownership import FileLock, is_leaving
 from factory.errors import Conflict
 from tests.integration.embedded.conftest import ROOT
 
@@ -103,4 +106,25 @@ def test_a_new_owner_voids_what_a_killed_one_has_published(tmp_path: Path) -> No
     (tmp_path / "state.json").write_text(left)
     owner.claim()
     assert reader.running_state() is None
+    owner.release()
+
+
+def test_who_only_looks_is_no_owner_to_another_who_looks(tmp_path: Path) -> None:
+    owner = Home(tmp_path)
+    owner.claim()
+    owner.publish(STATE)
+    left = (tmp_path / "state.json").read_text()
+    owner.release()
+    (tmp_path / "state.json").write_text(left)  # as of an owner that was killed
+    looking = FileLock(tmp_path / "owner.lock")
+    assert looking.acquire(how=fcntl.LOCK_SH)
+    assert Home(tmp_path).running_state() is None
+    looking.release()
+
+
+def test_what_a_later_release_publishes_beside_is_passed_over(tmp_path: Path) -> None:
+    owner = Home(tmp_path)
+    owner.claim()
+    owner.write("state.json", json.dumps({**asdict(STATE), "ui_url": "http://127.0.0.1:1"}))
+    assert Home(tmp_path).running_state() == STATE
     owner.release()
