@@ -167,6 +167,13 @@ class ReadTooSlow(JobFailure):
     retryable = True
 
 
+class NewerFormat(JobFailure):
+    """The job was written by a newer version, whose programs will run it: here it only waits."""
+
+    type = "newer_format"
+    retryable = True
+
+
 class PoisonJob(JobFailure):
     """The job killed its workers, and in the end the process in which it ran alone."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from factory.errors import FactoryError, ProviderError, RateLimited, WebhookFailed
+from factory.errors import FactoryError, NewerFormat, ProviderError, RateLimited, WebhookFailed
 
 BASE_S = 1.0
 CAP_S = 120.0
@@ -62,6 +62,8 @@ def delay_s(
         return rate_wait_s(deferrals, error.retry_after_s, random)
     if isinstance(error, WebhookFailed):
         return webhook_delay_s(attempt, error.retry_after_s, random)
+    if isinstance(error, NewerFormat):
+        return rate_wait_s(deferrals, None, random)
     planned = backoff_s(attempt, random)
     if isinstance(error, ProviderError) and error.retry_after_s is not None:
         return max(planned, named_wait_s(error.retry_after_s, random))

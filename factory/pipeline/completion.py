@@ -10,7 +10,7 @@ from uuid import UUID
 
 from factory.document import write_json
 from factory.domain.job import ClaimedJob, public_id
-from factory.domain.message import Completion, Message, Params, Role
+from factory.domain.message import Completion, Message, Params
 from factory.errors import (
     FactoryError,
     JobFailure,
@@ -28,6 +28,7 @@ from factory.llm.schema import check_schema
 from factory.pipeline.calls import Result, call_once, intent, record_steps
 from factory.pipeline.spending import longest_output, open_budget
 from factory.pipeline.worker import Worker
+from factory.store.codec import messages_of, params_of
 from factory.store.journal import Call, Step
 
 STEP = "answer"
@@ -140,13 +141,11 @@ def call_size(job: ClaimedJob) -> CallSize:
 
 
 def _messages(job: ClaimedJob) -> Sequence[Message]:
-    return [Message(Role(item["role"]), item["content"]) for item in job.input["messages"]]
+    return messages_of(job.input)
 
 
 def _params(job: ClaimedJob) -> Params:
-    given = dict(job.params)
-    lists = {name: tuple(given.get(name) or ()) for name in ("stop", "fallback_on")}
-    return Params(**{**given, **lists})
+    return params_of(job.params)
 
 
 def _is_shortened(longest: int | None, asked: Params, model: Model) -> bool:

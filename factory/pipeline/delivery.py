@@ -12,6 +12,7 @@ from factory.pipeline.calls import Result
 from factory.pipeline.view import job_json
 from factory.pipeline.worker import Worker
 from factory.store import deliveries
+from factory.store.codec import told_job, understood
 from factory.store.database import Tx
 from factory.store.deliveries import Attempt
 from factory.store.jobs import JobView
@@ -20,7 +21,7 @@ from factory.webhooks.sign import derive_secrets, event_body
 
 async def deliver(worker: Worker, job: ClaimedJob) -> Result:
     """Posts the event once and logs what came of it. Raises WebhookFailed or WebhookRefused."""
-    subject = deliveries.told_job(job.input["job"])
+    subject = told_job(understood(job.input)["job"])
     body = _body(worker, job, subject)
     secrets = derive_secrets(worker.services.settings, str(job.project_id))
     started = time.monotonic()

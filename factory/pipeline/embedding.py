@@ -24,6 +24,7 @@ from factory.pipeline.spending import open_budget
 from factory.pipeline.worker import Worker
 from factory.store import chunks
 from factory.store.chunks import Hit, NewChunk, Place
+from factory.store.codec import texts_of
 from factory.store.database import Tx
 
 STEP = "embed"
@@ -79,7 +80,7 @@ class _Piece:
 
 
 async def _split(worker: Worker, job: ClaimedJob) -> list[_Piece]:
-    texts = job.input["texts"]
+    texts = texts_of(job.input)
     found = await worker.local.split([text for _, text in texts], _owner(job))
     return [
         _Piece(source, chunk.start, chunk.end, chunk.text)

@@ -10,7 +10,7 @@ from factory import metrics
 from factory.domain.job import ClaimedJob, JobError, Outcome
 from factory.domain.retry import delay_s
 from factory.domain.state import State
-from factory.errors import FactoryError, LeaseLost, RateLimited
+from factory.errors import FactoryError, LeaseLost, NewerFormat, RateLimited
 from factory.metrics import Delta, delta
 from factory.store import counters, moves
 from factory.store.database import Tx
@@ -23,7 +23,7 @@ def outcome_of(job: ClaimedJob, error: FactoryError, longest_wait_s: float) -> O
     """
     if isinstance(error, RateLimited) and (job.deferred_s or 0.0) >= longest_wait_s:
         return _failed(job, _given_up(error, longest_wait_s))
-    waits = isinstance(error, RateLimited | LeaseLost)
+    waits = isinstance(error, RateLimited | LeaseLost | NewerFormat)
     if not error.retryable or (job.attempt >= job.max_attempts and not waits):
         return _failed(job, JobError.of(error))
     return Outcome(

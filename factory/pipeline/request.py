@@ -150,8 +150,10 @@ def _params(request: JobRequest, spec: AgentSpec | None) -> dict[str, Any]:
     own = request.params.model_dump(exclude_none=True)
     if spec is None or not spec.params:
         return own
+    # What it was registered with may be of a newer version.
+    known = {name: spec.params[name] for name in spec.params if name in ParamsIn.model_fields}
     try:
-        return ParamsIn.model_validate({**spec.params, **own}).model_dump(exclude_none=True)
+        return ParamsIn.model_validate({**known, **own}).model_dump(exclude_none=True)
     except ValidationError as error:
         first = error.errors()[0]
         raise InvalidInput(

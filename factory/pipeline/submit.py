@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from factory.domain.agent import AgentSpec, parse_spec
+from factory.domain.agent import AgentSpec
 from factory.domain.job import NewJob
 from factory.errors import IdempotencyMismatch, InvalidInput
 from factory.limits.backlog import Gate
@@ -21,6 +21,7 @@ from factory.pipeline.view import job_json
 from factory.services import Services
 from factory.store import agents, idempotency, jobs
 from factory.store.agents import ActiveAgent
+from factory.store.codec import stored_spec
 from factory.store.database import Tx
 from factory.webhooks.allowed import AllowedHosts, allowed_hosts
 
@@ -167,7 +168,7 @@ def _agent(intake: Intake, name: str | None) -> Agent | None:
 
 def stored_agent(found: ActiveAgent) -> Agent:
     """Its spec and version."""
-    return parse_spec(found.spec), found.version
+    return stored_spec(found.spec), found.version
 
 
 def unknown_agent(name: str, known: Iterable[str]) -> InvalidInput:

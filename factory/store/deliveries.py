@@ -1,30 +1,14 @@
-"""What webhooks tell, and the log of their deliveries: one row per attempt."""
+"""The log of webhooks' deliveries: one row per attempt."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from factory.domain.job import first_id
-from factory.domain.state import State
 from factory.store.database import Tx, as_json, run
-from factory.store.jobs import JobView
-
-IDS = {"id", "project_id", "parent_id", "task_id"}
-TIMES = {"created_at", "run_at", "started_at", "finished_at"}
-
-
-def told_job(snapshot: Mapping[str, Any]) -> JobView:
-    """The job as it ended, out of what `store.moves` put into the event when it was born."""
-    values = dict(snapshot)
-    for name in IDS:
-        values[name] = values[name] and UUID(values[name])
-    for name in TIMES:
-        values[name] = values[name] and datetime.fromisoformat(values[name])
-    return JobView(**{**values, "state": State(values["state"])})
 
 
 @dataclass(frozen=True, slots=True)

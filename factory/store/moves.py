@@ -29,10 +29,13 @@ from factory.store.prepared import prepared_rows
 # started before: counts of attempts begin anew with an owner's retry, `started_at` does not.
 # It waits for who holds a row: mostly a dispatcher that came too late to publish it. To pass over it, as if it were
 # another worker's, used up the hint, and its job was left until the hint counted as lost.
-CLAIM = """
+KINDS = ", ".join(f"'{kind}'" for kind in Kind)
+CLAIM = f"""
 WITH open AS MATERIALIZED (
     SELECT id, started_at IS NOT NULL AS again FROM jobs
      WHERE id = ANY(CAST(%(ids)s AS uuid[]))
+       -- A kind that is not known here is left to the workers of a newer version.
+       AND kind IN ({KINDS})
        AND ((state = 'queued' AND run_at <= now() AND attempt < max_attempts
              AND (deaths < %(quarantine_deaths)s OR %(quarantine)s))
             OR (state = 'running' AND worker_id = %(worker_id)s))

@@ -9,7 +9,7 @@ import pytest
 from factory.domain.state import State
 from factory.services import Services
 from factory.store import jobs, journal, listing
-from factory.store.deliveries import told_job
+from factory.store.codec import told_job
 from factory.store.listing import Filter
 from tests.integration.retention.past import (
     COST_MICROS,

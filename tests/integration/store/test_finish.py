@@ -13,7 +13,7 @@ from factory.domain.state import TERMINAL, State
 from factory.pipeline.finish import finish_jobs
 from factory.services import Services
 from factory.store import leases, moves
-from factory.store.deliveries import told_job
+from factory.store.codec import told_job
 from tests.integration.store.samples import (
     BROKE,
     HOOK,

@@ -1,0 +1,110 @@
+"""What stored JSON means, whichever version wrote it.
+
+Programs of two versions run beside each other, and a webhook waits for days. So a field that is not known here is
+left out of account, and one that is missing has its default. What must not be misread by who does not know it is
+written with a higher `v` than `VERSION` here: such a document is left to a newer program. None means 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from factory.domain.agent import FIELDS, AgentSpec, parse_spec
+from factory.domain.instant import EARLIEST
+from factory.domain.message import Message, Params, Role
+from factory.domain.state import State
+from factory.errors import JobFailure, NewerFormat
+from factory.store.jobs import JobView
+
+VERSION = 1
+"""The highest that is understood here."""
+PARAMS = frozenset(field.name for field in fields(Params))
+LISTS = ("stop", "fallback_on")
+VIEW = frozenset(field.name for field in fields(JobView))
+IDS = ("id", "project_id", "parent_id", "task_id")
+TIMES = ("created_at", "run_at", "started_at", "finished_at")
+DEFAULTS: Mapping[str, Any] = {
+    **dict.fromkeys(VIEW),
+    "id": UUID(int=0).hex,
+    "project_id": UUID(int=0).hex,
+    "kind": "completion",
+    "lane": "",
+    "provider": "",
+    "priority": "normal",
+    "attempt": 0,
+    "max_attempts": 0,
+    "deferrals": 0,
+    "cancel_requested": False,
+    "metadata": {},
+    "input_tokens": 0,
+    "output_tokens": 0,
+    "cached_tokens": 0,
+    "unknown_calls": 0,
+    "expired": False,
+    "state": "",
+}
+
+
+def understood(document: Any) -> Mapping[str, Any]:
+    """The document. Raises NewerFormat, or JobFailure for what is no object."""
+    if not isinstance(document, Mapping):
+        raise JobFailure("what is stored of the job is no JSON object")
+    version = document.get("v", 1)
+    if not isinstance(version, int) or version > VERSION:
+        raise NewerFormat(
+            f"the job was written by a newer version (format {version}, known here: {VERSION})"
+        )
+    return document
+
+
+def params_of(given: Mapping[str, Any]) -> Params:
+    """Raises NewerFormat."""
+    known = {name: value for name, value in understood(given).items() if name in PARAMS}
+    return Params(**{**known, **{name: tuple(known.get(name) or ()) for name in LISTS}})
+
+
+def messages_of(job_input: Mapping[str, Any]) -> list[Message]:
+    """Of a completion's input. Raises NewerFormat, also for a role that is not known here."""
+    try:
+        return [
+            Message(Role(item["role"]), item["content"])
+            for item in understood(job_input)["messages"]
+        ]
+    except ValueError:
+        raise NewerFormat("the job's messages have a role that is not known here") from None
+
+
+def texts_of(job_input: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(source, text) of an embedding's input. Raises NewerFormat."""
+    return [(source, text) for source, text, *_ in understood(job_input)["texts"]]
+
+
+def told_job(snapshot: Mapping[str, Any]) -> JobView:
+    """The job as it ended, out of what `store.moves` put into the event when it was born. Raises NewerFormat."""
+    known = {name: value for name, value in understood(snapshot).items() if name in VIEW}
+    values: dict[str, Any] = {**DEFAULTS, **known}
+    for name in IDS:
+        values[name] = values[name] and UUID(values[name])
+    for name in TIMES:
+        values[name] = values[name] and _time(values[name])
+    for name in ("created_at", "run_at"):
+        values[name] = values[name] or values["finished_at"] or EARLIEST
+    return JobView(**{**values, "state": State.named(values["state"])})
+
+
+def _time(text: str) -> datetime | None:
+    """None for a time that Postgres knows and Python does not."""
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def stored_spec(given: Any) -> AgentSpec:
+    """An agent's spec that was checked when it was registered. Raises InvalidInput, NewerFormat."""
+    known = {name: value for name, value in understood(given).items() if name in FIELDS}
+    return parse_spec(known)
