@@ -36,11 +36,23 @@ def read_json(text: str | bytes, *, exact: bool = True) -> Any:
 
 
 def write_json(value: Any) -> bytes:
-    """A value as JSON that Postgres and every reader take. What is no JSON becomes its `str`."""
+    """A value as JSON that every reader takes: see `storable`. What is no JSON becomes its `str`."""
     try:
         return orjson.dumps(value, option=orjson.OPT_UTC_Z, default=str)
     except TypeError:  # a surrogate, or an integer beyond 64 bits
-        return json.dumps(storable(value), default=str, ensure_ascii=False).encode()
+        return _write_slowly(storable(value))
+
+
+def write_exact_json(value: Any) -> bytes:
+    """The same of a value that is storable. Raises UnicodeEncodeError for one that is not."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_UTC_Z, default=str)
+    except TypeError:
+        return _write_slowly(value)
+
+
+def _write_slowly(value: Any) -> bytes:
+    return json.dumps(value, default=str, ensure_ascii=False).encode()
 
 
 def storable(value: Any) -> Any:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, Row, create_engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from factory.document import read_json, write_json
+from factory.document import read_json, write_exact_json
 from factory.domain.instant import EARLIEST, LATEST
 from factory.errors import TooSlow, Unavailable
 from factory.store.answers import AnswerWatch, Limit
@@ -206,7 +206,7 @@ def run(tx: Tx, statement: str, params: Mapping[str, Any] | None = None) -> int:
 
 def as_json(value: Any) -> str:
     """A value as JSON text for a `jsonb` parameter."""
-    return write_json(value).decode()
+    return write_exact_json(value).decode()
 
 
 def ids(values: Iterable[UUID]) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from factory.document import read_json, storable, write_json
+from factory.document import read_json, storable, write_exact_json, write_json
 
 HUGE = 123456789012345678901234567890
 
@@ -63,3 +63,9 @@ def test_any_value_can_be_written() -> None:
 def test_what_can_be_stored_stays() -> None:
     value = {"a": [1, 2.5, None, True, "ü😀\n"]}
     assert storable(value) == value
+
+
+def test_what_is_to_be_stored_must_be_storable() -> None:
+    assert read_json(write_exact_json({"n": HUGE})) == {"n": HUGE}
+    with pytest.raises(UnicodeEncodeError):
+        write_exact_json({"s": "\ud800"})
