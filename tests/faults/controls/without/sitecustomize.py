@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from types import MappingProxyType
 
 import factory.domain.slots
@@ -17,6 +18,9 @@ import factory.pipeline.dispatch
 import factory.pipeline.rescue
 import factory.store.hints
 import factory.store.moves
+from factory.domain.lanes import group_of
+from factory.limits.window import Window
+from factory.pipeline.dispatch import Round
 
 LEASE_TOKEN = " AND j.lease_token = g.lease_token"
 
@@ -47,12 +51,17 @@ def _without_reserve() -> None:
 
 
 def _without_turns() -> None:
-    """The most urgent lane is served as long as it has anything, and its hints lie ahead of the slots."""
-    shares, turns = factory.pipeline.dispatch.Shares, factory.domain.turns.Turns
-    shares.first = shares.rest  # type: ignore[method-assign]
+    """The most urgent lane of each provider is served as long as it has anything."""
+    dispatch, turns = factory.pipeline.dispatch, factory.domain.turns.Turns
+    publish = dispatch._publish_jobs
+
+    def publish_most_urgent(this: Round, found: Sequence[Window]) -> int:
+        groups = {group_of(one.lane): one for one in reversed(found)}
+        return publish(this, list(groups.values()))
+
+    dispatch._publish_jobs = publish_most_urgent
     turns.ahead = lambda *_: 0.0  # type: ignore[method-assign]
     turns.debts = lambda _: {}  # type: ignore[method-assign]
-    factory.domain.slots.kept_free = lambda capacity: -(capacity // 4)
 
 
 def _without_kept_slots() -> None:
