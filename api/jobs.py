@@ -215,7 +215,11 @@ def _read(wait_s: int) -> Render:
 @blueprint.output(JobList)
 @blueprint.doc(operation_id="list_jobs")
 def list_jobs(query_data: ListQuery) -> Response:
-    """List jobs, newest first. `result` and `error` of old ones have been removed and are null."""
+    """List jobs, newest first. `result` and `error` of old ones have been removed and are null.
+
+    A result of more than 64 KiB is left out: `result` is null and `result_omitted` true. Read it with
+    `GET /api/jobs/{id}`.
+    """
     chosen = Filter(
         state=query_data.state,
         lane=query_data.lane,
@@ -225,8 +229,13 @@ def list_jobs(query_data: ListQuery) -> Response:
     )
     after = parse_id(query_data.after) if query_data.after else None
     with gateway().services.database.autocommit() as tx:
-        found = listing.find(tx, g.project_id, chosen, limit=query_data.limit + 1, after=after)
-    page = [job_json(job) for job in found[: query_data.limit]]
+        found = listing.find_listed(
+            tx, g.project_id, chosen, limit=query_data.limit + 1, after=after
+        )
+    page = [
+        {**job_json(one.job), "result_omitted": one.result_omitted}
+        for one in found[: query_data.limit]
+    ]
     return list_answer(page, has_more=len(found) > query_data.limit)
 
 

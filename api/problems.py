@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 from apiflask.exceptions import HTTPError
-from flask import Flask, Response
+from flask import Flask, Response, request
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from werkzeug.exceptions import HTTPException
@@ -119,7 +119,19 @@ def of_http_exception(error: HTTPException) -> Response:
         "code": None,
     }
     headers = {name: value for name, value in error.get_headers() if name != "Content-Type"}
+    if status is HTTPStatus.NOT_FOUND:
+        shown["message"] = _pointer(request.path) or shown["message"]
+        headers["Link"] = '</docs>; rel="help"'
     return problem(status, shown, headers=headers)
+
+
+def _pointer(path: str) -> str | None:
+    """What to tell who tries the door that other services have."""
+    if path == "/":
+        return "this is AI Agent Factory: send jobs to POST /api/jobs; /docs shows all calls"
+    if path == "/v1" or path.startswith("/v1/"):
+        return "there is no OpenAI-compatible API here: send jobs to POST /api/jobs, see /docs"
+    return None
 
 
 def of_refused_input(error: HTTPError) -> Response:

@@ -16,6 +16,8 @@ LLM_REQUESTS = "llm_requests_total"
 LLM_TOKENS = "llm_tokens_total"
 LLM_COST_DOLLARS = "llm_cost_dollars_total"
 LLM_DAILY_COST_DOLLARS = "llm_daily_cost_dollars"
+LLM_COST_MICROS_OF_DAY = "llm_cost_micros_of_day"
+"""Known cost by the UTC day on which calls ended: a running sum, where the calls of a day are millions."""
 LLM_UNKNOWN_COST = "llm_unknown_cost_calls_total"
 LLM_DURATION_BUCKET = "llm_request_duration_seconds_bucket"
 LLM_DURATION_SUM = "llm_request_duration_seconds_sum"
@@ -49,6 +51,26 @@ def bucket_of(duration_s: float) -> str:
         if duration_s <= bound:
             return str(bound)
     return "+Inf"
+
+
+MODELS_OF_PROVIDER = 100
+OTHER = "other"
+
+
+class ModelNames:
+    """Bounds the label `model`: anybody may name models that nobody has heard of."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, set[str]] = {}
+
+    def label(self, provider: str, model: str) -> str:
+        """The model, or `other` once a process has met 100 of this provider."""
+        known = self._known.setdefault(provider, set())
+        if model not in known:
+            if len(known) >= MODELS_OF_PROVIDER:
+                return OTHER
+            known.add(model)
+        return model
 
 
 def add_up(deltas: Iterable[Delta]) -> list[Delta]:

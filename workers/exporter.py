@@ -6,8 +6,9 @@ import argparse
 import logging
 import signal
 import threading
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence, Set
+from datetime import UTC, datetime
 
 from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import (
@@ -23,7 +24,7 @@ from factory.domain.lanes import all_lanes
 from factory.domain.state import State
 from factory.errors import Unavailable
 from factory.log import configure_logging
-from factory.metrics import Delta
+from factory.metrics import Delta, add_up, delta
 from factory.services import Services, connect
 from factory.store import counters, jobs, journal, leases
 
@@ -70,9 +71,10 @@ class TruthCollector:
         with self._services.database.transaction() as tx:
             depths = jobs.depths(tx)
             totals = counters.totals(tx)
-            daily = journal.cost_micros_today(tx)
             workers = leases.workers(tx, self._services.settings.lease_s)
             unknown = journal.open_calls_left(tx)
+        daily = _cost_micros_today(totals)
+        totals = _bounded(totals)
         yield from _depth_metrics(depths)
         yield from _counter_metrics(totals)
         yield _histogram(totals)
@@ -81,6 +83,34 @@ class TruthCollector:
         yield _gauge(
             "llm_calls_abandoned", "Calls without an end, of jobs that no worker runs.", unknown
         )
+
+
+def _cost_micros_today(totals: Iterable[Delta]) -> float:
+    day = ("day", datetime.now(UTC).date().isoformat())
+    ofs = [one for one in totals if one.metric == metrics.LLM_COST_MICROS_OF_DAY]
+    return sum(one.amount for one in ofs if day in one.labels)
+
+
+def _bounded(totals: Sequence[Delta]) -> list[Delta]:
+    """The same sums, with the most used models of each provider by name and the rest as `other`."""
+    calls: dict[str, Counter[str]] = defaultdict(Counter)
+    for one in totals:
+        if one.metric == metrics.LLM_REQUESTS:
+            labels = dict(one.labels)
+            calls[labels["provider"]][labels["model"]] += one.amount  # type: ignore[assignment]
+    shown = {
+        (provider, model)
+        for provider, models in calls.items()
+        for model, _ in models.most_common(metrics.MODELS_OF_PROVIDER)
+    }
+    return add_up(_named(one, shown) for one in totals)
+
+
+def _named(one: Delta, shown: Set[tuple[str, str]]) -> Delta:
+    labels = dict(one.labels)
+    if "model" not in labels or (labels.get("provider", ""), labels["model"]) in shown:
+        return one
+    return delta(one.metric, one.amount, **{**labels, "model": metrics.OTHER})
 
 
 def _gauge(name: str, help_text: str, value: float) -> Metric:

@@ -169,10 +169,17 @@ class JobDetail(Job):
     """How its event is on its way; null where none was asked for."""
 
 
+class ListedJob(Job):
+    """A job as a list carries it."""
+
+    result_omitted: bool
+    """Whether `result` is null here because it is larger than 64 KiB; `GET /api/jobs/{id}` has it."""
+
+
 class JobList(ListShown):
     """Jobs, newest first."""
 
-    data: list[Job]
+    data: list[ListedJob]
     """What was found."""
 
 

@@ -38,7 +38,12 @@ SETTINGS: Mapping[str, str] = MappingProxyType(
         "timezone": "UTC",
         "log_timezone": "UTC",
         "log_checkpoints": "off",
-        "log_min_duration_statement": "1000",
+        # No customer's text in the log: no statements, no details of rows, nothing of a process that crashed.
+        "log_min_error_statement": "panic",
+        "log_error_verbosity": "terse",
+        "log_min_duration_statement": "-1",
+        "log_parameter_max_length": "0",
+        "log_parameter_max_length_on_error": "0",
     }
 )
 TORN = re.compile("valid checkpoint|pg_control|not a valid data directory|invalid data in file")

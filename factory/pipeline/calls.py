@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -201,8 +202,11 @@ def record_steps(tx: Tx, steps: list[Step]) -> Sequence[None]:
     return [None] * len(steps)
 
 
+MODEL_NAMES = metrics.ModelNames()
+
+
 def _deltas(end: CallEnd) -> list[Delta]:
-    where = {"provider": end.provider, "model": end.model}
+    where = {"provider": end.provider, "model": MODEL_NAMES.label(end.provider, end.model)}
     duration_s = end.latency_ms / 1000
     found = [
         delta(metrics.LLM_REQUESTS, status=end.error_type or "ok", **where),
@@ -215,4 +219,6 @@ def _deltas(end: CallEnd) -> list[Delta]:
         found.append(delta(metrics.LLM_UNKNOWN_COST, **where))
     else:
         found.append(delta(metrics.LLM_COST_DOLLARS, end.cost_micros / 1_000_000, **where))
+        day = datetime.now(UTC).date().isoformat()
+        found.append(delta(metrics.LLM_COST_MICROS_OF_DAY, end.cost_micros, day=day))
     return found

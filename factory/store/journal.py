@@ -185,20 +185,6 @@ def record_steps(tx: Tx, steps: Sequence[Step]) -> None:
     run(tx, RECORD, {"steps": as_json(given)})
 
 
-TODAY = """
-SELECT coalesce(sum(cost_micros), 0)::bigint AS cost_micros
-  FROM (SELECT cost_micros, started_at FROM llm_calls
-        UNION ALL
-        SELECT cost_micros, started_at FROM llm_calls_archive) calls
- WHERE started_at >= date_trunc('day', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'
-"""
-
-
-def cost_micros_today(tx: Tx) -> int:
-    """Known cost of the calls since 00:00 UTC."""
-    return int(rows(tx, TODAY)[0].cost_micros)
-
-
 ABANDONED = """
 SELECT (SELECT count(*) FROM llm_calls c
          WHERE c.status = 'open' AND NOT EXISTS (

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
 from uuid import UUID
 
+from factory.domain.state import State
 from factory.store.database import Tx, as_json, rows
 from factory.store.jobs import ARCHIVE_VIEW, LIVE_VIEW, JobView, view_of
 
@@ -26,7 +28,12 @@ def find(
     tx: Tx, project_id: UUID, chosen: Filter, *, limit: int, after: UUID | None
 ) -> list[JobView]:
     """Newest first, at most `limit`, older than the job `after`."""
-    params = {
+    params = _params(project_id, chosen, limit, after)
+    return [view_of(row) for row in rows(tx, statement(chosen, after), params)]
+
+
+def _params(project_id: UUID, chosen: Filter, limit: int, after: UUID | None) -> dict[str, object]:
+    return {
         "project_id": str(project_id),
         "limit": limit,
         "state": chosen.state,
@@ -36,7 +43,49 @@ def find(
         "metadata": as_json(chosen.metadata),
         "after": str(after),
     }
-    return [view_of(row) for row in rows(tx, statement(chosen, after), params)]
+
+
+class Listed(NamedTuple):
+    """A job as a list carries it."""
+
+    job: JobView
+    result_omitted: bool
+    """Whether its result is left out because it is large."""
+
+
+LARGEST_LISTED_BYTES = 64 * 1024
+"""A larger result, as JSON, is left out of a list; so a page of 100 jobs is bounded."""
+# The stored size first: what is far too large need not be unpacked to be measured.
+FITS = f"""
+(pg_column_size(page.output) <= {LARGEST_LISTED_BYTES}
+ AND octet_length(page.output::text) <= {LARGEST_LISTED_BYTES})
+"""
+OTHERS = ", ".join(f"page.{one.name}" for one in fields(JobView) if one.name != "output")
+
+
+def find_listed(
+    tx: Tx, project_id: UUID, chosen: Filter, *, limit: int, after: UUID | None
+) -> list[Listed]:
+    """The same, without the results that are large."""
+    params = _params(project_id, chosen, limit, after)
+    found = rows(tx, listed_statement(chosen, after), params)
+    return [Listed(_view(row), not row.fits) for row in found]
+
+
+def _view(row: Any) -> JobView:
+    values = row._asdict()
+    del values["fits"]
+    values["state"] = State.named(values["state"])
+    return JobView(**values)
+
+
+def listed_statement(chosen: Filter, after: UUID | None) -> str:
+    """Cuts what `statement` finds, after its limit: nothing else is unpacked."""
+    page = statement(chosen, after)
+    return f"""
+SELECT {OTHERS}, CASE WHEN {FITS} THEN page.output END AS output,
+       page.output IS NULL OR {FITS} AS fits
+  FROM ({page}) page ORDER BY page.id DESC"""
 
 
 def statement(chosen: Filter, after: UUID | None) -> str:

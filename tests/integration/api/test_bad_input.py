@@ -154,3 +154,12 @@ def test_unknown_paths_and_methods_are_problems_too(caller: Caller) -> None:
     answer = caller.delete("/api/jobs")
     assert_problem(answer, 405)
     assert "POST" in answer.headers["Allow"]
+
+
+@pytest.mark.parametrize("path", ["/", "/v1", "/v1/chat/completions", "/v1/models"])
+def test_doors_of_other_services_point_to_the_documents(caller: Caller, path: str) -> None:
+    answer = caller.get(path)
+
+    assert_problem(answer, 404, None, "/docs")
+    assert "POST /api/jobs" in answer.get_json()["detail"]
+    assert answer.headers["Link"] == '</docs>; rel="help"'

@@ -1,11 +1,13 @@
 """Queues, workers, agents: what runs, and what may be named."""
 
+import os
+
 from factory.domain.job import new_id, parse_id
 from factory.domain.lanes import all_lanes
 from factory.services import Services
 from factory.store import agents, leases, moves
 
-from .conftest import JOB, MODEL, Caller
+from .conftest import JOB, MODEL, Caller, end_job
 
 
 def test_queues_count_the_projects_own_jobs(
@@ -60,3 +62,18 @@ def test_agents_are_listed_in_their_active_version(caller: Caller, services: Ser
             "fallbacks": [],
         }
     ]
+
+
+def test_a_list_leaves_large_results_out_and_says_so(caller: Caller, services: Services) -> None:
+    results = {"small": "2, 3, 5", "large": os.urandom(60_000).hex(), "plain": "prime " * 1_000_000}
+    for text in results.values():
+        end_job(services, caller.post("/api/jobs", JOB).get_json()["id"], output={"text": text})
+    caller.post("/api/jobs", JOB)
+
+    answer = caller.get("/api/jobs")
+    found = answer.get_json()["data"]
+    assert [one["result_omitted"] for one in found] == [False, True, True, False]
+    assert [one["result"] for one in found] == [None, None, None, {"text": "2, 3, 5"}]
+    assert len(answer.data) < 10_000
+    for one, text in zip(found[1:], reversed(results.values()), strict=True):
+        assert caller.get(f"/api/jobs/{one['id']}").get_json()["result"]["text"] == text

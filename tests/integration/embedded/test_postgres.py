@@ -284,3 +284,32 @@ def test_torn_files_are_told_with_what_to_do(server: EmbeddedPostgres, name: str
             file.write_bytes(b"")
     with pytest.raises(Unavailable, match="put a backup"):
         server.start()
+
+
+def test_the_log_holds_no_text_of_a_statement(server: EmbeddedPostgres) -> None:
+    """Values stand in statements; of rows, errors tell in their details."""
+    url = server.start()
+    ask(url, "CREATE TABLE texts (text text PRIMARY KEY)")
+    ask(url, "INSERT INTO texts VALUES ('our secret plan')")
+    for sql in (
+        "INSERT INTO texts VALUES ('our secret plan')",
+        "SET statement_timeout = '50ms'; SELECT 'our secret plan', pg_sleep(5)",
+        "SELECT 'our secret plan' FROM nowhere",
+        """SELECT CAST('{"a": our secret plan' AS jsonb)""",
+    ):
+        with pytest.raises(psycopg2.Error):
+            ask(url, sql)
+    ask(url, "SELECT 'our secret plan', pg_sleep(1.2)")
+    # One whose process crashes: Postgres tells what it was running.
+    with contextlib.closing(psycopg2.connect(url)) as doomed:
+        threading.Timer(0.5, os.kill, (doomed.info.backend_pid, signal.SIGSEGV)).start()
+        with pytest.raises(psycopg2.Error):
+            doomed.cursor().execute("SELECT 'our secret plan', pg_sleep(30)")
+
+    def logged() -> str:
+        return "".join(path.read_text() for path in server.directory.rglob("*.log"))
+
+    until(lambda: "terminated by signal" in logged())
+    log = logged()
+    assert "duplicate key value" in log
+    assert "secret plan" not in log

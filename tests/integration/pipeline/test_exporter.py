@@ -9,6 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import event
 
 from factory import metrics
 from factory.config import Settings
@@ -124,3 +125,65 @@ def test_a_scrape_without_postgres_says_that_it_is_down(services: Services) -> N
     families = _scrape(away)
     assert set(families) == {"factory_up"}
     assert _value(families, "factory_up") == 0
+
+
+def _counted(services: Services, models: int) -> None:
+    """Each model was called once more than the one before, by old rows that name them all."""
+    with services.database.transaction() as tx:
+        for place in range(models):
+            where = {"provider": "ollama", "model": f"ollama/m{place}"}
+            counters.add(
+                tx,
+                [
+                    delta(metrics.LLM_REQUESTS, 1.0 + place, status="ok", **where),
+                    delta(metrics.LLM_TOKENS, 1.0, direction="input", **where),
+                    delta(metrics.LLM_DURATION_BUCKET, 1.0, le="0.5", **where),
+                    delta(metrics.LLM_COST_DOLLARS, 1.0, **where),
+                ],
+            )
+
+
+def test_the_models_that_are_used_most_have_names_and_the_rest_is_other(services: Services) -> None:
+    _counted(services, 300)
+    found = _scrape(services)
+
+    models = {
+        sample.labels["model"]
+        for family in found.values()
+        for sample in family.samples
+        if "model" in sample.labels
+    }
+    assert len(models) == metrics.MODELS_OF_PROVIDER + 1
+    assert {"ollama/m299", "ollama/m200", "other"} <= models
+    assert "ollama/m199" not in models
+    rest = {"provider": "ollama", "model": "other"}
+    assert _value(found, "llm_requests_total", status="ok", **rest) == sum(range(1, 201))
+    assert _value(found, "llm_cost_dollars_total", **rest) == 200
+
+
+def test_a_process_counts_no_more_than_so_many_models_of_a_provider() -> None:
+    names = metrics.ModelNames()
+    given = {names.label("ollama", f"ollama/{place}") for place in range(500)}
+
+    assert len(given) == metrics.MODELS_OF_PROVIDER + 1
+    assert names.label("ollama", "ollama/0") == "ollama/0"
+    assert names.label("openai", "openai/gpt-4o") == "openai/gpt-4o"
+
+
+def test_a_scrape_reads_no_call_but_open_ones(services: Services) -> None:
+    job = claim_one(services, given_job(services))
+    for _ in range(20):
+        record_call(services, job, cost_micros=7)
+    statements: list[str] = []
+
+    def note(_: object, __: object, statement: str, *___: object) -> None:
+        statements.append(statement)
+
+    event.listen(services.database.engine, "before_cursor_execute", note)
+    _scrape(services)
+    event.remove(services.database.engine, "before_cursor_execute", note)
+
+    of_calls = [one for one in statements if "llm_calls" in one]
+    assert len(of_calls) == 1
+    assert "status = 'open'" in of_calls[0]
+    assert "UNION" not in of_calls[0]

@@ -8,7 +8,7 @@ import pytest
 
 from factory.domain.state import State
 from factory.services import Services
-from factory.store import jobs, journal, listing
+from factory.store import jobs, listing
 from factory.store.codec import told_job
 from factory.store.listing import Filter
 from tests.integration.retention.past import (
@@ -22,10 +22,7 @@ from tests.integration.store.samples import (
     HOOK,
     OTHER_PROJECT,
     PROJECT,
-    claim_one,
     given_job,
-    record_call,
-    tell,
     view,
     webhooks_of,
 )
@@ -111,16 +108,6 @@ def test_the_counts_of_lanes_know_live_jobs_only(services: Services) -> None:
         after = jobs.depths(tx, PROJECT)
     assert [(one.lane, one.state, one.jobs) for one in after] == [("openai.normal", "queued", 1)]
     assert [one.jobs for one in before] == [one.jobs for one in after]
-
-
-def test_the_days_cost_counts_archived_calls(services: Services) -> None:
-    archived = given_ended(services)
-    tell(services, "UPDATE llm_calls SET started_at = now()")
-    retain(services)
-    assert places(services, archived) == ["jobs_archive"]
-    record_call(services, claim_one(services, given_job(services)), cost_micros=8)
-    with services.database.transaction() as tx:
-        assert journal.cost_micros_today(tx) == COST_MICROS + 8
 
 
 def test_a_late_webhook_still_tells_of_its_job(services: Services) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from factory.domain.money import Usage
 from factory.domain.state import State
 from factory.services import Services
 from factory.store import journal
@@ -15,7 +14,6 @@ from tests.integration.store.samples import (
     finish,
     given_job,
     record_call,
-    tell,
 )
 
 
@@ -89,17 +87,3 @@ def test_a_call_without_an_end_is_abandoned_when_its_attempt_is_over(services: S
 def _abandoned(services: Services) -> int:
     with services.database.transaction() as tx:
         return journal.open_calls_left(tx)
-
-
-def test_todays_cost_is_what_is_known_of_todays_calls(services: Services) -> None:
-    job = claim_one(services, given_job(services))
-    old = record_call(services, job, cost_micros=1000)
-    record_call(services, job, cost_micros=70, usage=Usage(10, 5))
-    record_call(services, job, cost_micros=None, error_type="provider_timeout")
-    tell(
-        services,
-        "UPDATE llm_calls SET started_at = now() - interval '25 hours' WHERE id = %(id)s",
-        id=str(old),
-    )
-    with services.database.transaction() as tx:
-        assert journal.cost_micros_today(tx) == 70

@@ -179,7 +179,6 @@ QUERIES = {
     "overdue": lambda _: (moves.OVERDUE, {}),
     "ended": lambda s: (jobs.ENDED, {"ids": _some_ids(s, State.QUEUED)}),
     "depths": lambda _: (jobs.DEPTHS, {"project_id": None}),
-    "today's cost": lambda _: (journal.TODAY, {}),
     "backlog": lambda _: (backlog.MEASURE, {"drained_per_s": 0.0}),
     "abandoned calls": lambda _: (journal.ABANDONED, {}),
     "open": _open,
