@@ -19,7 +19,7 @@ import pytest
 from workers.app import WorkerApp, create_app
 
 ROOT = Path(__file__).parents[3]
-DEADLINE_S = 60.0
+DEADLINE_S = 120.0
 WORKER_CLIENT = "pool-worker"
 
 
