@@ -21,7 +21,7 @@ OLDEST = (3, 11)
 PROGRAMS = (
     "workers.worker",
     "workers.dispatcher, workers.exporter, factory.cli.platform, factory.cli.showcase, "
-    "factory.simulator.__main__, api.gunicorn, gunicorn.app.wsgiapp, "
+    "factory.simulator.__main__, api, gunicorn.app.wsgiapp, "
     "gunicorn.workers.gthread, flower.command, celery.bin.celery",
 )
 """What the programs import, in two halves that take about as long."""
