@@ -235,14 +235,14 @@ class OutputRefused(UnusableOutput):
     """The model, or a filter before or after it, would not answer. It would not the next time either."""
 
     type = "output_refused"
-    fallback_reason = "refusal"
+    fallback_reason = "refused"
 
 
 class OutputCut(UnusableOutput):
     """The answer reached its longest length before its JSON was complete, and would again."""
 
     type = "output_cut"
-    fallback_reason = "length"
+    fallback_reason = "cut"
 
 
 class ProviderError(JobFailure):
@@ -336,7 +336,7 @@ class ContentFiltered(ProviderRefused):
     """A filter of the provider stopped the input: a refusal in the form of a 400."""
 
     type = "content_filtered"
-    fallback_reason = "refusal"
+    fallback_reason = "content_filter"
 
 
 class QuotaExhausted(ProviderRefused):

@@ -159,6 +159,8 @@ class JobDetail(Job):
     params: dict[str, Any] | None = Field(description="As the job's calls use them.")
     fallbacks: list[str] | None
     """Models that stand in, in this order."""
+    fallback_on: list[str]
+    """What else than outages they stand in for."""
     max_cost_usd: float | None
     """What it may cost at most."""
     deadline_at: datetime | None

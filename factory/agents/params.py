@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -35,8 +35,3 @@ class ParamsIn(Strict):
     )
     timeout_s: Annotated[float, Field(gt=0, le=3600)] | None = None
     """Longest wait for one call, in seconds; by default CALL_TIMEOUT_S."""
-    fallback_on: list[Literal["refusal", "length"]] | None = Field(
-        default=None,
-        description="Also ask the fallbacks where a model refuses to answer in JSON (refusal), or its JSON "
-        "is cut at its longest length (length). Without it both are final.",
-    )

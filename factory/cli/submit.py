@@ -41,6 +41,10 @@ def submit(
     fallback: Annotated[
         list[str] | None, typer.Option(help="A model that stands in; may be repeated.")
     ] = None,
+    fallback_on: Annotated[
+        list[str] | None,
+        typer.Option(help="refused, content_filter or cut: also then; may be repeated."),
+    ] = None,
     run_at: Annotated[str | None, typer.Option(help="Not before: 2030-01-31T12:00:00Z")] = None,
     deadline_s: Annotated[
         float | None, typer.Option("--deadline", help="Fail after so many seconds.")
@@ -68,6 +72,7 @@ def submit(
         "model": model,
         "agent": agent,
         "fallbacks": fallback or None,
+        "fallback_on": fallback_on or None,
         "run_at": run_at,
         "deadline_s": deadline_s,
         "max_attempts": max_attempts,

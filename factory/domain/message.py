@@ -43,8 +43,6 @@ class Params:
     """A JSON Schema that the answer must satisfy."""
     timeout_s: float | None = None
     """Longest wait for one call, in seconds."""
-    fallback_on: tuple[str, ...] = ()
-    """For which answers that another model would be paid for again the fallbacks are asked: `refusal`, `length`."""
 
 
 @dataclass(frozen=True, slots=True)

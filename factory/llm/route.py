@@ -46,7 +46,7 @@ def should_fall_back(error: FactoryError, asked: Collection[str] = ()) -> bool:
     twice, and no for what is not a provider's failure.
 
     What a model or a filter would not answer, and an answer that was cut, go to another model only where the job
-    has `asked` for that (`fallback_on`: `refusal`, `length`): fallbacks are mostly named for outages, and what one
+    has `asked` for that (`fallback_on`: `refused`, `content_filter`, `cut`): fallbacks are mostly named for outages, and what one
     provider's policy refuses may be held against the account at the next.
     """
     if isinstance(error, OutputRefused | OutputCut | ContentFiltered):

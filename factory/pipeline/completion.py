@@ -42,7 +42,7 @@ async def complete(worker: Worker, job: ClaimedJob) -> Result:
     """The answer as JSON. A step that an earlier attempt paid for is not called again, nor a model that refused."""
     if STEP in job.steps:
         return Result(job.steps[STEP])
-    size, asked = call_size(job), _params(job).fallback_on
+    size, asked = call_size(job), job.input.get("fallback_on", ())
     budget = open_budget(worker.catalog, job, size)
     failures: list[FactoryError] = []
     opened = job.first_call

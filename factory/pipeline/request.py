@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, Field, ValidationError
@@ -58,6 +58,11 @@ class JobRequest(Strict):
     """The job never costs more: answers are cut to what it buys, and nothing is called that could exceed it."""
     fallbacks: Annotated[tuple[ShortText, ...], Field(max_length=5)] = ()
     """Models that stand in, in this order, while a provider is limited, overloaded or down."""
+    fallback_on: Annotated[
+        tuple[Literal["refused", "content_filter", "cut"], ...], Field(max_length=3)
+    ] = ()
+    """Also ask the fallbacks where a model refuses to answer in JSON (`refused`), a filter stops the input
+    (`content_filter`), or the JSON is cut at its longest length (`cut`). Without it these are final."""
     webhook: WebhookIn | None = None
     """Where to tell that the job has ended."""
     metadata: Annotated[
@@ -88,8 +93,11 @@ def prepare(
     model = catalog.find(_model_name(request, spec))
     fallbacks = request.fallbacks or (spec.fallbacks if spec else ())
     job_input, params = _content(model, request, spec)
-    if params.get("fallback_on") and not fallbacks:
-        raise InvalidInput("fallback_on is of no use without fallbacks", param="params.fallback_on")
+    if request.fallback_on:
+        if not fallbacks or model.mode == "embedding":
+            raise InvalidInput("fallback_on is of no use without fallbacks", param="fallback_on")
+        # Beside the messages, where workers of before do not look.
+        job_input = {**job_input, "fallback_on": list(request.fallback_on)}
     return NewJob(
         id=new_id(),
         project_id=project_id,

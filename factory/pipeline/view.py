@@ -62,6 +62,7 @@ def detail_json(job: JobDetail) -> dict[str, Any]:
         "input": _asked(job.input),
         "params": job.params,
         "fallbacks": job.fallbacks,
+        "fallback_on": job.input.get("fallback_on", []) if isinstance(job.input, dict) else [],
         "max_cost_usd": usd_from_micros(job.max_cost_micros),
         "deadline_at": _time(job.deadline_at),
         "next_attempt_at": _time(job.run_at) if waits else None,

@@ -23,7 +23,7 @@ from factory.store.jobs import JobView
 VERSION = 1
 """The highest that is understood here."""
 PARAMS = frozenset(field.name for field in fields(Params))
-LISTS = ("stop", "fallback_on")
+LISTS = ("stop",)
 VIEW = frozenset(field.name for field in fields(JobView))
 IDS = ("id", "project_id", "parent_id", "task_id")
 TIMES = ("created_at", "run_at", "started_at", "finished_at")

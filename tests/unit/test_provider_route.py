@@ -77,7 +77,7 @@ REFUSED = [OutputRefused("no"), ContentFiltered("no", provider="openai")]
 def test_a_refusal_goes_to_another_model_only_where_the_job_asks(error: FactoryError) -> None:
     assert not should_fall_back(error)
     assert not should_fall_back(error, ["other"])
-    assert should_fall_back(error, ["refusal" if error in REFUSED else "length"])
+    assert should_fall_back(error, ["refused", "content_filter"] if error in REFUSED else ["cut"])
 
 
 def test_what_cannot_be_said_in_one_providers_words_may_be_in_anothers() -> None:

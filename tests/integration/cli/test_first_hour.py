@@ -37,6 +37,7 @@ def test_an_error_is_a_document_where_json_is_asked_for(running: CommandLine) ->
 def test_every_field_of_a_job_can_be_given(running: CommandLine) -> None:
     job_id = running.json(
         *("submit", "Why?", "-m", MODEL, "--fallback", "anthropic/claude-haiku-4-5"),
+        *("--fallback-on", "refused", "--fallback-on", "cut"),
         *("--run-at", "2999-01-01T00:00:00Z", "--deadline", "600", "--max-attempts", "3"),
         *("--max-cost-usd", "0.5", "--task-id", "018f0000-0000-7000-8000-000000000001"),
     )["id"]
@@ -44,6 +45,7 @@ def test_every_field_of_a_job_can_be_given(running: CommandLine) -> None:
     assert job["run_at"] == "2999-01-01T00:00:00Z"
     assert (job["max_attempts"], job["max_cost_usd"]) == (3, 0.5)
     assert job["fallbacks"] == ["anthropic/claude-haiku-4-5"]
+    assert job["fallback_on"] == ["refused", "cut"]
     assert job["task_id"] == "018f0000-0000-7000-8000-000000000001"
     assert job["deadline_at"]
     running.run("jobs", "cancel", job_id)

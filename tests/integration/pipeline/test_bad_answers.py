@@ -197,7 +197,7 @@ def test_json_that_was_cut_is_shown_and_not_asked_for_again(bench: Bench) -> Non
     assert (job.cost_micros or 0) > 0
 
 
-@pytest.mark.parametrize(("odd", "reason"), [("refusal", "refusal"), ("cut-json", "length")])
+@pytest.mark.parametrize(("odd", "reason"), [("refusal", "refused"), ("cut-json", "cut")])
 def test_a_fallback_that_asks_for_it_answers_for_a_refusal(
     bench: Bench, odd: str, reason: str
 ) -> None:
@@ -206,7 +206,7 @@ def test_a_fallback_that_asks_for_it_answers_for_a_refusal(
     params: dict[str, Any] = {"json_schema": SCHEMA}
     refused = bench.finished(**request, params=params)
     assert refused.state is State.FAILED
-    answered = bench.finished(**request, params=params | {"fallback_on": [reason]})
+    answered = bench.finished(**request, params=params, fallback_on=[reason])
     assert answered.state is State.SUCCEEDED
     assert answered.output["provider"] == "anthropic"
     assert answered.cost_micros is not None
@@ -217,7 +217,8 @@ def test_a_model_is_not_paid_to_refuse_twice(bench: Bench) -> None:
     bench.simulator.replace_scripts({"openai": "odd=refusal", "anthropic": "status=503 times=1"})
     job_id = bench.submit(
         fallbacks=[MODELS["anthropic"]],
-        params={"json_schema": SCHEMA, "fallback_on": ["refusal"]},
+        fallback_on=["refused"],
+        params={"json_schema": SCHEMA},
     )
     bench.execute(job_id)
     assert bench.view(job_id).state is State.QUEUED
