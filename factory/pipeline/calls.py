@@ -190,6 +190,12 @@ def close_calls(tx: Tx, ends: list[CallEnd]) -> Sequence[None]:
     return [None] * len(ends)
 
 
+def settle_usage(tx: Tx, job_ids: list[UUID]) -> Sequence[None]:
+    """Statement for the writer: brings the usage of ended jobs up to date, where it is not known in full."""
+    journal.settle(tx, job_ids)
+    return [None] * len(job_ids)
+
+
 def record_ends(tx: Tx, ends: Sequence[CallEnd]) -> list[Delta]:
     """The same, but for the counting: what is to be counted."""
     closed = journal.close_calls(tx, ends)

@@ -14,7 +14,7 @@ from factory.domain.state import State
 from factory.errors import AttemptBroken, DeadlineExceeded, FactoryError, JobFailure
 from factory.log import job_id as logged_job_id
 from factory.pipeline.attempt import Claim, Ending, claim_jobs, end_attempts, opened_call
-from factory.pipeline.calls import Result, broken_words, never_sent
+from factory.pipeline.calls import Result, broken_words, never_sent, settle_usage
 from factory.pipeline.completion import complete
 from factory.pipeline.delivery import deliver
 from factory.pipeline.embedding import embed, find_nearest
@@ -189,5 +189,7 @@ async def _end(worker: Worker, ending: Ending) -> State | None:
     state = await worker.writer.commit(end_attempts, ending, size)
     if state is None:
         log.warning("the lease is stale: another attempt owns the job now")
+        # It may have ended while what this one paid was being written.
+        await worker.writer.commit(settle_usage, ending.outcome.job_id)
     worker.poker.poke()
     return state

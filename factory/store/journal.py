@@ -131,6 +131,25 @@ UPDATE job_results r
 """
 
 
+# In the order in which the end of a job takes them. What is read afterwards is what they have left that held them.
+LOCK = (
+    "SELECT FROM jobs WHERE id = ANY(CAST(%(ids)s AS uuid[])) ORDER BY id FOR UPDATE",
+    "SELECT FROM job_results WHERE job_id = ANY(CAST(%(ids)s AS uuid[])) ORDER BY job_id FOR UPDATE",
+)
+
+
+def settle(tx: Tx, job_ids: Sequence[UUID]) -> None:
+    """Sums up what ended jobs of unknown cost have used, after all who write that at the moment.
+
+    A call that ends while another transaction ends its job is not seen there: whoever closed it settles once more,
+    when that is committed.
+    """
+    params = {"ids": ids(job_ids)}
+    for statement in LOCK:
+        run(tx, statement, params)
+    run(tx, SETTLE, params)
+
+
 def close_calls(tx: Tx, ends: Sequence[CallEnd]) -> set[UUID]:
     """Records the ends of calls and the outputs of the steps that they finish.
 
@@ -156,7 +175,7 @@ def close_calls(tx: Tx, ends: Sequence[CallEnd]) -> set[UUID]:
     ]
     closed = prepared_rows(tx, "close_calls", CLOSE, {"ends": as_json(given)})
     if any(row.settles for row in closed):
-        run(tx, SETTLE, {"ids": ids([end.job_id for end in ends])})
+        settle(tx, [end.job_id for end in ends])
     return {row.id for row in closed}
 
 

@@ -7,12 +7,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from factory.domain.job import Outcome
 from factory.domain.state import State
 from factory.pipeline.execute import execute
 from factory.pipeline.worker import Worker
 from factory.services import Services
-from factory.store.database import Tx
-from tests.integration.pipeline.bench import Bench, until
+from factory.store import moves
+from factory.store.database import Tx, rows
+from tests.integration.pipeline.bench import Bench, script, until
 from tests.integration.store.samples import state_of, waits_for_locks
 
 LOCK_HEARTBEATS = "LOCK TABLE workers IN EXCLUSIVE MODE"
@@ -85,3 +87,25 @@ def test_a_claim_that_came_after_the_lease_is_given_back_without_an_attempt(benc
     job = bench.view(job_id)
     assert (job.state, job.attempt, job.deferrals) == (State.QUEUED, 0, 1)
     assert bench.calls(job_id) == 0
+
+
+def test_what_a_late_worker_paid_is_in_the_usage_of_a_job_that_ends_at_that_moment(
+    bench: Bench,
+) -> None:
+    job_id, worker = bench.submit(input=script("latency_ms=500")), bench.worker()
+    steal = "UPDATE jobs SET lease_token = nextval('lease_tokens') WHERE id = %(id)s RETURNING lease_token"
+
+    async def work() -> None:
+        late = asyncio.ensure_future(execute(worker, [job_id]))
+        await until(lambda: bench.calls(job_id))
+        with bench.services.database.transaction() as tx:
+            [row] = rows(tx, steal, {"id": str(job_id)})
+        with bench.services.database.transaction() as tx:
+            moves.finish(tx, [Outcome(job_id, row.lease_token, State.SUCCEEDED, output={"a": 1})])
+            await until(lambda: late.done() or waits_for_locks(bench.services))
+        await late
+
+    bench.run(work())
+    job = bench.view(job_id)
+    assert (job.state, job.unknown_calls) == (State.SUCCEEDED, 0)
+    assert job.output_tokens > 0

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from uuid import UUID
+
+from factory.domain.job import ClaimedJob
+from factory.domain.money import Usage
 from factory.domain.state import State
 from factory.services import Services
-from factory.store import journal
+from factory.store import journal, moves
 from tests.integration.store.samples import (
     BROKE,
     ask,
@@ -14,6 +21,7 @@ from tests.integration.store.samples import (
     finish,
     given_job,
     record_call,
+    waits_for_locks,
 )
 
 
@@ -87,3 +95,83 @@ def test_a_call_without_an_end_is_abandoned_when_its_attempt_is_over(services: S
 def _abandoned(services: Services) -> int:
     with services.database.transaction() as tx:
         return journal.open_calls_left(tx)
+
+
+def _sums(services: Services) -> tuple[int, int | None, int]:
+    [row] = ask(services, "SELECT input_tokens, cost_micros, unknown_calls FROM job_results")
+    return row.input_tokens, row.cost_micros, row.unknown_calls
+
+
+def _paid(call_id: UUID, job: ClaimedJob, cost_micros: int) -> journal.CallEnd:
+    usage = Usage(input_tokens=cost_micros)
+    return journal.CallEnd(
+        call_id, job.id, "answer", "openai", "gpt-4o-mini", usage, cost_micros, latency_ms=5
+    )
+
+
+def test_usage_that_two_settle_at_once_ends_right(services: Services) -> None:
+    job = claim_one(services, given_job(services))
+    first, second = (record_call(services, job, closed=False) for _ in range(2))
+    finish(services, end(job, State.FAILED, error=BROKE))
+    assert _sums(services) == (0, None, 2)
+
+    with ThreadPoolExecutor(1) as other:
+        with services.database.transaction() as tx:
+            journal.close_calls(tx, [_paid(first, job, 70)])
+            closing = other.submit(_close, services, _paid(second, job, 30))
+            _until(lambda: closing.done() or waits_for_locks(services))
+        closing.result(20)
+    assert _sums(services) == (100, 100, 0)
+
+
+def test_a_late_end_beside_the_jobs_own_ends_right(services: Services) -> None:
+    job = claim_one(services, given_job(services))
+    late = record_call(services, job, closed=False)
+    own = record_call(services, job, closed=False)
+
+    with ThreadPoolExecutor(1) as other:
+        with services.database.transaction() as tx:
+            journal.close_calls(tx, [_paid(own, job, 30)])
+            moves.finish(tx, [end(job, State.SUCCEEDED, output={"text": "x"})])
+            closing = other.submit(_close_late, services, _paid(late, job, 70))
+            _until(lambda: closing.done() or waits_for_locks(services))
+        closing.result(20)
+    assert _sums(services) == (100, 100, 0)
+
+
+def test_the_jobs_own_end_beside_a_late_one_ends_right(services: Services) -> None:
+    job = claim_one(services, given_job(services))
+    late = record_call(services, job, closed=False)
+
+    with ThreadPoolExecutor(1) as other:
+        with services.database.transaction() as tx:
+            journal.close_calls(tx, [_paid(late, job, 70)])
+            ending = other.submit(finish, services, end(job, State.SUCCEEDED, output={"t": 1}))
+            _until(lambda: ending.done() or waits_for_locks(services))
+        ending.result(20)
+    _settle(services, job)
+    assert _sums(services) == (70, 70, 0)
+
+
+def _close_late(services: Services, ending: journal.CallEnd) -> None:
+    """As a worker does that learns that its lease is stale."""
+    _close(services, ending)
+    with services.database.transaction() as tx:
+        journal.settle(tx, [ending.job_id])
+
+
+def _settle(services: Services, job: ClaimedJob) -> None:
+    with services.database.transaction() as tx:
+        journal.settle(tx, [job.id])
+
+
+def _close(services: Services, ending: journal.CallEnd) -> None:
+    with services.database.transaction() as tx:
+        journal.close_calls(tx, [ending])
+
+
+def _until(holds: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
