@@ -53,7 +53,7 @@ faults-controls: setup-dev ## the harness must notice each guard that is taken a
 	@$(RUN)/python -m tests.faults.controls
 	@$(RUN)/python -m pytest -q $(CONTROLS)
 
-bench-quick: setup-dev ## how fast, small and flat it is beside others, 3 minutes
+bench-quick: setup-dev ## how fast, small and flat it is beside others, 5 minutes
 	@$(RUN)/python -m benchmarks quick
 
 bench: setup-dev ## the figures and plots of docs/performance.md, 20 minutes
