@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import parse_qs
 
 from celery import Celery, signals
@@ -24,6 +24,9 @@ from workers.bridge import CoroutineTask
 from workers.loop import LoopContext
 from workers.transport import RoomStep
 
+if TYPE_CHECKING:
+    from workers.events import JobEvents
+
 FLOWER_HEARTBEAT_S = 5
 
 log = logging.getLogger(__name__)
@@ -34,10 +37,13 @@ class WorkerApp(Celery):  # type: ignore[misc]
 
     task_cls = CoroutineTask
     amqp_cls = "workers.connection:SteadyAMQP"
+    events_cls = "workers.events:Events"
     loop_contexts: list[LoopContext]
     """Opened on the pool's loop before the first message, in order; closed after the last."""
     redactor: Redactor | None = None
     """Takes secrets out of what events tell."""
+    job_events: JobEvents | None = None
+    """Of a worker: counts the jobs that it has in hand."""
 
     def run_worker(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from uuid import UUID
 
-from factory.domain.job import parse_id
+from factory.domain.job import JobError, parse_id
 from factory.domain.state import State
 from factory.pipeline.execute import Observer, execute
 from factory.pipeline.worker import Worker
@@ -35,19 +35,18 @@ def register(
 ) -> None:
     """Adds the tasks to the app; `worker` and `quarantine` are this process' once its loop runs."""
 
-    @app.task(name=RUN_JOBS, base=JobsTask, ignore_result=True)  # type: ignore[untyped-decorator]
+    def ended(job_id: UUID, state: State | None, error: JobError | None) -> None:
+        release_slot()
+        events.ended(job_id, state, error)
+
+    observer = Observer(events.started, ended)
+
+    # Jobs have events of their own, see `workers.events`.
+    @app.task(name=RUN_JOBS, base=JobsTask, ignore_result=True, send_events=False)  # type: ignore[untyped-decorator]
     async def run_jobs(job_ids: list[str]) -> None:
-        shown = events.of_message(len(job_ids))
-
-        def ended(job_id: UUID, state: State | None) -> None:
-            release_slot()
-            shown.ended(job_id, state)
-
-        observer = Observer(shown.started, ended)
         await execute(worker(), [parse_id(job_id) for job_id in job_ids], observer)
-        shown.settle()
 
     # It takes one slot: the jobs are another process'.
-    @app.task(name=RUN_SUSPECTS, base=CoroutineTask, ignore_result=True)  # type: ignore[untyped-decorator]
+    @app.task(name=RUN_SUSPECTS, base=CoroutineTask, ignore_result=True, send_events=False)  # type: ignore[untyped-decorator]
     async def run_suspects(job_ids: list[str]) -> None:
         await quarantine().run([parse_id(job_id) for job_id in job_ids])

@@ -50,7 +50,8 @@ class WorkerProcess:
         self._worker: Worker | None = None
         self._quarantine: Quarantine | None = None
         self._heartbeat: Heartbeat | None = None
-        self._events = JobEvents()
+        self._redactor = Redactor(services.settings)
+        self._events = JobEvents(self._redactor.clean)
 
     def worker(self) -> Worker:
         """The pipeline's worker; it lives as long as the pool's loop."""
@@ -68,7 +69,8 @@ class WorkerProcess:
         """The Celery app with the task and this process' context on its loop."""
         settings = self.services.settings
         app = create_app(settings.redis_url, settings.redis_tls_options)
-        app.redactor = Redactor(settings)
+        app.redactor = self._redactor
+        app.job_events = self._events
         tasks.register(app, self.worker, self.quarantine, self._events)
         app.loop_contexts.append(self._on_loop)
         signals.worker_ready.connect(self._events.attach, weak=False)

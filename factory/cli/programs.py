@@ -15,6 +15,7 @@ from factory.embedded.program import Program
 
 GATEWAY_PROCESSES = 2
 PACKAGES_DIRECTORY = Path(__file__).parents[2]
+TASK_COLUMNS = "uuid,name,state,kwargs,exception,started,runtime,retries,worker"
 WRITE_S = 10.0
 """What a worker may take, after the longest call, to store what came of it."""
 
@@ -147,7 +148,8 @@ def _local_llm(addresses: Addresses, directory: Path, listening: Callable[[int],
 
 
 def _flower(addresses: Addresses, environments: Environments) -> Program:
-    options = ("--address=127.0.0.1", f"--port={addresses.flower_port}", "--logging=error")
+    address = ("--address=127.0.0.1", f"--port={addresses.flower_port}")
+    options = (*address, f"--tasks_columns={TASK_COLUMNS}", "--logging=error")
     return Program(
         "flower",
         _python("celery", "-A", "workers.celery_app", "flower", *options),

@@ -123,6 +123,7 @@ class ClaimedJob:
     """`<provider>/<name>` for each call of earlier attempts whose cost nobody knows."""
     first_call: UUID | None = None
     """The journal's row of the call that the attempt begins with, where it was written with the claim."""
+    agent: str | None = None
     deferred_s: float | None = None
     """Since when the job has done nothing but wait, in seconds ago; None where its last attempt was a real one."""
 

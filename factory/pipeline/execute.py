@@ -39,8 +39,8 @@ class Observer:
     """Hears of each job of an `execute`, on its loop; what it does must not wait."""
 
     started: Callable[[ClaimedJob], None] = lambda _job: None
-    ended: Callable[[UUID, State | None], None] = lambda _id, _state: None
-    """The job's new state, None if it was not claimed here or its lease went stale."""
+    ended: Callable[[UUID, State | None, JobError | None], None] = lambda _id, _state, _error: None
+    """The job's new state, None if it was not claimed here or its lease went stale; and why it did not succeed."""
 
 
 NOBODY = Observer()
@@ -71,15 +71,17 @@ async def _run_here(run: Awaitable[None]) -> None:
 
 async def _run(worker: Worker, job_id: UUID, observer: Observer) -> None:
     logged_job_id.set(public_id(job_id))
-    state = None
+    state = error = None
     try:
         with worker.holding(job_id) as held:
             job = await _claim(worker, job_id) if held else None
             if job:
                 observer.started(job)
-                state = await _report(worker, await _perform(worker, job))
+                ending = await _perform(worker, job)
+                error = ending.outcome.error
+                state = await _report(worker, ending)
     finally:
-        observer.ended(job_id, state)
+        observer.ended(job_id, state, error)
 
 
 async def _claim(worker: Worker, job_id: UUID) -> ClaimedJob | None:

@@ -49,7 +49,7 @@ WITH open AS MATERIALIZED (
      WHERE j.id = open.id
     RETURNING j.*, open.again
 )
-SELECT c.id, c.project_id, c.kind, c.lane, c.provider, c.model, c.attempt, c.max_attempts,
+SELECT c.id, c.project_id, c.kind, c.lane, c.provider, c.model, c.agent, c.attempt, c.max_attempts,
        c.deferrals, extract(epoch FROM now() - c.deferred_since)::float8 AS deferred_s,
        c.lease_token, c.max_cost_micros, p.input, p.params, p.fallbacks,
        p.webhook_url, p.traceparent,

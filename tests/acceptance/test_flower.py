@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from ast import literal_eval
+from collections import Counter
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.acceptance.stack import Stack, eventually
+from tests.acceptance.stack import Stack, eventually, running_stack
 
 TAKES_S = 1.5
 TOLERANCE_S = 30.0
 """For a machine that is busy with something else."""
 SLOW = f"{{{{simulate latency_ms={TAKES_S * 1000:.0f}}}}} Why?"
+AGENTS = Path(__file__).parents[2] / "agents"
+HUNG = "{{simulate latency_ms=60000}} Why?"
 
 
 def ask(platform: Stack, path: str) -> httpx.Response:
@@ -61,13 +66,75 @@ def test_a_running_job_is_seen_by_its_id_with_its_runtime(platform: Stack, prior
 
 
 @pytest.mark.parametrize("priority", ["normal", "bulk"])
-def test_a_failed_job_is_no_success(platform: Stack, priority: str) -> None:
-    bad = {
-        "model": "openai/gpt-4o-mini",
-        "input": "{{simulate status=400}} Why?",
-        "priority": priority,
-    }
-    good = {"model": "openai/gpt-4o-mini", "input": "Why?", "priority": priority}
-    failed, succeeded = platform.submit_lines([bad, good])["ids"]
+def test_a_job_is_a_row_that_tells_what_it_is_and_why_it_failed(
+    platform: Stack, priority: str
+) -> None:
+    failing = "{{simulate status=400}} a private question"
+    passing = "{{simulate status=500 times=1}} a private question"
+    asked = {"model": "openai/gpt-4o-mini", "priority": priority}
+    bodies = [{**asked, "input": failing}, {**asked, "input": passing}, {**asked, "input": "Why?"}]
+    failed, retried, succeeded = platform.submit_lines(bodies)["ids"]
     task_in(platform, succeeded, "SUCCESS")
-    task_in(platform, failed, "FAILURE")
+    again = task_in(platform, retried, "SUCCESS")
+    assert again["retries"] == 1
+    assert "provider_unavailable: " in again["exception"]
+    told = task_in(platform, failed, "FAILURE")
+    assert told["exception"].startswith("provider_refused: ")
+    assert told["name"] == "completion"
+    assert told["routing_key"] == f"openai.{priority}"
+    assert told["worker"].startswith("worker-")
+    about = {"model": "openai/gpt-4o-mini", "lane": f"openai.{priority}", "attempt": 1}
+    assert literal_eval(told["kwargs"]) == about
+    assert "private" not in ask(platform, "/api/tasks?limit=1000").text
+
+
+def test_counts_are_those_of_the_jobs(tmp_path: Path) -> None:
+    """Jobs of all lanes, alone and many a message: as many rows, and as many ends of each kind, as Postgres has."""
+    with running_stack(tmp_path, "--workers", "2", AGENTS_DIR=str(AGENTS)) as platform:
+        models = ["openai/gpt-4o-mini", "anthropic/claude-haiku-4-5", "local/all-minilm-l6-v2"]
+        priorities = ["high", "normal", "low", "bulk"]
+        bodies = [
+            {"model": model, "input": "Why?", "priority": priority}
+            for model in models
+            for priority in priorities
+            for _ in range(3)
+        ]
+        bad = [{**body, "input": "{{simulate status=400}}"} for body in bodies[1:24:5]]
+        once = [{**body, "input": "{{simulate status=500 times=1}}"} for body in bodies[2:24:5]]
+        slow = [{**body, "input": HUNG} for body in bodies[0:24:5]]
+        ended = platform.submit_lines([*bodies, *bad, *once])["ids"]
+        ended.append(platform.submit(model=None, agent="summarizer")["id"])
+        hung = platform.submit_lines(slow)["ids"]
+        platform.all_ended(ended)
+        for job_id in hung:
+            platform.in_state(job_id, "running")
+        eventually(lambda: total(platform, "active") == len(hung))
+        for job_id in hung:
+            platform.http.post(f"/api/jobs/{job_id}/cancel")
+        states = Counter(job["state"] for job in platform.all_ended([*ended, *hung]))
+        assert states == {"succeeded": 37 + 5, "failed": 5, "cancelled": 5}
+        truth = {
+            "task-succeeded": states["succeeded"],
+            "task-failed": states["failed"],
+            "task-revoked": states["cancelled"],
+            "task-retried": len(once),
+            "task-received": len(ended) + len(hung) + len(once),
+            "active": 0,
+        }
+        eventually(lambda: {name: total(platform, name) for name in truth} == truth)
+        assert literal_eval(task_in(platform, ended[-1], "SUCCESS")["kwargs"]) == {
+            "model": "openai/gpt-4o-mini",
+            "agent": "summarizer",
+            "lane": "openai.normal",
+            "attempt": 1,
+        }
+        rows = ask(platform, "/api/tasks?limit=1000").json()
+        assert set(rows) == {*ended, *hung}
+        shown = Counter(row["state"] for row in rows.values())
+        assert shown == {"SUCCESS": 42, "FAILURE": 5, "REVOKED": 5}
+
+
+def total(platform: Stack, name: str) -> int:
+    """A column of Flower's table of workers, summed."""
+    workers = ask(platform, "/workers?json=1").json()["data"]
+    return sum(worker.get(name) or 0 for worker in workers)

@@ -208,7 +208,7 @@ def test_the_jobs_of_a_hint_run_at_once_and_end_apart(bench: Bench) -> None:
     slow = [bench.submit(input=script("latency_ms=3000")) for _ in range(10)]
     bad = bench.submit(input=script("status=400"))
     ended: dict[UUID, State | None] = {}
-    observer = Observer(ended=ended.__setitem__)
+    observer = Observer(ended=lambda one, state, _error: ended.update({one: state}))
     took_s = bench.run(timed(execute(bench.worker(), [*slow, bad, new_id()], observer)))
     assert took_s < 25  # one after the other: 30
     assert sorted(map(str, ended.values())) == ["None", "failed", *["succeeded"] * 10]

@@ -68,7 +68,9 @@ def test_a_commit_of_which_nobody_heard_is_no_stale_lease(
     job_id, ended = bench.submit(webhook={"url": NOWHERE}), dict[UUID, State | None]()
     worker = bench.worker()
     proxy.cut_at(b"COMMIT", Loss.ANSWER, after=WRITES[write])
-    bench.run(execute(worker, [job_id], Observer(ended=ended.__setitem__)))
+    bench.run(
+        execute(worker, [job_id], Observer(ended=lambda one, state, _: ended.update({one: state})))
+    )
     assert proxy.cuts == 1
     assert "writes wait for Postgres" in caplog.text
     assert "stale" not in caplog.text
