@@ -105,11 +105,12 @@ class JobEvents:
 
 
 def _described(job: ClaimedJob) -> dict[str, Any]:
-    """What Flower's columns show of a job: `kwargs` in the spelling of Python, as Celery's own."""
+    """What Flower's columns show of a job, in the spelling of Python, as Celery's own."""
     about = {"model": job.model, "agent": job.agent, "lane": job.lane, "attempt": job.attempt}
     return {
         "name": job.kind.value,
-        "args": "()",
+        # In the table all but some 30 characters of a column are cut.
+        "args": repr(tuple(name for name in (job.model, job.agent) if name)),
         "kwargs": repr({name: value for name, value in about.items() if value is not None}),
         "retries": job.attempt - 1,
         "exchange": job.lane,

@@ -15,7 +15,7 @@ from factory.embedded.program import Program
 
 GATEWAY_PROCESSES = 2
 PACKAGES_DIRECTORY = Path(__file__).parents[2]
-TASK_COLUMNS = "uuid,name,state,kwargs,exception,started,runtime,retries,worker"
+TASK_COLUMNS = "uuid,state,name,args,routing_key,exception,runtime,retries,started,worker"
 WRITE_S = 10.0
 """What a worker may take, after the longest call, to store what came of it."""
 

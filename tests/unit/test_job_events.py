@@ -75,6 +75,7 @@ def test_a_row_tells_what_the_job_is_and_not_what_it_was_asked() -> None:
         assert fields["name"] == "completion"
         assert fields["routing_key"] == "openai.bulk"
         assert fields["retries"] == 1
+        assert literal_eval(fields["args"]) == ("openai/gpt-4o-mini", "summarizer")
         assert literal_eval(fields["kwargs"]) == {
             "model": "openai/gpt-4o-mini",
             "agent": "summarizer",
