@@ -82,9 +82,10 @@ class Home:
             published = json.loads(self._state_path.read_text())
         except FileNotFoundError:
             return None
-        # A later release may publish more than this one knows.
+        # Another release may publish more than this one knows, or less.
         names = [one.name for one in fields(InstallationState)]
-        return InstallationState(**{name: published[name] for name in names})
+        found = {name: published[name] for name in names if name in published}
+        return InstallationState(**{**found, "simulated": tuple(found.get("simulated", ()))})
 
     def ports(self) -> dict[str, int]:
         """The ports of the last start; none before the first."""

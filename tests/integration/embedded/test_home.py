@@ -122,9 +122,12 @@ def test_who_only_looks_is_no_owner_to_another_who_looks(tmp_path: Path) -> None
     looking.release()
 
 
-def test_what_a_later_release_publishes_beside_is_passed_over(tmp_path: Path) -> None:
+def test_another_release_may_publish_more_or_less(tmp_path: Path) -> None:
     owner = Home(tmp_path)
     owner.claim()
     owner.write("state.json", json.dumps({**asdict(STATE), "ui_url": "http://127.0.0.1:1"}))
+    assert Home(tmp_path).running_state() == STATE
+    always = {name: value for name, value in asdict(STATE).items() if value}
+    owner.write("state.json", json.dumps(always))
     assert Home(tmp_path).running_state() == STATE
     owner.release()
