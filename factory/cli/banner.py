@@ -31,6 +31,8 @@ class Banner:
     flower: Flower | None = None
     simulated: tuple[str, ...] = ()
     loopback_webhooks: bool = False
+    simulator_url: str | None = None
+    """Where scripts for the simulated providers are put."""
 
     @property
     def docs_url(self) -> str:
@@ -45,21 +47,23 @@ class Banner:
         if self.flower:
             login = f"(user {self.flower.user}, password {self.flower.password})"
             rows.append(("Flower", f"{self.flower.url}  {login}"))
+        if self.simulator_url:
+            rows.append(("simulator", f"{self.simulator_url}  (docs/simulator.md)"))
         rows.append(("API key", self.api_key))
         if self.loopback_webhooks:
             rows.append(("webhooks", "may go to this machine (WEBHOOK_ALLOW_LOOPBACK)"))
-        label = [self._simulation_label(), ""] if self.simulated else []
-        return [*label, *(f"{name:<9}{value}" for name, value in rows), "", *self._command()]
+        label = [*self._simulation_label(), ""] if self.simulated else []
+        return [*label, *(f"{name:<11}{value}" for name, value in rows), "", *self._command()]
 
     def as_dict(self) -> dict[str, Any]:
         """For programs."""
         return {**asdict(self), "docs_url": self.docs_url}
 
-    def _simulation_label(self) -> str:
-        return (
-            f"*** SIMULATED providers: not a model *** ({', '.join(self.simulated)}: "
-            "set a provider's API key to call the real one)"
-        )
+    def _simulation_label(self) -> list[str]:
+        return [
+            f"*** SIMULATED providers: not a model *** ({', '.join(self.simulated)})",
+            "    Set a provider's API key to call the real one.",
+        ]
 
     def _command(self) -> list[str]:
         body = json.dumps({"model": self.model, "input": "Why is the sky blue?"})

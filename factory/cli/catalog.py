@@ -20,7 +20,7 @@ def models(
     key: KeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """The models that jobs may name, with prices in dollars for a million tokens."""
+    """The models that jobs may name, with prices."""
     from factory.cli.gateway import find_gateway
     from factory.cli.render import table
 
@@ -30,8 +30,9 @@ def models(
     if as_json:
         print_json(page)
         return
-    columns = ("model", "mode", "in $/M", "out $/M", "window")
+    columns = ("model", "mode", "$ in", "$ out", "window")
     print_rich(table(columns, map(_model_cells, page["data"])))
+    print_lines(["", "$ in, $ out: dollars for a million tokens; window: tokens of input at most"])
     if page["has_more"]:
         print_lines([f"more: --after {page['last_id']}"])
 
@@ -46,6 +47,9 @@ def agents(url: UrlOption = None, key: KeyOption = None, as_json: JsonOption = F
         print_json(page)
         return
     columns = ("agent", "version", "model", "description")
+    if not page["data"]:
+        print_lines(["no agents: put a YAML file into agents/ (AGENTS_DIR)"])
+        return
     print_rich(
         table(columns, ([one[name] for name in ("name", *columns[1:])] for one in page["data"]))
     )
@@ -61,7 +65,7 @@ def search(
     key: KeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Find the nearest pieces of the texts that the project has embedded."""
+    """Find the nearest pieces of embedded texts."""
     from factory.cli.gateway import find_gateway
 
     body = {"query": query, "limit": limit, **({"model": model} if model else {})}
@@ -69,6 +73,8 @@ def search(
     if as_json:
         print_json(page)
         return
+    if not page["data"]:
+        print_lines(["nothing found: only texts that were embedded can be"])
     for hit in page["data"]:
         content = " ".join(hit["content"].split())
         print_lines([f"{hit['score']:.3f}  {hit['source']}", f"       {content}", ""])
@@ -79,7 +85,7 @@ def _model_cells(model: dict[str, Any]) -> tuple[object, ...]:
     return (
         model["id"],
         model["mode"],
-        f"{price['input_usd_per_million']:g}" if price else "unknown",
-        f"{price['output_usd_per_million']:g}" if price else "unknown",
+        f"{price['input_usd_per_million']:g}" if price else "?",
+        f"{price['output_usd_per_million']:g}" if price else "?",
         model["max_input_tokens"] or "-",
     )

@@ -24,7 +24,9 @@ def demo(
     ] = Llm.SIMULATED,
     as_json: JsonOption = False,
 ) -> None:
-    """Start everything in a temporary directory, run jobs of every kind, check each, stop.
+    """Run jobs of every kind, check each, stop.
+
+    All of it runs in a temporary directory.
 
     Four providers, structured output, a bulk of 200, embedding and search over real text, a job
     that fails, a signed webhook for each. Exits 1 and says what is wrong if anything is.

@@ -20,7 +20,10 @@ def doctor(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check Python, machine, ports, servers, providers, and an env file. Exits 1 if anything fails."""
+    """Check whether this machine has all that is needed.
+
+    Python, machine, ports, servers, providers, and an env file. Exits 1 if anything fails.
+    """
     from rich.text import Text
 
     from factory.cli.check import Status

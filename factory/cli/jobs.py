@@ -47,6 +47,9 @@ def list_jobs(
     if as_json:
         print_json(page)
         return
+    if not page["data"]:
+        print_lines(["no jobs"])
+        return
     print_rich(jobs_table(page["data"], terminal_width()))
     if page["has_more"]:
         print_lines([f"more: --after {page['last_id']}"])
@@ -56,8 +59,8 @@ def show_job(
     job_id: JobId, url: UrlOption = None, key: KeyOption = None, as_json: JsonOption = False
 ) -> None:
     """All about one job."""
+    from factory.cli.details import details_lines
     from factory.cli.gateway import find_gateway
-    from factory.cli.render import details_lines
 
     job = find_gateway(url, key).get(f"/api/jobs/{job_id}")
     print_json(job) if as_json else print_lines(details_lines(job))

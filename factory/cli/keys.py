@@ -63,7 +63,7 @@ def list_keys(project: ProjectOption = DEFAULT_PROJECT, as_json: JsonOption = Fa
         print_json({"object": "list", "data": listed})
         return
     columns = ("prefix", "name", "scopes", "created_at", "expires_at", "revoked_at")
-    print_rich(table(columns, ([_cell(key[name]) for name in columns] for key in listed)))
+    print_rich(table(columns, ([_cell(name, key[name]) for name in columns] for key in listed)))
 
 
 def revoke_key(
@@ -118,9 +118,13 @@ def _as_dict(key: KeyView) -> dict[str, Any]:
     } | {"id": str(key.id), "project_id": str(key.project_id)}
 
 
-def _cell(value: Any) -> str:
+def _cell(name: str, value: Any) -> str:
+    from factory.cli.render import moment
+
     if isinstance(value, list):
         return ",".join(value)
+    if name.endswith("_at") and value:
+        return moment(value)
     return "-" if value is None else str(value)
 
 

@@ -68,7 +68,13 @@ class Platform:
             flower if self.layout.flower else None,
             tuple(access.provider for access in self.simulated),
             loopback_webhooks=self.loopback_webhooks,
+            simulator_url=self.simulator_url,
         )
+
+    @property
+    def simulator_url(self) -> str | None:
+        """None where no provider is simulated."""
+        return self.addresses.simulator_url if self.simulated else None
 
     def publish(self) -> None:
         """Tells other commands that this installation serves."""
@@ -84,6 +90,7 @@ class Platform:
                 flower_url=self.addresses.flower_url if self.layout.flower else None,
                 simulated=tuple(access.provider for access in self.simulated),
                 loopback_webhooks=self.loopback_webhooks,
+                simulator_url=self.simulator_url,
             )
         )
 

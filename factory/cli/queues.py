@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from factory.cli.output import JsonOption, KeyOption, UrlOption, print_json, print_rich
+from factory.cli.output import JsonOption, KeyOption, UrlOption, print_json, print_lines, print_rich
 
 STATES = ("queued", "running", "waiting")
 
@@ -17,14 +17,17 @@ def queues(url: UrlOption = None, key: KeyOption = None, as_json: JsonOption = F
         print_json(page)
         return
     busy = [lane for lane in page["data"] if any(lane[state] for state in STATES)]
+    if not busy:
+        print_lines(["no jobs are queued, running or waiting"])
+        return
     rows = (
         (lane["lane"], *(lane[s] for s in STATES), f"{lane['oldest_age_s']:.1f}") for lane in busy
     )
-    print_rich(table(("lane", *STATES, "oldest_age_s"), rows))
+    print_rich(table(("lane", *STATES, "oldest, s"), rows))
 
 
 def workers(url: UrlOption = None, key: KeyOption = None, as_json: JsonOption = False) -> None:
-    """Worker processes, whether they live, and how full they are."""
+    """Worker processes, and how full they are."""
     from factory.cli.gateway import find_gateway
     from factory.cli.render import table
 
@@ -32,11 +35,26 @@ def workers(url: UrlOption = None, key: KeyOption = None, as_json: JsonOption = 
     if as_json:
         print_json(page)
         return
+    if not page["data"]:
+        print_lines(["no workers"])
+        return
     columns = ("hostname", "pid", "live", "draining", "running", "slots", "heartbeat_at", "lanes")
     print_rich(table(columns, (_worker_cells(worker, columns) for worker in page["data"])))
 
 
 def _worker_cells(worker: dict[str, object], columns: tuple[str, ...]) -> list[object]:
+    from factory.cli.render import moment
+
     lanes = worker["lanes"]
-    shown = {**worker, "lanes": f"{len(lanes)} lanes" if isinstance(lanes, list) else lanes}
+    shown = {
+        **worker,
+        "live": _yes_or_no(worker["live"]),
+        "draining": _yes_or_no(worker["draining"]),
+        "heartbeat_at": moment(str(worker["heartbeat_at"])),
+        "lanes": len(lanes) if isinstance(lanes, list) else lanes,
+    }
     return [shown[name] for name in columns]
+
+
+def _yes_or_no(value: object) -> str:
+    return "yes" if value else "no"

@@ -23,10 +23,13 @@ STATE_STYLES = {
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
-    """A plain table. Cells are text and never markup, whatever a model or a caller wrote."""
+    """A plain table. Cells are text and never markup, whatever a model or a caller wrote.
+
+    In a narrow terminal all columns are folded but the first: ids are there to be copied.
+    """
     drawn = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        drawn.add_column(column, overflow="fold")
+    for place, column in enumerate(columns):
+        drawn.add_column(column, overflow="fold", no_wrap=place == 0)
     for row in rows:
         drawn.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
     return drawn
@@ -49,7 +52,7 @@ def job_cells(job: Row) -> tuple[object, ...]:
         cost_text(job),
         job["lane"],
         tokens_text(job["usage"]),
-        job["created_at"],
+        moment(job["created_at"]),
     )
 
 
@@ -103,20 +106,6 @@ def result_text(job: Row) -> str:
     return json.dumps(result, ensure_ascii=False, indent=2)
 
 
-def details_lines(thing: Row) -> list[str]:
-    """One line a field, and for a list of things one line each."""
-    width = max(map(len, thing), default=0)
-    return [line for name, value in thing.items() for line in _field_lines(name, value, width)]
-
-
-def _field_lines(name: str, value: object, width: int) -> list[str]:
-    if isinstance(value, list) and value and isinstance(value[0], dict):
-        return [
-            f"{name if not place else '':<{width}}  {_plain(one)}"
-            for place, one in enumerate(value)
-        ]
-    return [f"{name:<{width}}  {_plain(value)}"]
-
-
-def _plain(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+def moment(text: str) -> str:
+    """A time of the API to the second, in UTC."""
+    return text[:19].replace("T", " ")

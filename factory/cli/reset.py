@@ -17,7 +17,9 @@ def reset(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Remove the installation in $FACTORY_HOME (.factory): its jobs, keys and databases.
+    """Remove the installation: jobs, keys, databases.
+
+    It is the one in $FACTORY_HOME (.factory).
 
     What DATABASE_URL and REDIS_URL name is left alone. Stop `factory up` before.
     """

@@ -18,7 +18,10 @@ def simulate(
     seed: Annotated[int, typer.Option(help="Decides all texts and latencies.")] = 0,
     latency_ms: Annotated[str, typer.Option(help="N or LOW..HIGH.")] = "20..120",
 ) -> None:
-    """Providers on loopback that speak the four wire formats; no model is behind them.
+    """Start the provider simulator alone.
+
+    Providers on loopback that speak the four wire formats; no model is behind them. docs/simulator.md has the scripts
+    that tell it how to answer.
 
     Prints one line of JSON with its URL, then serves until Ctrl-C.
     """

@@ -78,6 +78,7 @@ def _known_banner(home: Home, state: InstallationState, environ: Mapping[str, st
         Flower(state.flower_url or "", FLOWER_USER, password.read_text()) if shown else None,
         tuple(state.simulated),
         state.loopback_webhooks,
+        state.simulator_url,
     )
 
 

@@ -31,6 +31,7 @@ class InstallationState:
     flower_url: str | None = None
     simulated: tuple[str, ...] = ()
     loopback_webhooks: bool = False
+    simulator_url: str | None = None
 
 
 class Home:

@@ -2,6 +2,8 @@
 
     latency_ms=50..2000 tail=1%:60000 status=429 times=2 retry_after=3
 
+docs/simulator.md is the page for its users.
+
 Words, in any order: `latency_ms=N` or `latency_ms=LOW..HIGH`; `tail=P%:MS` (P percent of calls take
 MS instead); at most one act of `status=CODE`, `hang`, `cut`, `garbage`, `tool=NAME`, `odd=NAME`; `times=N`
 (the act happens to the first N calls with the same key, default: to all); `retry_after=S`.
@@ -78,7 +80,7 @@ class Script:
 
 
 _NUMBER = r"\d+(?:\.\d+)?"
-_WORDS: dict[str, re.Pattern[str]] = {
+WORDS: dict[str, re.Pattern[str]] = {
     "latency_ms": re.compile(rf"({_NUMBER})(?:\.\.({_NUMBER}))?"),
     "tail": re.compile(rf"({_NUMBER})%:({_NUMBER})"),
     "status": re.compile(r"([45]\d\d)"),
@@ -99,7 +101,7 @@ def parse_script(text: str) -> Script:
     words = {}
     for word in text.split():
         name, _, value = word.partition("=")
-        match = _WORDS[name].fullmatch(value) if name in _WORDS else None
+        match = WORDS[name].fullmatch(value) if name in WORDS else None
         if match is None:
             raise InvalidInput(f"simulator script: cannot read {word!r}", param=name)
         words[name] = match.groups()

@@ -44,3 +44,11 @@ def test_that_webhooks_may_go_to_this_machine_is_said_aloud() -> None:
 
 def test_no_line_has_control_codes() -> None:
     assert "\x1b" not in "\n".join(BANNER.lines())
+
+
+def test_the_banner_fits_a_narrow_terminal_but_for_what_is_to_be_pasted() -> None:
+    told = replace(BANNER, simulator_url="http://127.0.0.1:9800", loopback_webhooks=True).lines()
+    assert "simulator  http://127.0.0.1:9800  (docs/simulator.md)" in told
+    assert all(
+        len(line) <= 80 for line in told[: told.index("Submit a job and wait for its result:")]
+    )

@@ -5,7 +5,8 @@ from typing import Any
 
 from rich.console import Console
 
-from factory.cli.render import cost_text, job_line, jobs_table, result_text
+from factory.cli.details import details_lines
+from factory.cli.render import cost_text, job_line, jobs_table, moment, result_text
 from factory.cli.verdict import find_mismatches, summary_table
 
 
@@ -47,8 +48,39 @@ def test_a_table_without_a_terminal_has_no_control_codes() -> None:
     assert "\x1b" not in drawn(jobs_table([job()]))
 
 
-def test_a_narrow_terminal_folds_an_id_and_loses_none_of_it() -> None:
-    assert drawn(jobs_table([job()]), width=60).count("0") >= 32
+def test_a_narrow_terminal_folds_no_id() -> None:
+    long = job(model="openai/all-minilm-l6-v2-and-more", state="succeeded")
+    for width in (60, 80):
+        assert long["id"] in drawn(jobs_table([long], width), width)
+
+
+def test_times_are_told_to_the_second() -> None:
+    assert moment("2026-11-29T21:51:54.949370Z") == "2026-11-29 21:51:54"
+
+
+def test_all_of_a_job_is_told_in_plain_lines() -> None:
+    error = {"type": "provider_overloaded", "message": "openai answered 503", "retryable": True}
+    call = {
+        "attempt": 1,
+        "step": "answer",
+        "model": "openai/gpt-4o-mini",
+        "state": "failed",
+        "latency_ms": 64,
+        "http_status": 503,
+        "error": error,
+        "cost_usd": 0.0,
+    }
+    asked = [{"role": "user", "content": "Why?"}]
+    lines = details_lines(job(error=error, attempts=[call, call], input=asked, metadata={}))
+    told = {line.split()[0]: line.split(maxsplit=1)[1] for line in lines}
+    assert told["error"] == "provider_overloaded: openai answered 503"
+    assert told["input"] == "user: Why?"
+    assert told["result"] == "blue"
+    assert told["usage"] == "12 input, 34 output, 0 cached"
+    assert told["cost_usd"] == "$0.000046"
+    words = "openai/gpt-4o-mini  failed  64 ms  HTTP 503  $0.000000  provider_overloaded: openai"
+    assert sum(words in line for line in lines) == 2
+    assert not {"metadata", "position"} & told.keys()
 
 
 def test_what_looks_like_markup_is_shown_as_it_is() -> None:
