@@ -12,7 +12,7 @@ from apiflask.exceptions import HTTPError
 from flask import Flask, Response, request
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from factory.errors import (
     Conflict,
@@ -30,6 +30,8 @@ from factory.pipeline.search import SearchFailed
 from factory.pipeline.view import error_json
 
 MEDIA_TYPE = "application/problem+json"
+LONGEST_PATH = 100
+"""Of a path that is repeated in a message."""
 CHALLENGE = 'Bearer realm="AI Agent Factory"'
 
 STATUS: dict[type[FactoryError], HTTPStatus] = {
@@ -120,18 +122,21 @@ def of_http_exception(error: HTTPException) -> Response:
     }
     headers = {name: value for name, value in error.get_headers() if name != "Content-Type"}
     if status is HTTPStatus.NOT_FOUND:
-        shown["message"] = _pointer(request.path) or shown["message"]
+        shown["message"] = _pointer(request.path)
         headers["Link"] = '</docs>; rel="help"'
+    elif isinstance(error, MethodNotAllowed):
+        allowed = ", ".join(sorted(set(error.valid_methods or ()) - {"HEAD", "OPTIONS"}))
+        shown["message"] = f"{request.method} is of no use here; this path takes {allowed}"
     return problem(status, shown, headers=headers)
 
 
-def _pointer(path: str) -> str | None:
-    """What to tell who tries the door that other services have."""
+def _pointer(path: str) -> str:
+    """What to tell who tries a path that there is not, such as the door that other services have."""
     if path == "/":
         return "this is AI Agent Factory: send jobs to POST /api/jobs; /docs shows all calls"
     if path == "/v1" or path.startswith("/v1/"):
         return "there is no OpenAI-compatible API here: send jobs to POST /api/jobs, see /docs"
-    return None
+    return f"there is no {path[:LONGEST_PATH]!r} here; /docs shows all calls"
 
 
 def of_refused_input(error: HTTPError) -> Response:

@@ -104,8 +104,10 @@ def _read(path: Path) -> Any:
             raise InvalidInput(f"longer than {LONGEST_BYTES} bytes", param="agent")
         given = yaml.safe_load(path.read_text(encoding="utf-8"))
         json.dumps(given, allow_nan=False)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"not YAML: {error}", param="agent") from None
+    except yaml.YAMLError as error:
+        raise InvalidInput(f"not YAML: {_yaml_fault(error)}", param="agent") from None
+    except UnicodeDecodeError:
+        raise InvalidInput("not YAML: it is no UTF-8", param="agent") from None
     except OSError as error:
         raise InvalidInput(f"cannot be read: {error.strerror}", param="agent") from None
     except (TypeError, ValueError, RecursionError):
@@ -116,6 +118,14 @@ def _read(path: Path) -> Any:
     return given
 
 
+def _yaml_fault(error: yaml.YAMLError) -> str:
+    """What is wrong, and in which line."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        line, column = error.problem_mark.line + 1, error.problem_mark.column + 1
+        return f"line {line}, column {column}: {error.problem or error.context}"
+    return " ".join(str(error).split())
+
+
 def _check_params(spec: AgentSpec) -> None:
     """Raises InvalidInput that names the parameter."""
     try:
@@ -124,8 +134,9 @@ def _check_params(spec: AgentSpec) -> None:
         first = error.errors()[0]
         place = ".".join(["params", *map(str, first["loc"])])
         known = ", ".join(ParamsIn.model_fields)
-        advice = f"; there are: {known}" if first["type"] == "extra_forbidden" else ""
-        raise InvalidInput(f"{first['msg']}{advice}", param=place) from None
+        unknown = f"there is no such parameter; there are: {known}"
+        told = unknown if first["type"] == "extra_forbidden" else first["msg"]
+        raise InvalidInput(told, param=place) from None
     if isinstance(schema := spec.params.get("json_schema"), dict):
         check_schema(schema)
 

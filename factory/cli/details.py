@@ -42,6 +42,8 @@ def _plain(name: str, value: object) -> str:
 def _plain_parts(value: Row) -> str:
     if value.keys() >= {"attempt", "model", "latency_ms"}:
         return _attempt_line(value)
+    if value.keys() >= {"url", "last_status"}:
+        return _webhook_line(value)
     if value.keys() >= {"type", "message"}:
         return error_text(value)
     if value.keys() == {"role", "content"} and isinstance(value["content"], str):
@@ -68,4 +70,18 @@ def _attempt_line(call: Row) -> str:
         parts.append(dollars(call["cost_usd"]))
     if call.get("error"):
         parts.append(error_text(call["error"]))
+    return "  ".join(map(str, parts))
+
+
+def _webhook_line(webhook: Row) -> str:
+    parts = [webhook["url"], webhook["state"]]
+    if webhook.get("attempts"):
+        parts.append(f"attempts {webhook['attempts']}")
+    # What went wrong names the status too.
+    if webhook.get("last_error"):
+        parts.append(webhook["last_error"])
+    elif webhook["last_status"]:
+        parts.append(f"HTTP {webhook['last_status']}")
+    if webhook.get("next_at"):
+        parts.append(f"next {moment(webhook['next_at'])}")
     return "  ".join(map(str, parts))

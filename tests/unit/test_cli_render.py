@@ -83,6 +83,21 @@ def test_all_of_a_job_is_told_in_plain_lines() -> None:
     assert not {"metadata", "position"} & told.keys()
 
 
+def test_a_webhook_is_told_in_a_line() -> None:
+    webhook = {
+        "url": "http://127.0.0.1/hook",
+        "state": "queued",
+        "attempts": 2,
+        "last_status": 501,
+        "last_error": "the receiver answered 501",
+        "next_at": "2026-11-29T22:06:52.199194Z",
+    }
+    assert details_lines({"webhook": webhook}) == [
+        "webhook  http://127.0.0.1/hook  queued  attempts 2  the receiver answered 501"
+        "  next 2026-11-29 22:06:52"
+    ]
+
+
 def test_what_looks_like_markup_is_shown_as_it_is() -> None:
     assert "[red]m[/red]" in drawn(jobs_table([job(model="[red]m[/red]")]))
 

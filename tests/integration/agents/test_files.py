@@ -87,6 +87,17 @@ def test_a_typo_in_a_parameter_is_answered_with_the_names_there_are(
         _register(services, catalog, directory)
 
 
+def test_a_typo_in_yaml_is_answered_with_its_line(
+    services: Services, catalog: Catalog, directory: Path
+) -> None:
+    (directory / "poet.yaml").write_text(POET + "  params: [\n")
+    with pytest.raises(InvalidInput) as refused:
+        _register(services, catalog, directory)
+    line = len(POET.splitlines()) + 1
+    assert f"not YAML: line {line}, column " in refused.value.message
+    assert "unicode string" not in refused.value.message
+
+
 def test_one_agent_in_two_files_is_refused(
     services: Services, catalog: Catalog, directory: Path
 ) -> None:

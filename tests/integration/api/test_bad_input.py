@@ -150,9 +150,9 @@ def test_an_unfit_idempotency_key_is_refused(caller: Caller, services: Services,
 
 
 def test_unknown_paths_and_methods_are_problems_too(caller: Caller) -> None:
-    assert_problem(caller.get("/api/nothing"), 404)
+    assert_problem(caller.get("/api/nothing"), 404, None, "there is no '/api/nothing' here; /docs")
     answer = caller.delete("/api/jobs")
-    assert_problem(answer, 405)
+    assert_problem(answer, 405, None, "DELETE is of no use here; this path takes GET, POST")
     assert "POST" in answer.headers["Allow"]
 
 
