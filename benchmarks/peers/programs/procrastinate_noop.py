@@ -6,6 +6,7 @@ import asyncio
 import os
 
 from procrastinate import App, PsycopgConnector
+from procrastinate.tasks import Task
 
 app = App(connector=PsycopgConnector(conninfo=os.environ["DATABASE_URL"]))
 BATCH = 1000
@@ -17,8 +18,8 @@ async def noop(number: int) -> None:
     """Nothing."""
 
 
-async def queue_all(tasks: int) -> None:
-    """Queues so many tasks."""
+async def queue_all(app: App, task: Task, tasks: int) -> None:
+    """Queues so many of this task."""
     async with app.open_async():
         if not await app.check_connection_async():
             await app.schema_manager.apply_schema_async()
@@ -26,9 +27,9 @@ async def queue_all(tasks: int) -> None:
         await app.connector.execute_query_async("TRUNCATE procrastinate_jobs CASCADE")
         for first in range(0, tasks, BATCH):
             numbers = range(first, min(first + BATCH, tasks))
-            await noop.batch_defer_async(*({"number": number} for number in numbers))
+            await task.batch_defer_async(*({"number": number} for number in numbers))
 
 
 def enqueue(tasks: int) -> None:
     """Queues so many tasks, before there is a worker."""
-    asyncio.run(queue_all(tasks))
+    asyncio.run(queue_all(app, noop, tasks))
