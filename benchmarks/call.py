@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from statistics import median
+from collections.abc import AsyncIterator, Iterator
+from itertools import chain
 
-import orjson
-from aiohttp import ClientSession
-
-from benchmarks.figures import Figure, at_most, at_most_times
+from benchmarks.figures import Figure
+from benchmarks.floor import PEER, Call, at_most_ms, bare_cpu_ms, cpu_ms
 from benchmarks.stand import Scale, running_simulator
 from factory.config import Settings
 from factory.domain.message import Message, Params, Role
@@ -23,18 +20,14 @@ from factory.llm.call import CallTrace, ProviderClient
 from factory.llm.catalog import load_catalog
 from factory.llm.provider import litellm
 
-GOALS_MS = {
+GOALS_MS = {  # of the machine that the goals were set on
     "gpt-4o-mini": 0.30,
     "claude-sonnet-4-5": 0.45,
     "gemini-2.5-flash": 0.45,
     "ollama/llama3.2": 0.30,
 }
-FLOOR_MS = 0.07
-"""Of the machine that the goals were set on. Another is to be judged by as many times its own floor."""
-IN_FLIGHT = 50
 MESSAGES = (Message(Role.SYSTEM, "Be brief."), Message(Role.USER, "What is a queue?"))
 PARAMS = Params(temperature=0.2, max_tokens=60)
-Call = Callable[[], Awaitable[object]]
 
 
 def figures(scale: Scale) -> Iterator[Figure]:
@@ -47,30 +40,23 @@ def figures(scale: Scale) -> Iterator[Figure]:
 
 
 async def _measured(url: str, calls: int) -> list[Figure]:
-    theirs_ms = await _cpu_ms(_litellm_call(url), calls // 5)
-    found = [figure async for figure in _ours(url, calls, theirs_ms)]
-    messages = [message.as_dict() for message in MESSAGES]
-    body = orjson.dumps({"model": "gpt-4o-mini", "messages": messages, "max_tokens": 60})
-    async with ClientSession(headers={"Authorization": "Bearer key"}) as session:
-
-        async def bare() -> object:
-            async with session.post(f"{url}/openai/v1/chat/completions", data=body) as answer:
-                return orjson.loads(await answer.read())
-
-        floor_ms = await _cpu_ms(bare, calls)
+    theirs_ms = await cpu_ms(_litellm_call(url), calls // 5)
+    ours = [one async for one in _ours(url, calls)]
+    floor_ms = await bare_cpu_ms(url, calls)
     floor = Figure("call_floor", floor_ms, "ms", note="aiohttp and orjson alone")
-    return [*found, floor, *(_beside_floor(figure, floor_ms) for figure in found)]
+    return [floor, *chain.from_iterable(_beside(*one, theirs_ms, floor_ms) for one in ours)]
 
 
-def _beside_floor(figure: Figure, floor_ms: float) -> Figure:
-    assert figure.goal is not None
-    goal = at_most_times(round(figure.goal.bound / FLOOR_MS, 2))
-    return Figure(
-        f"{figure.name}_vs_floor", figure.ours, "ms", goal, floor_ms, "aiohttp and orjson"
-    )
+def _beside(
+    provider: str, ours_ms: float, goal_ms: float, theirs_ms: float, floor_ms: float
+) -> Iterator[Figure]:
+    name = f"call_{provider}"
+    yield Figure(name, ours_ms, "ms", None, theirs_ms, "litellm.acompletion")
+    yield Figure(f"{name}_vs_floor", ours_ms, "ms", at_most_ms(goal_ms), floor_ms, PEER)
 
 
-async def _ours(url: str, calls: int, theirs_ms: float) -> AsyncIterator[Figure]:
+async def _ours(url: str, calls: int) -> AsyncIterator[tuple[str, float, float]]:
+    """Of each provider: its name, what a call takes, and the goal."""
     catalog, client = load_catalog(""), ProviderClient(_settings_below(url))
     trace = CallTrace("job", "step", 1)
     for name, goal_ms in GOALS_MS.items():
@@ -79,15 +65,7 @@ async def _ours(url: str, calls: int, theirs_ms: float) -> AsyncIterator[Figure]
         async def call(model: object = model) -> object:
             return await client.complete(model, MESSAGES, PARAMS, trace)  # type: ignore[arg-type]
 
-        ours_ms = await _cpu_ms(call, calls)
-        yield Figure(
-            f"call_{model.provider}",
-            ours_ms,
-            "ms",
-            at_most(goal_ms),
-            theirs_ms,
-            "litellm.acompletion",
-        )
+        yield model.provider, await cpu_ms(call, calls), goal_ms
     await client.close()
 
 
@@ -103,19 +81,6 @@ def _litellm_call(url: str) -> Call:
         )
 
     return call
-
-
-async def _cpu_ms(call: Call, calls: int, parts: int = 5) -> float:
-    """CPU time of a call in milliseconds: the median of the parts' means."""
-    await asyncio.gather(*(call() for _ in range(IN_FLIGHT)))
-    rounds = max(1, calls // IN_FLIGHT // parts)
-    means = []
-    for _ in range(parts):
-        started = time.process_time()
-        for _ in range(rounds):
-            await asyncio.gather(*(call() for _ in range(IN_FLIGHT)))
-        means.append((time.process_time() - started) * 1000 / (rounds * IN_FLIGHT))
-    return median(means)
 
 
 def _settings_below(url: str) -> Settings:

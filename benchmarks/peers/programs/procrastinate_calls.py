@@ -72,6 +72,6 @@ def enqueue(tasks: int) -> None:
 
 if __name__ == "__main__":
     # As a module with its own name: procrastinate warns of an app in `__main__`.
-    from benchmarks.peers.programs import procrastinate_calls
+    from benchmarks.peers.programs import procrastinate_calls  # noqa: PLW0406
 
     uvloop.run(procrastinate_calls.work(int(sys.argv[1])))
