@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from factory.agents.bounded_yaml import load_yaml
 from factory.agents.params import ParamsIn
 from factory.domain.agent import AgentSpec, parse_spec
 from factory.domain.text import find_nul
@@ -22,8 +23,6 @@ from factory.store import agents
 from factory.store.database import Tx
 
 ENDINGS = (".yaml", ".yml")
-LONGEST_BYTES = 1024 * 1024
-
 LoadCatalog = Callable[[], Catalog]
 
 
@@ -100,10 +99,12 @@ def read_agents(directory: Path) -> list[AgentFile]:
 
 def _read(path: Path) -> Any:
     try:
-        if path.stat().st_size > LONGEST_BYTES:
-            raise InvalidInput(f"longer than {LONGEST_BYTES} bytes", param="agent")
-        given = yaml.safe_load(path.read_text(encoding="utf-8"))
-        json.dumps(given, allow_nan=False)
+        given = load_yaml(path)
+        json.dumps(given, allow_nan=False, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise InvalidInput(
+            "holds half of a UTF-16 pair, which cannot be stored", param="agent"
+        ) from None
     except yaml.YAMLError as error:
         raise InvalidInput(f"not YAML: {_yaml_fault(error)}", param="agent") from None
     except UnicodeDecodeError:

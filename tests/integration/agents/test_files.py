@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from factory.agents.files import register_agents
+from factory.agents.files import read_agent, register_agents
 from factory.agents.watch import AgentFiles
 from factory.errors import InvalidInput
 from factory.llm.catalog import Catalog, load_catalog
@@ -77,6 +78,49 @@ def test_what_is_wrong_in_a_file_is_named_with_file_and_field(
     assert f"poet.yaml: {field}:" in refused.value.message
     assert refused.value.param == field
     assert _versions(services) == {}
+
+
+def _bomb() -> str:
+    """1 KB that names 4 billion values."""
+    lines = ["a: &a [l, l, l, l, l, l, l, l, l]"]
+    lines += [
+        f"{x}: &{x} [{', '.join([f'*{y}'] * 9)}]" for y, x in itertools.pairwise("abcdefghij")
+    ]
+    return POET + "\n".join(lines)
+
+
+TOO_MUCH = {
+    "aliases of aliases": _bomb(),
+    "a long text, often": POET + f"a: &a {'x' * 100_000}\nb: [{', '.join(['*a'] * 1_000)}]\n",
+    "itself": POET + "params: &a {json_schema: *a}\n",
+    "values": POET + f"z: [{'a, ' * 300_000}]\n",
+    "levels": POET + f"z: {'[' * 5_000}{']' * 5_000}\n",
+    "half a pair": POET + 'system: "\\ud800"\n',
+}
+
+
+@pytest.mark.parametrize("text", TOO_MUCH.values(), ids=TOO_MUCH)
+def test_a_file_that_would_hold_the_dispatcher_is_refused(directory: Path, text: str) -> None:
+    (directory / "poet.yaml").write_text(text)
+    with pytest.raises(InvalidInput, match=r"poet\.yaml: agent: "):
+        read_agent(directory / "poet.yaml")
+
+
+def test_aliases_that_stay_small_are_read(directory: Path) -> None:
+    (directory / "poet.yaml").write_text(
+        POET + "params:\n  json_schema:\n    properties: {a: &text {type: string}, b: *text}\n"
+    )
+    schema = read_agent(directory / "poet.yaml").given["params"]["json_schema"]
+    assert schema["properties"]["b"] == {"type": "string"}
+
+
+def test_what_is_no_file_is_refused_without_a_look_inside(directory: Path) -> None:
+    os.mkfifo(directory / "pipe.yaml")
+    (directory / "endless.yaml").symlink_to("/dev/zero")
+    (directory / "folder.yaml").mkdir()
+    for name in ("pipe", "endless", "folder"):
+        with pytest.raises(InvalidInput, match=f"{name}.yaml: agent: is no file"):
+            read_agent(directory / f"{name}.yaml")
 
 
 def test_a_typo_in_a_parameter_is_answered_with_the_names_there_are(
