@@ -18,6 +18,7 @@ from celery.worker.consumer import Consumer
 
 from factory.domain.job import ClaimedJob, JobError, public_id
 from factory.domain.state import State
+from factory.store.suspects import Suspect
 from workers.pool import on_consumer_thread
 
 ENDS = {
@@ -50,6 +51,11 @@ class JobEvents:
         self._begun = 0
 
     @property
+    def listening(self) -> bool:
+        """Whether somebody hears what is told."""
+        return self._tell is not None
+
+    @property
     def active(self) -> int:
         """Jobs that run now. From any thread."""
         return len(self._started_s)
@@ -65,8 +71,8 @@ class JobEvents:
         if sender.event_dispatcher and sender.event_dispatcher.enabled:
             self._tell = self._post
 
-    def started(self, job: ClaimedJob) -> None:
-        """The job was claimed here."""
+    def started(self, job: ClaimedJob | Suspect) -> None:
+        """The job was claimed here, or by a process of this worker."""
         if self._tell is None:
             return
         self._started_s[job.id] = time.monotonic()
@@ -104,7 +110,7 @@ class JobEvents:
             self._consumer.event_dispatcher.send(event, **fields)
 
 
-def _described(job: ClaimedJob) -> dict[str, Any]:
+def _described(job: ClaimedJob | Suspect) -> dict[str, Any]:
     """What Flower's columns show of a job, in the spelling of Python, as Celery's own."""
     about = {"model": job.model, "agent": job.agent, "lane": job.lane, "attempt": job.attempt}
     return {

@@ -10,7 +10,8 @@ import asyncio
 import logging
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from factory.config import settings_or_exit
@@ -27,8 +28,12 @@ from factory.services import connect
 from factory.store import leases, suspects
 from factory.store.database import Tx
 from factory.store.leases import Expired
+from factory.store.suspects import Suspect
 from workers.blockage import watch_loop
 from workers.heartbeat import Heartbeat
+
+if TYPE_CHECKING:
+    from workers.events import JobEvents
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +41,9 @@ log = logging.getLogger(__name__)
 class Quarantine:
     """Runs groups of suspects, one after another, for a worker. Belongs to the worker's loop."""
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: Worker, events: JobEvents | None = None) -> None:
         self._worker = worker
+        self._events = events
         self._one = asyncio.Lock()
 
     async def run(self, job_ids: Sequence[UUID]) -> None:
@@ -55,10 +61,24 @@ class Quarantine:
     async def _run_group(self, job_ids: Sequence[UUID]) -> None:
         process_id = new_id()
         log.warning("%d jobs run in quarantine: their workers died", len(job_ids))
+        await self._tell_start(job_ids)
         code = await _run_process(process_id, job_ids)
         if code != 0:
             log.error("%d jobs ended their process with %d", len(job_ids), code)
             await self._worker.writer.commit(end_group, Death(process_id, len(job_ids) == 1))
+        await self._tell_end(job_ids)
+
+    async def _tell_start(self, job_ids: Sequence[UUID]) -> None:
+        """The process has no connection to the broker, so what Flower hears of its jobs comes from here."""
+        if self._events and self._events.listening:
+            for job in await self._worker.writer.write(seen_suspects, job_ids):
+                self._events.started(replace(job, attempt=job.attempt + 1))
+
+    async def _tell_end(self, job_ids: Sequence[UUID]) -> None:
+        if self._events and self._events.listening:
+            for job in await self._worker.writer.write(seen_suspects, job_ids):
+                state = None if job.state is State.RUNNING else job.state
+                self._events.ended(job.id, state, _reason(job))
 
 
 async def _run_process(worker_id: UUID, job_ids: Sequence[UUID]) -> int:
@@ -81,6 +101,19 @@ def due_suspects(tx: Tx, hinted: list[Sequence[UUID]]) -> Sequence[Mapping[UUID,
     """Statement for the writer: of each message's jobs those that still wait, with their deaths."""
     found = suspects.due(tx, [job_id for job_ids in hinted for job_id in job_ids])
     return [{one: found[one] for one in job_ids if one in found} for job_ids in hinted]
+
+
+def _reason(job: Suspect) -> JobError | None:
+    if job.error is None:
+        return None
+    return JobError(job.error["type"], job.error["message"], job.error.get("retryable", False))
+
+
+def seen_suspects(tx: Tx, groups_of_jobs: list[Sequence[UUID]]) -> Sequence[Sequence[Suspect]]:
+    """Statement for the writer: how each group's jobs stand."""
+    found = suspects.seen(tx, [job_id for job_ids in groups_of_jobs for job_id in job_ids])
+    by_id = {one.id: one for one in found}
+    return [[by_id[one] for one in job_ids if one in by_id] for job_ids in groups_of_jobs]
 
 
 @dataclass(frozen=True, slots=True)

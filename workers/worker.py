@@ -87,7 +87,7 @@ class WorkerProcess:
     async def _on_loop(self) -> AsyncIterator[None]:
         settings = self.services.settings
         worker = self._worker = Worker(self.services, load_catalog(settings.extra_models), self.id)
-        self._quarantine = Quarantine(worker)
+        self._quarantine = Quarantine(worker, self._events)
         self._heartbeat = Heartbeat(self.services, worker, self.lanes, self.slots, pid_namespace())
         self._heartbeat.start()
         watch = ConsumptionWatch(self.services, worker, self.lanes)

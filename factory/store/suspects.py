@@ -5,9 +5,13 @@ however long they wait for their turn, the other jobs of the lane go on.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
+from factory.domain.job import Kind
 from factory.domain.quarantine import ALONE_DEATHS, QUARANTINE_DEATHS
+from factory.domain.state import State
 from factory.store.database import Tx, ids, rows, run
 
 SUSPECT = f"deaths >= {QUARANTINE_DEATHS}"
@@ -47,6 +51,35 @@ SELECT id, deaths FROM jobs
 def due(tx: Tx, job_ids: Sequence[UUID]) -> dict[UUID, int]:
     """The deaths of those of the jobs that still wait for their turn: the hints of the others are stale."""
     return {row.id: row.deaths for row in rows(tx, DUE, {"ids": ids(job_ids)})}
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """What Flower shows of a job in quarantine. `error`: as stored, why its newest attempt did not succeed."""
+
+    id: UUID
+    kind: Kind
+    state: State
+    lane: str
+    model: str | None
+    agent: str | None
+    attempt: int
+    error: dict[str, Any] | None
+
+
+SEEN = """
+SELECT j.id, j.kind, j.state, j.lane, j.model, j.agent, j.attempt, coalesce(r.error, j.last_error) AS error
+  FROM jobs j LEFT JOIN job_results r ON r.job_id = j.id
+ WHERE j.id = ANY(CAST(%(ids)s AS uuid[]))
+"""
+
+
+def seen(tx: Tx, job_ids: Sequence[UUID]) -> list[Suspect]:
+    """Those of the jobs that are not archived, in no order."""
+    found = (row._asdict() for row in rows(tx, SEEN, {"ids": ids(job_ids)}))
+    return [
+        Suspect(**{**row, "kind": Kind(row["kind"]), "state": State(row["state"])}) for row in found
+    ]
 
 
 ACCUSE = f"""

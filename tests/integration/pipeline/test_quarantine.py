@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 import pytest
 
-from factory.domain.job import ClaimedJob, new_id
+from factory.domain.job import ClaimedJob, new_id, public_id
 from factory.domain.quarantine import GROUPS, QUARANTINE_DEATHS
 from factory.domain.state import State
 from factory.pipeline.dispatch import SUSPECTS_WINDOW, Message, dispatch
@@ -25,6 +26,7 @@ from tests.integration.store.samples import (
     given_worker,
     tell,
 )
+from workers.events import JobEvents
 from workers.quarantine import Death, Quarantine, end_group
 
 
@@ -163,6 +165,25 @@ def test_a_suspect_is_run_once_however_many_hints_come(bench: Bench) -> None:
         bench.run(quarantine.run([job_id]))
     assert bench.view(job_id).state is State.SUCCEEDED
     assert _processes(services) == before + 1
+
+
+@pytest.mark.usefixtures("child_environment")
+def test_flower_hears_of_suspects_as_of_all_jobs(bench: Bench) -> None:
+    services, worker = bench.services, bench.worker()
+    good, bad = bench.submit(), bench.submit(input="{{simulate status=400}}")
+    _have_died(services, QUARANTINE_DEATHS)
+    heard: list[tuple[str, Mapping[str, Any]]] = []
+    events = JobEvents(str, lambda event, fields: heard.append((event, fields)))
+    bench.run(Quarantine(worker, events).run([good, bad]))
+    told = {(event, fields["uuid"]): fields for event, fields in heard}
+    assert {event for event, job_id in told if job_id == public_id(good)} == {
+        "task-received",
+        "task-started",
+        "task-succeeded",
+    }
+    assert told["task-failed", public_id(bad)]["exception"].startswith("provider_refused: ")
+    assert told["task-started", public_id(bad)]["name"] == "completion"
+    assert events.active == 0
 
 
 @pytest.mark.usefixtures("child_environment")
