@@ -51,6 +51,18 @@ def write_exact_json(value: Any) -> bytes:
         return _write_slowly(value)
 
 
+def encode_json(value: Any) -> bytes:
+    """A value that holds JSON's own types alone, integers of any size among them.
+
+    Raises TypeError for another type, UnicodeEncodeError for a lone surrogate, ValueError for an integer of
+    thousands of digits.
+    """
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
 def _write_slowly(value: Any) -> bytes:
     return json.dumps(value, default=str, ensure_ascii=False).encode()
 

@@ -22,9 +22,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-import orjson
 from multidict import CIMultiDict
 
+from factory.document import encode_json
 from factory.domain.lanes import LOCAL
 from factory.domain.message import Completion, Embeddings, Message, Params
 from factory.errors import ProviderAuthFailed, Untranslatable
@@ -122,7 +122,7 @@ class Wire:
             options, wrapped = self._options(openai_params(params), params.json_schema)
             data = self._translate([message.as_dict() for message in messages], options, headers)
             # A copy: what orjson gives keeps the 4 KB that it was written in, for as long as the call takes.
-            body = bytes(memoryview(orjson.dumps(data)))
+            body = bytes(memoryview(encode_json(data)))
         # LiteLLM says no by whatever exception comes, and nothing has been sent.
         except Exception as error:  # noqa: BLE001
             raise Untranslatable(

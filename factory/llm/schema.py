@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-import orjson
-
+from factory.document import encode_json, read_json
 from factory.errors import InvalidInput
 from factory.llm.schema_patterns import check_patterns
 from factory.llm.schema_references import Bounds, References, json_bytes, refuse_endless
@@ -57,17 +56,17 @@ def check_schema(schema: Schema) -> Measured:
     """
     try:
         _bound(schema)
-        written = orjson.dumps(schema)
+        written = encode_json(schema)
         return _recall(written) if len(written) <= REMEMBERED_BYTES else _measure(schema)
     except InvalidInput as error:
         raise InvalidInput(f"not usable as a JSON Schema: {error.message}", param=PARAM) from None
-    except orjson.JSONEncodeError:
+    except (TypeError, ValueError):  # a lone surrogate is a ValueError too
         raise InvalidInput("not usable as a JSON Schema: it is no JSON", param=PARAM) from None
 
 
 @lru_cache(maxsize=256)
 def _recall(written: bytes) -> Measured:
-    return _measure(orjson.loads(written))
+    return _measure(read_json(written))
 
 
 def _measure(schema: Schema) -> Measured:

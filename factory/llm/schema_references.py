@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -44,7 +45,6 @@ class Size:
         """Counts a unit that stands at a depth."""
         self.bytes += unit.bytes
         self.values += unit.values
-        self.references += len(unit.references)
         self.depth = max(self.depth, depth + unit.depth)
 
 
@@ -79,8 +79,8 @@ class References:
 
     root: Mapping[str, Any]
     definitions: int = field(init=False)
-    _named: dict[str, list[Any]] = field(init=False)
-    """What stands under a name in any `$defs` or `definitions`: LiteLLM looks for the last part of a reference."""
+    _named: dict[str, dict[int, Any]] = field(init=False)
+    """By its identity, what stands under a name in any `$defs` or `definitions`: LiteLLM looks for the last part of a reference."""
     _units: dict[int, _Unit] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -89,7 +89,7 @@ class References:
             for word in ("$defs", "definitions"):
                 if isinstance(node, dict) and isinstance(node.get(word), dict):
                     for name, target in node[word].items():
-                        self._named.setdefault(name, []).append(target)
+                        self._named.setdefault(name, {})[id(target)] = target
         self.definitions = len(self._named)
 
     def target(self, reference: Any) -> Any:
@@ -127,25 +127,25 @@ class References:
                 unit = self._unit(node)
                 size.add(unit, depth)
                 bounds.check(size)
-                waiting += [
-                    (target, depth + at + 1, False)
-                    for reference, at in unit.references
-                    for target in self._targets(reference)
-                ]
+                for reference, at in unit.references:
+                    named, other = self._targets(reference)
+                    # Before they are gathered: thousands may bear one name, and thousands refer to it.
+                    size.references += max(1, len(named) + len(other))
+                    bounds.check(size)
+                    waiting += [
+                        (target, depth + at + 1, False)
+                        for target in itertools.chain(named.values(), other)
+                    ]
         return size
 
-    def _targets(self, reference: str) -> Iterator[Any]:
-        """By pointer, and what LiteLLM takes for it."""
-        found = {}
-        for target in self._named.get(reference.rsplit("/", 1)[-1], ()):
-            found[id(target)] = target
+    def _targets(self, reference: str) -> tuple[Mapping[int, Any], Sequence[Any]]:
+        """What LiteLLM takes for it, by identity, and what it points at if that is something else."""
+        named = self._named.get(reference.rsplit("/", 1)[-1], {})
         try:
             target = self.target(reference)
         except InvalidInput:
-            pass  # it stands where no schema stands, such as in an example
-        else:
-            found[id(target)] = target
-        yield from found.values()
+            return named, ()  # it stands where no schema stands, such as in an example
+        return named, () if id(target) in named else (target,)
 
     def _unit(self, node: Any) -> _Unit:
         known = self._units.get(id(node))

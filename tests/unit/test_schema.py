@@ -105,6 +105,15 @@ def nested(levels: int) -> Schema:
     return schema
 
 
+def namesakes(count: int) -> Schema:
+    """So many definitions of one name, and so many references to it: LiteLLM looks for the name alone."""
+    return {
+        "anyOf": [
+            {"$defs": {"k": {}}, "$ref": f"#/anyOf/{(n + 1) % count}/$defs/k"} for n in range(count)
+        ]
+    }
+
+
 OBJECTS = [{"n": n} for n in range(6_000)]
 
 
@@ -114,6 +123,8 @@ OBJECTS = [{"n": n} for n in range(6_000)]
         (doubling(18), "references, each followed"),
         (doubling(30), "references, each followed"),
         (mutual(9), "references, each followed"),
+        (namesakes(2_700), "references, each followed"),
+        (namesakes(80), "references, each followed"),
         (nested(70), "nested deeper than 64 levels"),
         (nested(100_000), "nested deeper than 64 levels"),
         ({"const": "x" * MOST_BYTES}, "more than 262,144 bytes"),
@@ -205,3 +216,9 @@ def test_a_file_whose_parts_repeat_each_other_is_refused_at_once() -> None:
     with pytest.raises(InvalidInput, match="values"):
         check_schema(schema)
     assert time.monotonic() - started < AT_ONCE_S
+
+
+@pytest.mark.parametrize("number", [2**63 - 1, 10**20, -(10**25), 10**308, 1e300])
+def test_numbers_of_any_size_are_accepted(number: float) -> None:
+    """1e20 comes back from Postgres as an integer beyond 64 bits."""
+    check_schema({"type": "number", "maximum": number, "enum": [number], "default": number})

@@ -209,6 +209,32 @@ def test_an_answer_that_does_not_fit_its_schema_is_still_paid_for(
     assert error.completion.usage.input_tokens == 2100
 
 
+@pytest.mark.parametrize(
+    ("model", "answer"),
+    [
+        ("gpt-4o-mini", samples.openai),
+        ("claude-haiku-4-5", samples.anthropic),
+        ("gemini/gemini-2.5-flash", samples.gemini),
+    ],
+)
+def test_a_schema_with_numbers_beyond_64_bits_is_asked_with(
+    runner: asyncio.Runner,
+    recorder: Recorder,
+    make_client: MakeClient,
+    catalog: Catalog,
+    model: str,
+    answer: Any,
+) -> None:
+    size = {"type": "integer", "maximum": 10**20}
+    schema = {"type": "object", "properties": {"size": size}, "required": ["size"]}
+    recorder.answer = answer('{"size": 3}')
+    call = make_client(recorder.url).complete(
+        catalog.find(model), said("hello"), Params(json_schema=schema), TRACE
+    )
+    runner.run(call)
+    assert len(recorder.sent) == 1
+
+
 def test_a_schema_that_cannot_be_applied_is_refused_before_it_costs(
     runner: asyncio.Runner, recorder: Recorder, make_client: MakeClient, catalog: Catalog
 ) -> None:
