@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+
 import pytest
 
+from benchmarks.__main__ import BENCHMARKS
 from benchmarks.figures import Figure, at_least_times, at_most, at_most_times
 from benchmarks.floor import GOALS_CALL_MS, Floor, at_least_per_s, at_most_ms
 from benchmarks.gateway import USUAL_PER_S, beside_usual
@@ -43,3 +46,8 @@ def test_goals_print_their_direction_and_what_they_bound() -> None:
     goals = (at_most(300), at_most_times(1.2), at_least_times(0.9))
 
     assert [goal.text() for goal in goals] == ["<=300", "<=1.2x", ">=0.9x"]
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_every_benchmark_finds_the_names_of_the_platform_that_it_uses(name: str) -> None:
+    assert callable(importlib.import_module(f"benchmarks.{name}").figures)
