@@ -156,8 +156,8 @@ PROCRASTINATE = Peer(
     ),
     _left_of_procrastinate,
 )
-# Beside other work 10 and 30 at a time made 50 tasks/s and 100 made 20, for 2.8, 2.5 and 3.1 ms of CPU a task;
-# it fetches one task at a time, and so waits for Postgres more than for the core.
+# Not tuned yet. Two sweeps beside other work disagree: 10, 30 and 100 at a time made 25, 26 and 48 tasks/s in
+# one, 50, 51 and 20 in the other (2.8, 2.5 and 3.1 ms of CPU a task). 30 is what the no-op runs with.
 PROCRASTINATE_CALLS = Peer(
     "procrastinate_calls",
     "procrastinate + a call + a row in Postgres, concurrency 30",
