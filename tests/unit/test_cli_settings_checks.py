@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from factory.cli.settings_checks import check_ways
 from factory.config import Settings
 
@@ -27,3 +29,19 @@ def test_a_server_that_is_not_verified_is_warned_of() -> None:
 
 def test_nothing_is_said_where_nothing_is_set() -> None:
     assert list(check_ways(Settings(**GIVEN, redis_url="redis://cache/0"))) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        ("WEBHOOK_ALLOWED_HOSTS", "hooks.corp, 10.1.0.0/16", "10.1.0.0/16, http://hooks.corp"),
+        ("WEBHOOK_ALLOWED_HOSTS", "hooks.corp", "0.0.0.0/0"),
+        ("EXTRA_MODELS", "openai/ours", "openai/ours, ours"),
+    ],
+)
+def test_what_a_program_would_refuse_when_it_starts_is_told(name: str, good: str, bad: str) -> None:
+    for value, status in ((good, "ok"), (bad, "fail")):
+        settings = Settings(**GIVEN, redis_url="redis://cache/0", **{name.lower(): value})
+        [check] = check_ways(settings)
+        assert (check.name, check.status) == (name, status)
+        assert not check.detail.startswith(name)
