@@ -61,7 +61,8 @@ class LoopWatch:
         self._thread = threading.Thread(target=self._watch, name="loop-watch", daemon=True)
 
     def start(self) -> None:
-        """Begins to probe the loop every PROBE_PERIOD_S."""
+        """Begins to probe the loop every PROBE_PERIOD_S. The timer runs before: the first message may hold all."""
+        self._rearm()
         self._thread.start()
 
     def stop(self) -> None:

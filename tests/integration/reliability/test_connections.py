@@ -130,6 +130,8 @@ def test_ready_tells_that_postgres_is_away(site: Site, fault: str) -> None:
     proxy = site.proxies["postgres"]
     FAULTS[fault](proxy)
     try:
+        # What was found a second ago may still be told.
+        eventually(lambda: site.client.get("/ready").status_code == 503, RECOVERS_S)
         started = time.monotonic()
         answer = site.client.get("/ready")
         took_s = time.monotonic() - started
@@ -149,13 +151,13 @@ def test_jobs_are_accepted_and_ready_is_told_while_redis_is_away(site: Site, fau
         started = time.monotonic()
         accepted = site.client.post("/api/jobs", json=BODY)
         accepted_s = time.monotonic() - started
+        eventually(lambda: not site.client.get("/ready").json()["redis"]["ok"], RECOVERS_S)
         started = time.monotonic()
         answer = site.client.get("/ready")
         ready_s = time.monotonic() - started
     finally:
         proxy.heal()
     assert (accepted.status_code, answer.status_code) == (202, 200)
-    assert answer.json()["redis"]["ok"] is False
     assert (accepted_s < ANSWERS_S, ready_s < ANSWERS_S) == (True, True)
 
 
