@@ -104,7 +104,7 @@ def look(tx: Tx, lease_s: float) -> Look:
 # project offers what it lacks: a round reads a window and not a window a project. Where one has less than its
 # share, the next round gives it to others. `free` jobs may be any project's, as long as all lanes of the group hold
 # `full` with them; what a project gets beyond that must leave it with `few` jobs in the group at most. What the group
-# holds is counted here and not before, or a dispatcher that was overtaken by another would fill it twice.
+# holds is counted here, with the group's turn taken, or two dispatchers would fill it twice.
 # SKIP LOCKED lets two dispatchers pick different jobs at the same moment. CASE hides from the planner that the
 # index of all that is due would do: it took that, after a bulk of which its statistics had not heard, and read
 # the whole backlog instead of a window by primary key. Suspects go out by themselves.
@@ -182,14 +182,18 @@ ANY = Limits(2**31, 2**31, 0)
 # its fsync. Sent along with the statement, which is one transaction with it.
 WITHOUT_FSYNC = "SET LOCAL synchronous_commit = off;"
 
+# One dispatcher a group at a time, and what follows sees what the one before has marked. Sent along as well.
+TURN = "SELECT pg_advisory_xact_lock(7246175, hashtext(%(group)s));"
+
 
 def publish(tx: Tx, lane: str, window: int, limits: Limits = ANY) -> list[UUID]:
     """Marks at most `window` due jobs of the lane as published and gives them in order of turn.
 
     Its commit, and so any other write of the same transaction, may be lost when Postgres crashes.
     """
-    statement = WITHOUT_FSYNC + PUBLISH
-    return [row.id for row in rows(tx, statement, publish_params(lane, window, limits))]
+    statement = WITHOUT_FSYNC + TURN + PUBLISH
+    params = {"group": group_of(lane)} | publish_params(lane, window, limits)
+    return [row.id for row in rows(tx, statement, params)]
 
 
 def publish_params(lane: str, window: int, limits: Limits = ANY) -> dict[str, Any]:

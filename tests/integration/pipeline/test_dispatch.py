@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import socket
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -21,10 +20,9 @@ from factory.domain.slots import capacity, few, kept_free
 from factory.domain.turns import Turns
 from factory.embedded.valkey import EmbeddedValkey
 from factory.errors import Unavailable
-from factory.limits.window import windows
-from factory.pipeline.dispatch import Message, dispatch
+from factory.pipeline.dispatch import dispatch
 from factory.services import Services
-from factory.store import hints
+from tests.integration.pipeline.outbox import Outbox, published
 from tests.integration.store.samples import (
     OTHER_PROJECT,
     PROJECT,
@@ -38,28 +36,8 @@ from tests.integration.store.samples import (
 from workers.app import create_app
 from workers.messages import Publisher
 
-Sent = list[tuple[str, list[list[UUID]]]]
-
 GIVEN_UP_S = 20.0
 """A client without limits of its own waits for 40 s and more."""
-
-
-class Outbox:
-    """Where hints go in these tests."""
-
-    def __init__(self) -> None:
-        self.sent: Sent = []
-
-    def send(self, lane: str, messages: Sequence[Message]) -> None:
-        self.sent.append((lane, [list(message.job_ids) for message in messages]))
-
-    @property
-    def job_ids(self) -> list[UUID]:
-        return [job_id for _, messages in self.sent for message in messages for job_id in message]
-
-
-def _published(services: Services) -> int:
-    return len(ask(services, "SELECT FROM jobs WHERE published_at IS NOT NULL"))
 
 
 def test_without_a_live_worker_nothing_goes_out(services: Services) -> None:
@@ -67,7 +45,7 @@ def test_without_a_live_worker_nothing_goes_out(services: Services) -> None:
     silence(services, given_worker(services), 60)
     outbox = Outbox()
     assert dispatch(services, outbox.send) == 0
-    assert (outbox.sent, _published(services)) == ([], 0)
+    assert (outbox.sent, published(services)) == ([], 0)
 
 
 def test_a_lane_that_no_worker_serves_keeps_its_jobs(services: Services) -> None:
@@ -132,7 +110,7 @@ def test_many_projects_that_hold_few_fill_a_group_and_a_quarter_ahead(services: 
         given_jobs(services, 3, project_id=new_id())
     while dispatch(services, Outbox().send):
         pass
-    assert _published(services) == int(1.25 * capacity(100)) + 1
+    assert published(services) == int(1.25 * capacity(100)) + 1
 
 
 def test_lanes_of_one_project_share_by_weight_what_becomes_free(services: Services) -> None:
@@ -205,61 +183,6 @@ def test_a_small_project_has_its_turn_beside_a_large_one(services: Services) -> 
     assert mine in outbox.job_ids
 
 
-def test_two_dispatchers_send_each_job_once(services: Services) -> None:
-    given_worker(services, slots=1000)
-    job_ids = given_jobs(services, 300)
-    outboxes = [Outbox(), Outbox()]
-    start = threading.Barrier(2)
-
-    def work(outbox: Outbox) -> None:
-        start.wait(10)
-        for _ in range(3):
-            dispatch(services, outbox.send)
-
-    threads = [threading.Thread(target=work, args=[outbox]) for outbox in outboxes]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    sent = [job_id for outbox in outboxes for job_id in outbox.job_ids]
-    assert sorted(sent) == sorted(job_ids)
-
-
-def test_a_dispatcher_that_another_overtakes_fills_no_group_twice(services: Services) -> None:
-    """It has looked before the other published."""
-    given_worker(services, slots=100)
-    given_jobs(services, 600)
-    with services.database.transaction() as tx:
-        look = hints.look(tx, services.settings.lease_s)
-    [seen] = windows(look.due, look.workers, {})
-    while dispatch(services, Outbox().send):
-        pass
-    before = _published(services)
-    with services.database.transaction() as tx:
-        limits = hints.Limits(seen.free, seen.full, seen.few)
-        assert hints.publish(tx, seen.lane, seen.room, limits) == []
-    assert before == seen.full
-
-
-def test_two_dispatchers_at_once_leave_the_tenth(services: Services) -> None:
-    given_worker(services, slots=100)
-    for priority in Priority:
-        given_jobs(services, 300, priority=priority)
-    start = threading.Barrier(2)
-
-    def work() -> None:
-        start.wait(10)
-        for _ in range(5):
-            dispatch(services, Outbox().send)
-
-    threads = [threading.Thread(target=work) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert _published(services) <= capacity(100)
-
-
 @pytest.mark.parametrize("error", [Unavailable("away"), KeyboardInterrupt()])
 def test_what_could_not_be_sent_is_sent_by_the_next_round(
     services: Services, error: BaseException
@@ -272,7 +195,7 @@ def test_what_could_not_be_sent_is_sent_by_the_next_round(
 
     with pytest.raises(type(error)):
         dispatch(services, refuse)
-    assert _published(services) == 0
+    assert published(services) == 0
     outbox = Outbox()
     dispatch(services, outbox.send)
     assert sorted(outbox.job_ids) == sorted(job_ids)
@@ -282,7 +205,7 @@ def test_the_marks_are_committed_before_a_worker_can_see_the_hint(services: Serv
     given_worker(services)
     given_job(services)
     seen: list[int] = []
-    dispatch(services, lambda _lane, _messages: seen.append(_published(services)))
+    dispatch(services, lambda _lane, _messages: seen.append(published(services)))
     assert seen == [1]
 
 
@@ -316,7 +239,7 @@ def test_publishing_survives_a_restart_of_the_broker(
         with pytest.raises(Unavailable):
             dispatch(services, publisher.send)
         assert time.monotonic() - started < GIVEN_UP_S
-    assert _published(services) == 1
+    assert published(services) == 1
     own_valkey.start()
     assert dispatch(services, publisher.send) == 1
 

@@ -34,9 +34,14 @@ READY_S = 90.0
 ENDS_S = 120.0
 ANSWER_S = 40.0
 """Longer than a gateway may need for any answer."""
-END_ALL = (
-    "UPDATE jobs SET cancel_requested_at = now() WHERE state = 'running'",
-    "UPDATE jobs SET run_at = now() + interval '1 year' WHERE state = 'queued'",
+# Each in a transaction of its own and in the order of claims, beside workers that hold rows.
+END_ALL = tuple(
+    f"UPDATE jobs SET {what} WHERE id IN"
+    f" (SELECT id FROM jobs WHERE state = '{state}' ORDER BY id FOR UPDATE)"
+    for state, what in (
+        ("queued", "run_at = now() + interval '1 year'"),
+        ("running", "cancel_requested_at = now()"),
+    )
 )
 TERMINAL = ("succeeded", "failed", "cancelled")
 
@@ -127,8 +132,8 @@ class Rig:
 
     def end_all(self) -> None:
         """What runs is cancelled, what waits will wait for longer than the test lasts: workers can then stop."""
-        with self.services.database.transaction() as tx:
-            for statement in END_ALL:
+        for statement in END_ALL:
+            with self.services.database.transaction() as tx:
                 run(tx, statement)
 
     def submit(self, count: int, script: str = "") -> list[UUID]:
