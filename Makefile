@@ -6,7 +6,7 @@ RUN := $(VENV)/bin
 CONTROLS := tests/integration/reliability/test_state_machine_controls.py
 export VENV
 
-.PHONY: help setup setup-dev demo demo-local up test test-local-llm unit integration acceptance faults-quick faults faults-controls bench bench-quick lint fix requirements clean
+.PHONY: help setup setup-dev demo demo-local up test test-local-llm unit integration acceptance faults-quick faults faults-controls bench bench-quick validate lint fix requirements clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -58,6 +58,9 @@ bench-quick: setup-dev ## how fast, small and flat it is beside others, 5 minute
 
 bench: setup-dev ## the figures and plots of docs/performance.md, 20 minutes
 	@$(RUN)/python -m benchmarks full --write docs
+
+validate: setup-dev ## every artefact of deploy/, by its field's own tool
+	@$(RUN)/python -m deploy.validate
 
 lint: setup-dev ## format, style, types, layers
 	@$(RUN)/ruff format --check .

@@ -1,0 +1,1 @@
+"""What installs, ships and watches the platform. Nothing of the platform imports it."""

@@ -1,0 +1,1 @@
+"""Checks every artefact of `deploy/` with its field's own tool: `make validate`."""

@@ -1,0 +1,1 @@
+"""One module an artefact. Each has `check(tools)`, which raises Invalid or Unavailable."""

@@ -1,0 +1,61 @@
+"""The frame around the validators: what it prints and how it ends."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from deploy.validate import __main__ as program
+from deploy.validate.tools import Invalid, Tools, Unavailable
+
+
+@pytest.fixture
+def room(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Three artefacts: one is valid, one is not, of one nobody can tell."""
+    for name, body in {
+        "fine": "tools.run([sys.executable, '-c', ''])",
+        "broken": "tools.run([sys.executable, '-c', 'print(\"line 3: no such word\"); exit(1)'])",
+        "nowhere": "raise Unavailable('apt-get install nowhere')",
+    }.items():
+        head = "import sys\nfrom deploy.validate.tools import Unavailable\n"
+        (tmp_path / f"{name}.py").write_text(f"{head}def check(tools):\n    {body}\n")
+    package = SimpleNamespace(__name__="rooms", __path__=[str(tmp_path)])
+    monkeypatch.setattr(program, "checks", package)
+    monkeypatch.setitem(sys.modules, "rooms", package)
+    return tmp_path
+
+
+@pytest.mark.usefixtures("room")
+def test_each_artefact_has_a_line_and_one_that_is_wrong_fails_all(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert program.main([]) == 1
+    said = capsys.readouterr().out
+    assert "validate fine ok" in said
+    assert "validate broken FAILED" in said
+    assert "line 3: no such word" in said
+    assert "validate nowhere skipped: apt-get install nowhere" in said
+
+
+@pytest.mark.usefixtures("room")
+def test_those_that_are_named_are_checked_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert program.main(["fine", "nowhere"]) == 0
+    assert "broken" not in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("room")
+def test_a_name_that_there_is_not_is_named_with_those_that_there_are(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        program.main(["compsoe"])
+    assert end.value.code == 2
+    assert "there is no check compsoe; there are broken, fine, nowhere" in capsys.readouterr().err
+
+
+def test_a_tool_that_cannot_be_had_is_said_with_the_package(tmp_path: Path) -> None:
+    with pytest.raises((Unavailable, Invalid), match="no-such-tool"):
+        Tools(tmp_path).debian("no-such-tool", "no-such-tool-package")
