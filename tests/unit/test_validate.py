@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
+from importlib import import_module
 from pathlib import Path
-from types import SimpleNamespace
+from uuid import uuid4
 
 import pytest
 
@@ -13,19 +13,20 @@ from deploy.validate.tools import Invalid, Tools, Unavailable
 
 
 @pytest.fixture
-def room(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+def room(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Three artefacts: one is valid, one is not, of one nobody can tell."""
+    package = tmp_path / f"rooms_{uuid4().hex}"
+    package.mkdir()
+    (package / "__init__.py").touch()
     for name, body in {
         "fine": "tools.run([sys.executable, '-c', ''])",
         "broken": "tools.run([sys.executable, '-c', 'print(\"line 3: no such word\"); exit(1)'])",
         "nowhere": "raise Unavailable('apt-get install nowhere')",
     }.items():
         head = "import sys\nfrom deploy.validate.tools import Unavailable\n"
-        (tmp_path / f"{name}.py").write_text(f"{head}def check(tools):\n    {body}\n")
-    package = SimpleNamespace(__name__="rooms", __path__=[str(tmp_path)])
-    monkeypatch.setattr(program, "checks", package)
-    monkeypatch.setitem(sys.modules, "rooms", package)
-    return tmp_path
+        (package / f"{name}.py").write_text(f"{head}def check(tools):\n    {body}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(program, "checks", import_module(package.name))
 
 
 @pytest.mark.usefixtures("room")
