@@ -19,10 +19,11 @@ from factory.cli.platform import API_PORT, FLOWER_PORT, LOOPBACK, METRICS_PORT
 from factory.cli.ports import is_free
 from factory.cli.providers import HOSTED, OLLAMA
 from factory.cli.settings_checks import check_secret, check_settings, check_ways
-from factory.config import resolve
+from factory.config import resolve, setting_faults
 from factory.config.faults import WrongSettings
 from factory.embedded.home import Home, home_directory
 from factory.embedded.wheels import wheel_file
+from factory.env_file import read_env_file
 from factory.errors import FactoryError, Misconfigured, Unavailable
 from factory.services import Services
 from factory.store import schema, server
@@ -35,6 +36,8 @@ MIN_CPUS = 4
 MIN_MEMORY_GIB = 8
 MIN_DISK_GIB = 100
 LEAST_DISK_GIB = 1
+FILES = ("_FILE", "SSLROOTCERT")
+"""How settings end that name a file."""
 PACKAGES = ("celery", "redis", "SQLAlchemy", "psycopg2-binary", "litellm", "Flask", "gunicorn")
 
 
@@ -167,11 +170,20 @@ def check_env(path: Path) -> Iterator[Check]:
     """The env file: a line for each fault, or one that all is well."""
     try:
         faults = check_env_file(path)
+        values = read_env_file(path) if all(fault.name for fault in faults) else {}
     except FactoryError as error:
         yield Check("env file", Status.FAIL, error.message)
         return
     for fault in faults:
         detail = f"{fault.name} {fault.reason}".lstrip()
         yield Check(f"{path.name}:{fault.line}", Status.FAIL, detail)
-    if not faults:
-        yield Check(path.name, Status.OK, "no placeholder, no short secret")
+    known = {fault.name for fault in faults}
+    others = [one for one in setting_faults(values) if values and one.name not in known]
+    for one in others:
+        # What is missing may come from elsewhere, and a file may lie on another machine.
+        elsewhere = one.missing or one.name.endswith(FILES)
+        yield Check(path.name, Status.WARN if elsewhere else Status.FAIL, str(one))
+    if not faults and not others:
+        yield Check(
+            path.name, Status.OK, "no placeholder, no short secret, every setting well-formed"
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -10,7 +11,12 @@ from factory.cli.exits import ExitCode
 from factory.cli.output import JsonOption, print_json, print_lines
 
 
-def migrate(as_json: JsonOption = False) -> None:
+def migrate(
+    wait: Annotated[
+        float, typer.Option(min=0, help="Seconds to wait for a database that does not answer.")
+    ] = 0,
+    as_json: JsonOption = False,
+) -> None:
     """Bring the schema to the newest revision and register the agents in AGENTS_DIR.
 
     Two at once take turns.
@@ -18,10 +24,12 @@ def migrate(as_json: JsonOption = False) -> None:
     from factory.agents.files import register_agents
     from factory.cli.operator import operator_services
     from factory.llm.catalog import load_catalog
+    from factory.pipeline.startup import await_database
     from factory.store.migrate import revisions, upgrade
 
     with operator_services() as services:
         settings = services.settings
+        await_database(services, wait)
         upgrade(settings.database_url)
         with services.database.transaction() as tx:
             catalog = load_catalog(settings.extra_models)

@@ -12,8 +12,11 @@ from factory.env_file import env_text, parse_env
 
 SECRET_NAMES = re.compile(r"(^|_)SECRET(_|$)")
 EXAMPLES = (
-    (re.compile(r"strong[_-]?password", re.I), "is a placeholder"),
-    (re.compile(r"\byourdomain\b|\bexample\.(com|org|net)\b", re.I), "is an example's domain"),
+    (re.compile(r"strong[_-]?password", re.I), "is a placeholder: put the real password there"),
+    (
+        re.compile(r"\byourdomain\b|\bexample\.(com|org|net)\b", re.I),
+        "is an example's domain: put your own there",
+    ),
 )
 """What a program would take, and production never means."""
 

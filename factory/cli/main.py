@@ -15,6 +15,7 @@ from factory.cli import (
     database,
     demo,
     doctor,
+    init_env,
     jobs,
     keys,
     queues,
@@ -27,6 +28,8 @@ from factory.cli.exits import ExitCode, exit_code
 from factory.cli.output import complain, print_json
 from factory.env_file import use_env_file
 from factory.errors import FactoryError
+
+WITHOUT_ENV_FILE = ("doctor", "init-env")
 
 
 def create_app() -> typer.Typer:
@@ -45,6 +48,7 @@ def create_app() -> typer.Typer:
         up.up,
         demo.demo,
         doctor.doctor,
+        init_env.init_env,
         submit.submit,
         submit.watch,
         queues.queues,
@@ -66,13 +70,15 @@ def start(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
-    """What goes before every command: the env file. The doctor reads it itself, and tells what is wrong."""
+    """What goes before every command: the env file. Two do without: the doctor, which tells what is wrong with
+    it, and the one that makes it.
+    """
     if version:
         sys.stdout.write(f"factory {__version__}\n")
         raise typer.Exit
     if context.invoked_subcommand is None:
         raise typer.Exit(_print_help(context))
-    if context.invoked_subcommand != "doctor":
+    if context.invoked_subcommand not in WITHOUT_ENV_FILE:
         use_env_file(os.environ)
 
 

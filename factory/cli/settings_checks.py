@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from factory.cli.check import Check, Status, advised
 from factory.config import Settings, resolve, setting_faults
 from factory.env_file import env_file, use_env_file
 from factory.errors import Misconfigured
-from factory.llm.catalog import load_catalog
 from factory.services import Services
 from factory.store import keys
-from factory.webhooks.allowed import SETTING as ALLOWED_HOSTS
-from factory.webhooks.allowed import allowed_hosts
 
 MOST_NAMED = 5
-READ_LATER: Mapping[str, Callable[[Settings], object]] = {
-    ALLOWED_HOSTS: allowed_hosts,
-    "EXTRA_MODELS": lambda settings: load_catalog(settings.extra_models),
-}
-"""Settings that parts of the platform read when they start, after all others were found well."""
+LISTS = ("WEBHOOK_ALLOWED_HOSTS", "EXTRA_MODELS")
 
 
 def check_settings() -> Iterator[Check]:
@@ -69,14 +62,9 @@ def check_ways(settings: Settings) -> Iterator[Check]:
         verified = tls["ssl_cert_reqs"] is not ssl.CERT_NONE
         found = f"verified, by {settings.redis_ca_file or 'the system'}"
         yield advised("Redis TLS", verified, found, "its certificate is not verified")
-    for name, read in READ_LATER.items():
+    for name in LISTS:
         if value := getattr(settings, name.lower()):
-            try:
-                read(settings)
-            except Misconfigured as error:
-                yield Check(name, Status.FAIL, error.message.removeprefix(f"{name}: "))
-            else:
-                yield Check(name, Status.OK, value)
+            yield Check(name, Status.OK, value)
     for name in ("provider_proxy_url", "webhook_proxy_url"):
         proxy = getattr(settings, name)
         if proxy:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -9,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from factory.config.environment import TRUE, environment, resolve
+from factory.config.environment import TRUE, resolve
 from factory.config.faults import NEW_SECRET, Fault, WrongSettings, placeholder, refuse, weak_secret
 from factory.config.mixups import mixups
 from factory.config.settings import Settings
+from factory.env_file import use_env_file
 from factory.errors import Misconfigured
 
 USAGE = 2
@@ -47,7 +49,10 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
 
     Raises Misconfigured that names every variable that is wrong, and the mend.
     """
-    found, faults = resolve(environment() if environ is None else environ)
+    if environ is None:
+        use_env_file(os.environ)
+        environ = os.environ
+    found, faults = resolve(environ)
     weak = weak_settings(found)
     if found.get("ALLOW_WEAK_SETTINGS", "").lower() in TRUE:
         found = without_placeholders(found, weak)

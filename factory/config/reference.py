@@ -1,4 +1,7 @@
-"""Writes the tables of docs/settings.md: `python -m factory.config.reference`. They are made of the code."""
+"""Writes the tables of docs/settings.md and `.env.production`: `python -m factory.config.reference`.
+
+Both are made of the code.
+"""
 
 from __future__ import annotations
 
@@ -62,36 +65,52 @@ def bounds(name: str) -> dict[str, Any]:
     }
 
 
-def _settings_tables() -> Iterator[str]:
-    known = descriptions()
+def sections() -> dict[str, list[str]]:
+    """The fields of each section, both in the order of the code."""
+    found: dict[str, list[str]] = {}
     for line in inspect.getsource(module).splitlines():
         section = SECTION.fullmatch(line)
         name = line.strip().partition(":")[0]
         if section:
-            yield from ("", f"### {section[1]}", "", *HEAD)
+            found[section[1]] = []
         elif line.startswith(f"    {name}:") and name in Settings.model_fields:
-            yield _row(name, known.get(name, ""))
+            found[list(found)[-1]].append(name)
+    return found
+
+
+def allowed(name: str) -> str:
+    """The bounds in words, in brackets; empty without any."""
+    known = bounds(name)
+    words = [text.format(f"{known[key]:,}") for _, key, text in BOUNDS if key in known]
+    return f" ({' '.join(words)})" if words else ""
+
+
+def unit(name: str) -> str:
+    """The unit that the name ends with; empty without any."""
+    return next((word for end, word in UNITS.items() if name.endswith(end)), "")
+
+
+def _settings_tables() -> Iterator[str]:
+    known = descriptions()
+    for section, names in sections().items():
+        yield from ("", f"### {section}", "", *HEAD)
+        yield from (_row(name, known.get(name, "")) for name in names)
 
 
 def _row(name: str, meaning: str) -> str:
-    unit = next((f" {word}" for end, word in UNITS.items() if name.endswith(end)), "")
     field = Settings.model_fields[name]
-    default = "*needed*" if field.is_required() else _shown(field.default, unit)
-    allowed = [
-        words.format(f"{bounds(name)[key]:,}") for _, key, words in BOUNDS if key in bounds(name)
-    ]
-    suffix = f" ({' '.join(allowed)})" if allowed else ""
-    return f"| `{name.upper()}` | {default} | {meaning.replace('|', '&#124;')}{suffix} |"
+    default = "*needed*" if field.is_required() else _shown(field.default, unit(name))
+    return f"| `{name.upper()}` | {default} | {meaning.replace('|', '&#124;')}{allowed(name)} |"
 
 
-def _shown(default: Any, unit: str) -> str:
+def _shown(default: Any, of: str) -> str:
     if default is None or default == "":
         return "none"
     if isinstance(default, bool):
         return f"`{str(default).lower()}`"
     if isinstance(default, int | float):
         number = f"{default:g}" if default < GROUPED else f"{int(default):,}"
-        return f"{number}{unit}"
+        return f"{number} {of}".rstrip()
     return f"`{default}`"
 
 
@@ -102,5 +121,13 @@ def page(text: str) -> str:
     return f"{before}{BEGIN}\n\n{tables()}\n{END}{after}"
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Writes the page and the template of `.env`."""
+    from factory.config.template import FILE, template  # noqa: PLC0415 - it is made of this module
+
     PAGE.write_text(page(PAGE.read_text()))
+    FILE.write_text(template())
+
+
+if __name__ == "__main__":
+    main()

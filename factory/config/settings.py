@@ -19,7 +19,9 @@ from factory.config.values import (
     check_database_url,
     check_http_url,
     check_key,
+    check_models,
     check_proxy_url,
+    check_receivers,
     check_redis_url,
     in_small_letters,
     level_name,
@@ -81,7 +83,7 @@ class Settings(BaseModel):
     """Where `ollama/…` answers."""
     local_llm_base_url: HttpUrl = "http://127.0.0.1:8091/v1"
     """An OpenAI-compatible server on this machine; it answers for `local/<model>`."""
-    extra_models: str = ""
+    extra_models: Annotated[str, AfterValidator(check_models)] = ""
     """Comma-separated `<provider>/<model>` to accept beyond the price list; their cost is unknown."""
 
     provider_proxy_url: ProxyUrl | None = None
@@ -111,7 +113,7 @@ class Settings(BaseModel):
     """How long a client may take to read an answer, and a second more for each 64 KiB of it."""
     webhook_allow_loopback: bool = False
     """For development: webhooks may go to http://127.0.0.1 and localhost."""
-    webhook_allowed_hosts: str = ""
+    webhook_allowed_hosts: Annotated[str, AfterValidator(check_receivers)] = ""
     """Receivers inside your network, comma-separated: names, `*.names`, addresses, networks such as 10.1.0.0/16."""
     agents_dir: str = "agents"
     """Where agents' YAML files are."""

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from factory.config.addresses import database_url_fault, proxy_url_fault, redis_url_fault
 from factory.config.faults import unsendable
+from factory.config.lists import read_models, read_receivers
 from factory.config.tls import ca_file_fault, tls_options_fault
 
 LEVELS = {"WARN": "WARNING", "FATAL": "CRITICAL"}
@@ -39,6 +40,18 @@ def check_database_url(url: str) -> str:
 def check_redis_url(url: str) -> str:
     """A URL that redis-py and kombu read as it is meant."""
     return _checked(url, redis_url_fault(url) or tls_options_fault(url))
+
+
+def check_receivers(text: str) -> str:
+    """Names and networks of receivers."""
+    read_receivers(text)
+    return text
+
+
+def check_models(text: str) -> str:
+    """Models, each with its provider."""
+    read_models(text)
+    return text
 
 
 def level_name(value: object) -> object:

@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
+from factory.config.lists import read_models
 from factory.domain.lanes import LOCAL
 from factory.domain.money import FREE, Price
 from factory.errors import InvalidInput, Misconfigured
@@ -98,7 +99,7 @@ def load_catalog(extra_models: str) -> Catalog:
     """The price list, the local models, and the comma-separated `<provider>/<model>` of `extra_models`.
 
     An extra model that the price list has keeps its price; any other is taken with an unknown one.
-    Raises Misconfigured for an extra model without a provider.
+    Raises ValueError for an extra model without a provider, which settings refuse.
     """
     listed = [model for key, entry in _read_prices().items() if (model := _model(key, entry))]
     return Catalog([*_extras(extra_models), *listed, *LOCAL_MODELS])
@@ -187,13 +188,8 @@ def _count(value: object) -> int | None:
 
 
 def _extras(extra_models: str) -> Iterator[Model]:
-    for name in filter(None, (part.strip() for part in extra_models.split(","))):
-        provider, _, rest = name.partition("/")
-        if not rest:
-            raise Misconfigured(
-                f"EXTRA_MODELS: {name!r} must be <provider>/<model>", param="EXTRA_MODELS"
-            )
-        yield Model(provider, rest, _guess_mode(rest), FREE if provider == OLLAMA else None)
+    for provider, name in read_models(extra_models):
+        yield Model(provider, name, _guess_mode(name), FREE if provider == OLLAMA else None)
 
 
 def _guess_mode(name: str) -> Mode:

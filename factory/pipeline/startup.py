@@ -30,6 +30,22 @@ def await_schema(services: Services) -> None:
         time.sleep(LOOK_S)
 
 
+def await_database(services: Services, within_s: float) -> None:
+    """Returns once Postgres answers; looks at least once. Raises Unavailable when the time is over."""
+    ends_s = time.monotonic() + within_s
+    while True:
+        try:
+            with services.database.transaction() as tx:
+                schema.revision(tx)
+        except Unavailable as error:
+            if time.monotonic() >= ends_s:
+                raise
+            log.warning("waits for the database: %s", error.message)
+            time.sleep(LOOK_S)
+        else:
+            return
+
+
 def _not_yet(services: Services, wanted: str) -> str:
     try:
         with services.database.transaction() as tx:

@@ -7,18 +7,15 @@ a network that holds it, never by a name.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_network
 
 from factory.config import Settings
-from factory.errors import Misconfigured
+from factory.config.lists import IPNetwork, read_receivers
 
 SETTING = "WEBHOOK_ALLOWED_HOSTS"
 IPAddress = IPv4Address | IPv6Address
-IPNetwork = IPv4Network | IPv6Network
 
-_NAME = re.compile(r"(\*\.)?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
 _PRIVATE = tuple(
     ip_network(text)
     for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
@@ -58,31 +55,9 @@ PUBLIC_ONLY = AllowedHosts()
 
 
 def allowed_hosts(settings: Settings) -> AllowedHosts:
-    """What the settings allow. Raises Misconfigured that names the part that cannot be read."""
-    names, networks = [], []
-    for part in filter(None, re.split(r"[,\s]+", settings.webhook_allowed_hosts.lower())):
-        network = _network(part)
-        if network is not None:
-            networks.append(network)
-        elif _NAME.fullmatch(part) and not part[-1].isdigit():
-            names.append(part)
-        else:
-            raise _unreadable(part, "a name, *.name, an address or a network such as 10.1.0.0/16")
-    return AllowedHosts(settings.webhook_allow_loopback, tuple(names), tuple(networks))
-
-
-def _network(text: str) -> IPNetwork | None:
-    try:
-        network = ip_network(text, strict=False)
-    except ValueError:
-        return None
-    if network.prefixlen == 0:
-        raise _unreadable(text, "the networks of your receivers: this one would open everything")
-    return network
-
-
-def _unreadable(part: str, mend: str) -> Misconfigured:
-    return Misconfigured(f"{SETTING}: {part!r} is not usable; name {mend}", param=SETTING)
+    """What the settings allow."""
+    listed = read_receivers(settings.webhook_allowed_hosts)
+    return AllowedHosts(settings.webhook_allow_loopback, listed.names, listed.networks)
 
 
 def _is_private(address: IPAddress) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -61,6 +62,14 @@ def compile_programs(venv: Path, code: Path | None = None) -> None:
     assert [half.wait(INSTALL_S) for half in halves] == [0, 0]
 
 
+def exec_form(instruction: str) -> list[str]:
+    """The words of the last `CMD [...]`, or of what another instruction has."""
+    text = DOCKERFILE.read_text().replace("\\\n", " ")
+    found = re.findall(rf"^{instruction} .*?(\[.*\])$", text, re.MULTILINE)
+    words: list[str] = json.loads(found[-1])
+    return words
+
+
 def _stages() -> Iterator[list[tuple[str, list[str]]]]:
     """Each stage's instructions, without the continuation of lines."""
     text = DOCKERFILE.read_text().replace("\\\n", " ")
@@ -87,11 +96,11 @@ def _not_in_context(_directory: str, names: list[str]) -> list[str]:
 
 def _run(words: list[str], place: Path, venv: Path) -> None:
     match words:
-        case ["python", "-m", "venv", _]:
+        case ["python", "-m", "venv", "--without-pip", "/venv"]:
             make_venv(venv)
-        case ["/venv/bin/pip", "install", *arguments]:
+        case ["python", "-m", "pip", "--python", "/venv/bin/python", "install", *arguments]:
             install(arguments, place, venv)
-        case ["useradd", *_]:
+        case ["groupadd", *_]:
             pass  # the tests become another user by setpriv
         case _:
             raise AssertionError(f"a step that the test cannot follow: {words}")

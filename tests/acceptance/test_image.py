@@ -11,7 +11,10 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
+from graphlib import TopologicalSorter
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -23,7 +26,7 @@ from factory.embedded.postgres import EmbeddedPostgres
 from factory.embedded.valkey import EmbeddedValkey
 from factory.simulator import SimulatorConfig, running_simulator
 from tests.acceptance.accounts import ordinary_user
-from tests.acceptance.image import ROOT, Image, build_image
+from tests.acceptance.image import ROOT, Image, build_image, exec_form
 from tests.acceptance.stack import STOPS_S, eventually, running_stack
 
 pytestmark = pytest.mark.timeout(600)
@@ -91,6 +94,7 @@ class Ground:
     """Servers of one test, and the variables that name them."""
 
     image: Image
+    postgres: EmbeddedPostgres
     variables: Mapping[str, str]
     ports: tuple[int, int, int]
     """Free ones: the gateway's, the exporter's, Flower's."""
@@ -106,14 +110,24 @@ class Ground:
             timeout=STARTS_S,
         ).stdout.strip()
 
-    def start(self, *command: str, **variables: str) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            command,
-            cwd=self.image.app,
-            env={**self.variables, **variables},
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+    def start(self, *command: str, log: str = "", **variables: str) -> subprocess.Popen[bytes]:
+        """In a session of its own; what it says goes to `log`, or where the tests' own words go."""
+        with (self._logs / log if log else Path(os.devnull)).open("a") as out:
+            return subprocess.Popen(
+                command,
+                cwd=self.image.app,
+                env={**self.variables, **variables},
+                stdin=subprocess.DEVNULL,
+                stderr=out if log else None,
+                start_new_session=True,
+            )
+
+    def log(self, name: str) -> str:
+        return (self._logs / name).read_text()
+
+    @property
+    def _logs(self) -> Path:
+        return self.postgres.directory.parent
 
     def answer_of_an_agent(self) -> str:
         """What a job that names the agent in the image's directory ends as, by HTTP from outside."""
@@ -154,7 +168,7 @@ def ground(image: Image, tmp_path: Path) -> Iterator[Ground]:
             "FLOWER_BASIC_AUTH": "test:test",
             **simulated_environment(HOSTED, simulator.url),
         }
-        yield Ground(image, variables, (next(free), next(free), next(free)))
+        yield Ground(image, postgres, variables, (next(free), next(free), next(free)))
 
 
 @contextmanager
@@ -200,13 +214,51 @@ def test_a_release_phase_ends(ground: Ground) -> None:
     assert ground.run("sh", script).endswith("agents: classifier, summarizer")
 
 
-def test_the_commands_of_compose_work_in_the_image(ground: Ground) -> None:
+def test_the_images_own_command_serves_and_its_health_check_tells(ground: Ground) -> None:
+    ground.run(ground.image.program("factory"), "db", "migrate")
+    healthy = _resolved(ground, exec_form("HEALTHCHECK"))
+    assert subprocess.run(healthy, env=ground.variables, check=False).returncode != 0
+    gateway = ground.start(*_resolved(ground, exec_form("CMD")), WORKER_COUNT="4")
+    with _running(gateway):
+        run = partial(subprocess.run, healthy, env=ground.variables, check=False)
+        eventually(lambda: run().returncode == 0, STARTS_S)
+        assert len(_children(gateway.pid)) == 4
+
+
+def _children(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
+def test_up_order_of_compose_holds_from_nothing(ground: Ground) -> None:
+    """The commands as compose starts them: each when what it depends on is healthy, or has ended well."""
     services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
-    ours = {name: one for name, one in services.items() if "postgres" not in name != "redis"}
-    ours.pop("redis", None)
-    ground.run(*_resolved(ground, ours.pop("migrate")["command"]))
-    with _running(*(ground.start(*_resolved(ground, one["command"])) for one in ours.values())):
+    ours = {name: one for name, one in services.items() if "build" in one}
+    ground.postgres.stop()
+    migrate = ground.start(*_resolved(ground, ours["migrate"]["command"]), log="migrate.log")
+    eventually(lambda: "waits for the database" in ground.log("migrate.log"), STARTS_S)
+    ground.postgres.start()
+    assert migrate.wait(STARTS_S) == 0
+    with ExitStack() as stack:
+        for name in _order(ours)[1:]:
+            service = ours[name]
+            process = ground.start(*_resolved(ground, service["command"]))
+            stack.enter_context(_running(process))
+            check = service["healthcheck"].get("test")
+            if check:
+                words = _resolved(ground, check[1:])
+                run = partial(subprocess.run, words, env=ground.variables, check=False)
+                eventually(lambda run=run: run().returncode == 0, STARTS_S)  # type: ignore[misc]
         assert ground.answer_of_an_agent() == "succeeded"
+
+
+def _order(services: Mapping[str, Any]) -> list[str]:
+    """Each behind what it depends on. Two gateways would want the same port here."""
+    graph = {
+        name: {other for other in service["depends_on"] if other in services}
+        for name, service in services.items()
+        if name != "gateway-2"
+    }
+    return list(TopologicalSorter(graph).static_order())
 
 
 def _resolved(ground: Ground, command: list[str]) -> list[str]:

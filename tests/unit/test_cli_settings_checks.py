@@ -32,16 +32,10 @@ def test_nothing_is_said_where_nothing_is_set() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "good", "bad"),
-    [
-        ("WEBHOOK_ALLOWED_HOSTS", "hooks.corp, 10.1.0.0/16", "10.1.0.0/16, http://hooks.corp"),
-        ("WEBHOOK_ALLOWED_HOSTS", "hooks.corp", "0.0.0.0/0"),
-        ("EXTRA_MODELS", "openai/ours", "openai/ours, ours"),
-    ],
+    ("name", "value"),
+    [("WEBHOOK_ALLOWED_HOSTS", "hooks.corp, 10.1.0.0/16"), ("EXTRA_MODELS", "openai/ours")],
 )
-def test_what_a_program_would_refuse_when_it_starts_is_told(name: str, good: str, bad: str) -> None:
-    for value, status in ((good, "ok"), (bad, "fail")):
-        settings = Settings(**GIVEN, redis_url="redis://cache/0", **{name.lower(): value})
-        [check] = check_ways(settings)
-        assert (check.name, check.status) == (name, status)
-        assert not check.detail.startswith(name)
+def test_receivers_and_models_are_told(name: str, value: str) -> None:
+    settings = Settings(**GIVEN, redis_url="redis://cache/0", **{name.lower(): value})
+    [check] = check_ways(settings)
+    assert (check.name, check.status, check.detail) == (name, "ok", value)

@@ -1,0 +1,29 @@
+#!/bin/sh
+# Run by Postgres' image as its superuser, once, on an empty data directory. Also by hand on a server of your own:
+#   PGUSER=postgres DATABASE_NAME=… DATABASE_USER=… DATABASE_PASSWORD=… sh deploy/postgres/init.sh
+# The platform's role owns its database and is no superuser; extensions that only a superuser may make are made
+# here. With POSTGRES_EXPORTER_PASSWORD there is a role too that sees statistics and no rows.
+set -eu
+export PGUSER="${PGUSER:-${POSTGRES_USER:-postgres}}"
+# The temporary server of the first start knows no other database yet.
+run() { psql -v ON_ERROR_STOP=1 --no-psqlrc --quiet "$@"; }
+
+run -d postgres -v name="$DATABASE_NAME" -v role="$DATABASE_USER" -v password="$DATABASE_PASSWORD" <<'SQL'
+CREATE ROLE :"role" LOGIN PASSWORD :'password';
+CREATE DATABASE :"name" OWNER :"role";
+REVOKE ALL ON DATABASE :"name" FROM PUBLIC;
+SQL
+
+run -d "$DATABASE_NAME" <<'SQL'
+CREATE EXTENSION IF NOT EXISTS vector;
+CREATE EXTENSION IF NOT EXISTS pg_trgm;
+CREATE EXTENSION IF NOT EXISTS pg_stat_statements;
+SQL
+
+if [ -n "${POSTGRES_EXPORTER_PASSWORD:-}" ]; then
+    run -d postgres -v name="$DATABASE_NAME" -v password="$POSTGRES_EXPORTER_PASSWORD" <<'SQL'
+CREATE ROLE postgres_exporter LOGIN PASSWORD :'password' CONNECTION LIMIT 5;
+GRANT pg_monitor TO postgres_exporter;
+GRANT CONNECT ON DATABASE :"name" TO postgres_exporter;
+SQL
+fi

@@ -1,0 +1,95 @@
+"""What `docker compose config` makes of docker-compose.yml, and rules that compose itself does not know."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from deploy.validate.tools import Tools
+from factory.cli.init_env import names_of, new_secrets
+from factory.config.template import template
+
+FILE = "docker-compose.yml"
+OWN_SERVERS = "deploy/compose/own-servers.yml"
+PUBLISHED = ("nginx",)
+NETWORK = "agent-factory-network"
+OWN = "agent-factory:"
+"""How our image's name begins; it is built, not pulled."""
+FOREIGN = ("/etc/letsencrypt", "/var/www/certbot", "/")
+"""What is mounted from the machine and not from the checkout."""
+
+Document = Mapping[str, Any]
+
+
+def compose(tools: Tools, env_file: Path, *arguments: str, files: Sequence[str] = (FILE,)) -> str:
+    """What compose prints, with nothing of this process's environment but PATH and HOME."""
+    kept = [f"{name}={os.environ[name]}" for name in ("PATH", "HOME") if name in os.environ]
+    chosen = [word for file in files for word in ("--file", str(tools.root / file))]
+    options = ["--env-file", str(env_file), "--profile", "monitoring", *chosen]
+    return tools.run(["env", "-i", *kept, tools.python("docker-compose"), *options, *arguments])
+
+
+def rendered(tools: Tools, env: str, *, files: Sequence[str] = (FILE,)) -> Document:
+    """The whole document with every variable put in, for an env file with this text."""
+    with tempfile.TemporaryDirectory() as directory:
+        file = Path(directory, "env")
+        file.write_text(env)
+        text = compose(tools, file, "config", "--format", "json", files=files)
+        document: Document = json.loads(text)
+        return document
+
+
+def variables(service: Document) -> dict[str, str]:
+    """What its programs find in their environment; what is null there is not set."""
+    given = service["environment"].items()
+    return {name: value.replace("$$", "$") for name, value in given if value is not None}
+
+
+def filled_template(**values: str) -> str:
+    """The template as an operator leaves it who has no key of a provider and no Slack."""
+    domain = names_of("api.factory.test")
+    nothing = dict.fromkeys(
+        ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GOOGLE_API_KEY", "SLACK_WEBHOOK_URL"), ""
+    )
+    return template({**new_secrets(), **domain, **nothing, **values})
+
+
+def faults(document: Document, root: Path) -> Iterator[str]:
+    """Where the composition breaks a rule of ours."""
+    services = document["services"]
+    for name, service in services.items():
+        yield from (f"{name}: {fault}" for fault in _service_faults(name, service, root))
+        for other, how in service.get("depends_on", {}).items():
+            healthy = how["condition"] == "service_healthy"
+            if healthy and not services[other].get("healthcheck", {}).get("test"):
+                yield f"{name}: waits for the health of {other}, which has no health check"
+    for key, network in document.get("networks", {}).items():
+        if network.get("name") != NETWORK:
+            yield f"network {key}: is not named {NETWORK}"
+
+
+def _service_faults(name: str, service: Document, root: Path) -> Iterator[str]:
+    if service.get("ports") and name not in PUBLISHED:
+        yield "publishes a port: only nginx may"
+    if reason := _image_fault(service["image"]):
+        yield reason
+    if not service.get("deploy", {}).get("resources", {}).get("limits", {}).get("memory"):
+        yield "has no memory limit"
+    if list(service.get("networks", {})) != [NETWORK]:
+        yield f"is not on {NETWORK} alone"
+    for volume in service.get("volumes", []):
+        source = volume.get("source", "")
+        if volume["type"] == "bind" and source not in FOREIGN and not Path(source).exists():
+            yield f"mounts {Path(source).relative_to(root)}, which is not there"
+
+
+def _image_fault(image: str) -> str | None:
+    name, _, tag = image.rpartition(":")
+    if not name or "/" in tag:
+        return "its image has no tag"
+    pinned = any(letter.isdigit() for letter in tag) or image.startswith(OWN)
+    return None if pinned else "its image is not pinned"

@@ -1,0 +1,66 @@
+"""An env file of one's own: made once, for its owner's eyes, and the doctor says what it lacks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from factory.env_file import read_env_file
+from tests.integration.cli.conftest import CommandLine
+
+
+@pytest.fixture
+def command_line(tmp_path: Path) -> CommandLine:
+    return CommandLine(tmp_path)
+
+
+def of_the_file(document: dict[str, Any]) -> list[dict[str, str]]:
+    return [one for one in document["checks"] if one["name"].partition(":")[0] == "prod.env"]
+
+
+def test_it_has_secrets_only_its_owner_reads_and_what_is_left_is_named(
+    command_line: CommandLine,
+) -> None:
+    made = command_line.json("init-env", "prod.env", "--domain", "api.factory.test")
+    path = command_line.directory / "prod.env"
+    assert path.stat().st_mode & 0o777 == 0o600
+    values = read_env_file(path)
+    assert len(values["SECRET_KEY"]) == 64
+    assert values["SSL_CERT_PATH"] == "/etc/letsencrypt/live/api.factory.test/fullchain.pem"
+    keys = ["ANTHROPIC_API_KEY", "GOOGLE_API_KEY", "OPENAI_API_KEY", "SLACK_WEBHOOK_URL"]
+    assert sorted(one["name"] for one in made["left"]) == keys
+
+
+def test_a_file_that_is_there_is_left_alone(command_line: CommandLine) -> None:
+    path = command_line.directory / ".env"
+    path.write_text("LOG_LEVEL=INFO\n")
+    done = command_line.run("init-env")
+    assert done.returncode == 2
+    assert "is there already" in done.stderr
+    assert path.read_text() == "LOG_LEVEL=INFO\n"
+
+
+def test_the_doctor_refuses_what_is_left_and_takes_it_once_it_is_filled_in(
+    command_line: CommandLine,
+) -> None:
+    command_line.json("init-env", "prod.env", "--domain", "api.factory.test")
+    path = command_line.directory / "prod.env"
+    refused = command_line.run("doctor", "--env", "prod.env")
+    assert refused.returncode == 1
+    assert "OPENAI_API_KEY is a placeholder: put the real value there" in refused.stdout
+    path.write_text(path.read_text().replace("<your key, or nothing>", ""))
+    path.write_text(path.read_text().replace("<your Slack webhook, or nothing>", ""))
+    [check] = of_the_file(command_line.json("doctor", "--env", "prod.env"))
+    assert check["status"] == "ok"
+
+
+def test_the_doctor_names_a_setting_of_the_file_that_a_program_would_refuse(
+    command_line: CommandLine,
+) -> None:
+    (command_line.directory / "prod.env").write_text("LEASE_S=15s\nEXTRA_MODELS=ours\n")
+    done = command_line.run("doctor", "--env", "prod.env")
+    assert done.returncode == 1
+    assert "LEASE_S must be a number" in done.stdout
+    assert "EXTRA_MODELS holds 'ours'" in done.stdout
