@@ -23,6 +23,7 @@ BENCHMARKS = (
     "gateway",
     "latency",
     "flatness",
+    "scrape",
     "isolation",
     "scale",
     "start",

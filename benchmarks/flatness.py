@@ -94,7 +94,16 @@ def figures(scale: Scale) -> Iterator[Figure]:
 
 
 def _platform(stand: Stand, name: str, size: int, stack: ExitStack) -> Platform:
-    """A database of its own on the stand's server, filled."""
+    """A database of its own, filled."""
+    services = database(stand, name, stack)
+    history.fill(services, size, size)
+    platform = Platform(services)
+    stack.callback(platform.intake.poker.stop)
+    return platform
+
+
+def database(stand: Stand, name: str, stack: ExitStack) -> Services:
+    """An empty database on the stand's server, with our tables."""
     connection = psycopg2.connect(stand.database_url)
     connection.autocommit = True
     connection.cursor().execute(f'CREATE DATABASE "{name}"')
@@ -104,10 +113,7 @@ def _platform(stand: Stand, name: str, size: int, stack: ExitStack) -> Platform:
     settings = Settings(**{**stand.services.settings.model_dump(), "database_url": url})
     services = connect(settings, "bench")
     stack.callback(services.close)
-    history.fill(services, size, size)
-    platform = Platform(services)
-    stack.callback(platform.intake.poker.stop)
-    return platform
+    return services
 
 
 class Platform:

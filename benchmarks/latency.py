@@ -33,9 +33,11 @@ SLOT_MS = MESSAGE_JOBS[Priority.BULK] * BULK_LATENCY_MS / SLOTS
 """The time for a slot on the full worker. A message of the bulk lane holds so many, and may take as many
 more than there are; until that many of its kind have ended, nothing else starts.
 """
-FLOOR = "bare commit, push, pop, commit"
-P50_TIMES, P99_TIMES, BEHIND_TIMES = 4.0, 6.0, 12.0
-"""Of the same percentile of the floor, for what was 10, 40 and 100 ms on the machine that the goals were set on."""
+FLOOR = "bare commit, push, pop, commit, its median"
+P50_TIMES, P99_TIMES, BEHIND_TIMES = 7.0, 28.0, 70.0
+"""Of the floor's median, for what was 10, 40 and 100 ms. The platform before these goals took 12.9 and 13.5 ms, and
+10.1 on the machine of its figures, where a floor of 1.9 ms here is one of 1.45.
+"""
 TURNS = 4
 BARE_LIST = "bench:bare"
 BARE_TABLE = """
@@ -67,15 +69,15 @@ def figures(scale: Scale) -> Iterator[Figure]:
         stand.start_worker(SLOTS)
         _post_some(stand, port, "normal", 20)  # connections and caches
         idle, bare = _alternated(stand, port, posts)
+        floor_ms, note = _percentile(bare, 0.5), f"idle, {posts} POSTs"
         for share, times in ((0.5, P50_TIMES), (0.99, P99_TIMES)):
             name, ours = f"latency_idle_p{100 * share:.0f}", _percentile(idle, share)
-            floor_ms, note = _percentile(bare, share), f"idle, {posts} POSTs"
             yield Figure(name, ours, "ms", at_most_times(times), floor_ms, FLOOR, note)
         submit(stand, backlog, BULK_LATENCY_MS, "bulk", spread=SPREAD)
         # Those of the first moment end half a second later and more; from then on slots free one by one.
         until(lambda: _ended(stand, "bulk") >= SLOTS)
         behind = _post_some(stand, port, "high", posts)
-        floor_ms, goal = _percentile(_bare(stand, posts), 0.99), at_most_times(BEHIND_TIMES)
+        goal = at_most_times(BEHIND_TIMES)
         left = _percentile(behind, 0.99) - SLOT_MS
         if _running(stand) < SLOTS / 2:
             raise RuntimeError("the backlog ended before the last POST")
