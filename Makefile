@@ -6,7 +6,7 @@ RUN := $(VENV)/bin
 CONTROLS := tests/integration/reliability/test_state_machine_controls.py
 export VENV
 
-.PHONY: help setup setup-dev demo demo-local up test test-local-llm unit integration acceptance faults-quick faults faults-controls bench bench-quick validate lint fix requirements clean
+.PHONY: help setup setup-dev demo demo-local up test test-local-llm unit integration acceptance faults-quick faults faults-controls bench bench-quick validate drills lint fix requirements clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -61,6 +61,9 @@ bench: setup-dev ## the figures and plots of docs/performance.md, 20 minutes
 
 validate: setup-dev ## every artefact of deploy/, by its field's own tool
 	@$(RUN)/python -m deploy.validate
+
+drills: setup-dev ## disasters and updates rehearsed and timed; DRILLS="redis_lost" for one, "--quick" for CI's form
+	@$(RUN)/python -m deploy.drills $(DRILLS)
 
 lint: setup-dev ## format, style, types, layers
 	@$(RUN)/ruff format --check .

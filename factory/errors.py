@@ -199,6 +199,12 @@ class DeadlineExceeded(JobFailure):
     type = "deadline_exceeded"
 
 
+class RestoredFromBackup(JobFailure):
+    """An operator gave the job up: it may have ended, and been paid for, after the backup that was restored."""
+
+    type = "restored_from_backup"
+
+
 class BudgetExceeded(JobFailure):
     """The next call could take the job over its `max_cost_usd`."""
 

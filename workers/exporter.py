@@ -26,7 +26,7 @@ from factory.errors import Unavailable
 from factory.log import configure_logging
 from factory.metrics import Delta, add_up, delta
 from factory.services import Services, connect
-from factory.store import counters, jobs, journal, leases
+from factory.store import backups, counters, jobs, journal, leases, restores
 
 COUNTERS = {
     metrics.JOBS_FINISHED: ("Jobs that reached a final state.", ("lane", "state")),
@@ -73,6 +73,7 @@ class TruthCollector:
             totals = counters.totals(tx)
             workers = leases.workers(tx, self._services.settings.lease_s)
             unknown = journal.open_calls_left(tx)
+            newest, held = backups.newest(tx), restores.undecided(tx)
         daily = _cost_micros_today(totals)
         totals = _bounded(totals)
         yield from _depth_metrics(depths)
@@ -83,6 +84,10 @@ class TruthCollector:
         yield _gauge(
             "llm_calls_abandoned", "Calls without an end, of jobs that no worker runs.", unknown
         )
+        yield _gauge(
+            "dispatch_held", "1 while jobs wait for a decision after a restore.", bool(held)
+        )
+        yield from _backup_metrics(newest)
 
 
 def _cost_micros_today(totals: Iterable[Delta]) -> float:
@@ -134,6 +139,28 @@ def _depth_metrics(depths: Iterable[jobs.LaneDepth]) -> Iterator[Metric]:
         age.add_metric([lane], queued.oldest_age_s if queued else 0)
     yield depth
     yield age
+
+
+BACKUPS = ("dump", "base")
+
+
+def _backup_metrics(newest: Iterable[backups.Newest]) -> Iterator[Metric]:
+    """0 for a kind that there has never been."""
+    made = GaugeMetricFamily(
+        "backup_last_success_timestamp_seconds", "The newest backup's end.", labels=["kind"]
+    )
+    verified = GaugeMetricFamily(
+        "backup_last_verified_timestamp_seconds",
+        "When the newest backup was restored and compared; 0 if it has not been.",
+        labels=["kind"],
+    )
+    found = {one.kind: one for one in newest}
+    for kind in BACKUPS:
+        one = found.get(kind)
+        made.add_metric([kind], one.finished_at.timestamp() if one else 0)
+        checked = one.verified_at if one else None
+        verified.add_metric([kind], checked.timestamp() if checked else 0)
+    yield from (made, verified)
 
 
 def _counter_metrics(totals: Iterable[Delta]) -> Iterator[Metric]:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from factory.cli.after_restore import after_restore
 from factory.cli.exits import ExitCode
 from factory.cli.output import JsonOption, print_json, print_lines
 
@@ -61,4 +62,5 @@ def create_app() -> typer.Typer:
     app = typer.Typer(help="The database's schema.", no_args_is_help=True)
     app.command("migrate")(migrate)
     app.command("status")(status)
+    app.command("after-restore")(after_restore)
     return app

@@ -11,6 +11,7 @@ import typer
 
 from factory import __version__
 from factory.cli import (
+    backup,
     catalog,
     database,
     demo,
@@ -63,6 +64,7 @@ def create_app() -> typer.Typer:
     app.add_typer(jobs.create_app(), name="jobs")
     app.add_typer(keys.create_app(), name="keys")
     app.add_typer(database.create_app(), name="db")
+    app.add_typer(backup.create_app(), name="backup")
     return app
 
 

@@ -155,6 +155,17 @@ class Settings(BaseModel):
     metrics_port: Port = 9090
     """Where the exporter serves `/metrics`."""
 
+    # Backups
+
+    backup_dir: str = "backups"
+    """Where `factory backup` keeps backups, and Postgres its archived log, in `wal`."""
+    backup_recipient: str | None = None
+    """The age public key (`age1…`) that backups are encrypted for. `factory backup key FILE` makes one."""
+    backup_identity_file: str | None = None
+    """The file with the secret key of it, needed to verify and to restore. Keep it elsewhere."""
+    backup_keep_days: int = Field(default=14, ge=1, le=36_500)
+    """When `factory backup prune` removes a backup. The newest of each kind stays."""
+
     @cached_property
     def redis_tls_options(self) -> dict[str, Any]:
         """For redis-py and kombu alike; empty without TLS."""

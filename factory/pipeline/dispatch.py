@@ -62,11 +62,13 @@ def dispatch(services: Services, send: Send, turns: Turns | None = None) -> int:
     """One round over all lanes; gives how many jobs were published. `turns` are kept from round to round.
 
     The marks are committed before the messages go out: a claim must not wait for a dispatcher that
-    waits for Redis. A crash in between loses hints, and the reaper of hints finds those. Raises
-    Unavailable; what could not be sent is unmarked.
+    waits for Redis. A crash in between loses hints, and the reaper of hints finds those. After a restore nothing
+    is published until somebody has decided about it. Raises Unavailable; what could not be sent is unmarked.
     """
     with services.database.autocommit() as tx:
         look = hints.look(tx, services.settings.lease_s)
+    if look.held:
+        return 0
     workers = with_searches(look.workers)
     out = {lane: one.jobs for lane, one in look.in_flight.items()}
     this = Round(services, send, look.workers, turns or Turns())

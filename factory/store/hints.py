@@ -14,6 +14,7 @@ from uuid import UUID
 from factory.domain.lanes import group_of, lanes_of
 from factory.store.database import Tx, ids, rows, run
 from factory.store.prepared import prepared_rows
+from factory.store.restores import HELD
 from factory.store.suspects import SUSPECT, SUSPECT_LANES
 
 FIRST_PATIENCE_S = 10
@@ -70,6 +71,7 @@ SELECT (SELECT array_agg(lane) FROM ({DUE_LANES}) due) AS due,
        (SELECT jsonb_object_agg(lane, sizes) FROM ({WORKERS}) serving) AS workers,
        (SELECT jsonb_object_agg(lane, jsonb_build_array(jobs, suspects))
           FROM ({IN_FLIGHT}) out) AS in_flight,
+       {HELD} AS held,
        (SELECT array_agg(lane) FROM ({SUSPECT_LANES}) suspect) AS with_suspects
 """
 
@@ -85,6 +87,8 @@ class Look:
     in_flight: Mapping[str, InFlight]
     with_suspects: Sequence[str]
     """Lanes with suspects to publish: mostly none."""
+    held: bool = False
+    """The database came out of a backup, and nobody has decided about its jobs: nothing may go out."""
 
 
 def look(tx: Tx, lease_s: float) -> Look:
@@ -95,7 +99,7 @@ def look(tx: Tx, lease_s: float) -> Look:
         lane: {int(slots): count for slots, count in sizes.items()}
         for lane, sizes in (found.workers or {}).items()
     }
-    return Look(found.due or (), workers, in_flight, found.with_suspects or ())
+    return Look(found.due or (), workers, in_flight, found.with_suspects or (), found.held)
 
 
 # The jobs of a lane that go next. Projects with work are found by hopping along the index; each offers its own

@@ -21,6 +21,7 @@ from factory.store.database import Tx, array, as_json, ids, rows
 from factory.store.jobs import SHOWN
 from factory.store.journal import USAGE
 from factory.store.prepared import prepared_rows
+from factory.store.restores import HELD
 
 # queued → running. `published_at` plays no part: a hint is a hint, only this decides. A stale hint of
 # a job that waits for its next attempt is refused by `run_at`. A worker takes its own running job
@@ -36,7 +37,8 @@ WITH open AS MATERIALIZED (
      WHERE id = ANY(CAST(%(ids)s AS uuid[]))
        -- A kind that is not known here is left to the workers of a newer version.
        AND kind IN ({KINDS})
-       AND ((state = 'queued' AND run_at <= now() AND attempt < max_attempts
+       -- Redis may still hold hints of the time before a restore.
+       AND ((state = 'queued' AND run_at <= now() AND attempt < max_attempts AND NOT {HELD}
              AND (deaths < %(quarantine_deaths)s OR %(quarantine)s))
             OR (state = 'running' AND worker_id = %(worker_id)s))
      ORDER BY id FOR UPDATE

@@ -296,6 +296,29 @@ backlog = Table(
     _when("measured_at", required=True),
 )
 
+restores = Table(
+    "restores",
+    metadata,
+    Column("id", UUID, primary_key=True),
+    Column("backup", Text, nullable=False),
+    Column("restored_to", DateTime(timezone=True), nullable=False),
+    _when("restored_at", required=True),
+    _when("decided_at"),
+    Column("decision", Text),
+)
+"""Each time that this database came out of a backup. While one is undecided, no job is published or claimed."""
+
+backups = Table(
+    "backups",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("finished_at", DateTime(timezone=True), nullable=False),
+    _when("verified_at"),
+)
+"""The newest backup of each kind."""
+
 counters = Table(
     "counters",
     metadata,

@@ -84,11 +84,13 @@ class Rig:
     services: Services
     programs: list[Child] = field(default_factory=list)
 
-    def start(self, name: str, *arguments: str, **variables: str) -> Child:
-        """Runs `python -m name arguments…`; its output is in `log(name)`."""
+    def start(
+        self, name: str, *arguments: str, under: Sequence[str] = (), **variables: str
+    ) -> Child:
+        """Runs `python -m name arguments…`, as the last words of the command `under`; its output is in `log(name)`."""
         with (self.directory / f"{name}.log").open("ab") as log:
             program = spawn(
-                [sys.executable, "-m", name, *arguments],
+                [*under, sys.executable, "-m", name, *arguments],
                 death_signal=signal.SIGKILL,
                 output=log,
                 env={**os.environ, **_environment(self.settings), **variables},

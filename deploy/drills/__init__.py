@@ -1,0 +1,1 @@
+"""Disasters, rehearsed on real servers and timed: `make drills`."""

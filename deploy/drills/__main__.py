@@ -1,0 +1,64 @@
+"""`python -m deploy.drills [--quick] [NAME …]`: all drills, or those named.
+
+Prints a line each: `drill NAME rto_s=… rpo_s=… lost=N bound=N of=N PASS`, or FAIL, or `skipped: why`. Exits 1 if one
+fails, 2 for a name that there is not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+
+from deploy.drills import scenarios
+from deploy.drills.stage import Stage
+from deploy.validate.tools import Tools, Unavailable
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the drills one after another: each is timed."""
+    known = sorted(one.name for one in iter_modules(scenarios.__path__))
+    parser = argparse.ArgumentParser(prog="drills", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(known)}")
+    parser.add_argument("--quick", action="store_true", help="less load and shorter: for CI")
+    options = parser.parse_args(arguments)
+    if unknown := sorted(set(options.names) - set(known)):
+        parser.error(f"there is no drill {', '.join(unknown)}; there are {', '.join(known)}")
+    results = [_run(name, quick=options.quick) for name in options.names or known]
+    return 0 if all(results) else 1
+
+
+def _run(name: str, *, quick: bool) -> bool:
+    """Whether the drill passed, or cannot be done here. The servers' files are kept if it did not."""
+    directory = Path(tempfile.mkdtemp(prefix=f"drill-{name}-"))
+    stage = Stage(directory, Tools(ROOT), quick)
+    try:
+        outcome = import_module(f"{scenarios.__name__}.{name}").drill(stage)
+    except Unavailable as reason:
+        _say(f"drill {name} skipped: {reason}")
+        stage.clear()
+        return True
+    except Exception:  # noqa: BLE001 - the others are to run all the same
+        _say(f"drill {name} FAIL\n{traceback.format_exc()}files: {directory}")
+        return False
+    _say(outcome.line(name))
+    if outcome.passed:
+        stage.clear()
+    else:
+        _say(f"files: {directory}")
+    return bool(outcome.passed)
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,152 @@
+"""A server as a whole, whichever it is: its address in parts, its databases, made, swapped and mended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import psycopg2
+from psycopg2 import sql
+from psycopg2.extensions import parse_dsn
+
+from factory.errors import Unavailable
+
+MAINTENANCE = "template1"
+"""A database that every server has: the one to be replaced cannot be the one that is connected to."""
+SWAP_S = 30.0
+Cursor = psycopg2.extensions.cursor
+
+
+def connection_parts(libpq_url: str) -> dict[str, str]:
+    """The URL's parts by libpq's names. Raises nothing for a URL that `libpq_url` made."""
+    return {name: str(value) for name, value in parse_dsn(libpq_url).items()}
+
+
+def url_of(**parts: str) -> str:
+    """A URL of libpq's own names, as `parse_dsn` takes one apart."""
+    return f"postgresql:///?{urlencode(parts, quote_via=quote)}"
+
+
+def with_database(libpq_url: str, name: str) -> str:
+    """The same server, another database."""
+    return url_of(**{**connection_parts(libpq_url), "dbname": name})
+
+
+@contextmanager
+def connected(dsn: str) -> Iterator[psycopg2.extensions.connection]:
+    """A connection of its own. Raises Unavailable for whatever Postgres says in the block."""
+    try:
+        with closing(psycopg2.connect(dsn, connect_timeout=5)) as connection:
+            yield connection
+    except psycopg2.Error as error:
+        raise Unavailable(f"the database: {str(error).strip().splitlines()[0]}") from error
+
+
+def ask(libpq_url: str, statement: str, *params: object) -> Any:
+    """The first value of the first row; None without one. Raises Unavailable."""
+    with connected(libpq_url) as connection, connection.cursor() as cursor:
+        cursor.execute(statement, params)
+        found = cursor.fetchall()
+    return found[0][0] if found else None
+
+
+def server_version(libpq_url: str) -> int:
+    """Such as 180006. Raises Unavailable."""
+    with connected(libpq_url) as connection:
+        return connection.server_version
+
+
+def replayed_to(libpq_url: str) -> datetime | None:
+    """The commit up to which a recovered server has got; None if it had none to replay."""
+    found = ask(libpq_url, "SELECT pg_last_xact_replay_timestamp()")
+    return found if isinstance(found, datetime) else None
+
+
+SUPERUSER = "SELECT rolname::text FROM pg_roles WHERE rolsuper AND rolcanlogin ORDER BY oid LIMIT 1"
+
+
+def make_valid(libpq_url: str) -> None:
+    """A recovery that ends in the middle of DROP DATABASE leaves the database whole, and marked as invalid.
+
+    Asks a server that trusts everybody: only a superuser may mend it.
+    """
+    place = with_database(libpq_url, MAINTENANCE)
+    superuser = str(ask(place, SUPERUSER))
+    parts = {**connection_parts(place), "user": superuser}
+    tell(url_of(**parts), "UPDATE pg_database SET datconnlimit = -1 WHERE datconnlimit = -2")
+
+
+def tell(libpq_url: str, statement: str) -> None:
+    """Runs statements outside of a transaction. Raises Unavailable."""
+    with connected(libpq_url) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+
+
+def analyze(libpq_url: str) -> None:
+    """Statistics are not part of a backup, and without them Postgres plans badly."""
+    tell(libpq_url, "ANALYZE")
+
+
+def create_database(libpq_url: str, name: str) -> None:
+    """An empty one. Raises Unavailable."""
+    with _maintenance(libpq_url) as cursor:
+        cursor.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name))
+        )
+
+
+def drop_database(libpq_url: str, name: str) -> None:
+    """Does nothing if it is not there."""
+    with _maintenance(libpq_url) as cursor:
+        cursor.execute(
+            sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+        )
+
+
+def replace_database(libpq_url: str, name: str, new: str) -> str | None:
+    """Gives `new` the name; whatever had it is kept under another, which is returned. In one transaction.
+
+    Nobody can connect to the old one from here on. Raises Unavailable if its sessions do not end.
+    """
+    kept = f"{name}_before_{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    with _maintenance(libpq_url) as cursor:
+        cursor.execute("SELECT FROM pg_database WHERE datname = %s", [name])
+        exists = bool(cursor.fetchall())
+        if exists:
+            _close(cursor, name)
+        rename = sql.SQL("ALTER DATABASE {} RENAME TO {}")
+        steps = [(name, kept), (new, name)] if exists else [(new, name)]
+        cursor.execute(sql.SQL(";").join(rename.format(*map(sql.Identifier, one)) for one in steps))
+    return kept if exists else None
+
+
+def _close(cursor: Cursor, name: str) -> None:
+    """Ends all sessions of a database, and lets nobody in."""
+    close = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false")
+    cursor.execute(close.format(sql.Identifier(name)))
+    deadline = time.monotonic() + SWAP_S
+    while True:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name]
+        )
+        if not cursor.fetchall():
+            return
+        if time.monotonic() > deadline:
+            raise Unavailable(
+                f"sessions of the database {name} do not end: stop the programs first"
+            )
+        time.sleep(0.1)
+
+
+@contextmanager
+def _maintenance(libpq_url: str) -> Iterator[Cursor]:
+    with connected(with_database(libpq_url, MAINTENANCE)) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            yield cursor

@@ -1,0 +1,116 @@
+"""A dump is made, read back, compared, restored in place of the database, and refused when it is damaged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from factory.backup import dump as dumps
+from factory.backup.vault import Vault
+from factory.backup.verify import verify
+from factory.errors import Misconfigured, Unavailable
+from factory.services import Services
+from factory.store import restores, servers
+from tests.integration.backup.conftest import Key
+from tests.integration.store.samples import ask, given_jobs
+
+
+def quiet(_read_bytes: int) -> None:
+    """No progress."""
+
+
+def test_a_dump_comes_back_whole(services: Services, vault: Vault, key: Key) -> None:
+    given_jobs(services, 5)
+    made = dumps.dump(vault, services.settings.libpq_url, key.recipient, quiet)
+    assert made.sums["jobs"]["rows"] == 5
+    assert made.encrypted
+    assert b"PGDMP" not in vault.file(made).read_bytes()[:200]
+    given_jobs(services, 2)  # later, and so not in it
+    found = verify(vault, made, key.identity)
+    assert (found.complaints, found.rows > 5) == ([], True)
+    assert vault.verified_at(vault.find("latest")) is not None
+
+
+def test_a_restore_replaces_the_database_and_keeps_the_one_that_was_there(
+    services: Services, vault: Vault, key: Key, swept: None
+) -> None:
+    url = services.settings.libpq_url
+    before = given_jobs(services, 3)
+    made = dumps.dump(vault, url, key.recipient, quiet)
+    given_jobs(services, 2)
+    restored = dumps.restore(vault, made, url, key.identity)
+    services.database.close()
+    assert {row.id for row in ask(services, "SELECT id FROM jobs")} == set(before)
+    assert restored.kept is not None
+    assert restored.kept.startswith(restored.database)
+    with services.database.transaction() as tx:
+        [held] = restores.undecided(tx)
+    assert (held.backup, held.restored_to) == (made.name, made.at)
+
+
+def test_a_dropped_database_is_made_again(
+    services: Services, vault: Vault, key: Key, swept: None
+) -> None:
+    url = services.settings.libpq_url
+    given_jobs(services, 3)
+    made = dumps.dump(vault, url, None, quiet)
+    services.database.close()
+    servers.drop_database(url, servers.connection_parts(url)["dbname"])
+    assert dumps.restore(vault, made, url, None).kept is None
+    assert len(ask(services, "SELECT id FROM jobs")) == 3
+
+
+def test_a_damaged_dump_is_noticed_and_nothing_is_replaced(
+    services: Services, vault: Vault, key: Key
+) -> None:
+    url = services.settings.libpq_url
+    given_jobs(services, 3)
+    made = dumps.dump(vault, url, key.recipient, quiet)
+    content = bytearray(vault.file(made).read_bytes())
+    content[len(content) // 2] ^= 1
+    vault.file(made).write_bytes(content)
+    assert "not as it was written" in verify(vault, made, key.identity).complaints[0]
+    with pytest.raises((Misconfigured, Unavailable)):
+        dumps.restore(vault, made, url, key.identity)
+    assert len(ask(services, "SELECT id FROM jobs")) == 3
+    gone = "SELECT count(*) AS n FROM pg_database WHERE datname LIKE '%%_restoring'"
+    assert ask(services, gone)[0].n == 0
+
+
+def test_without_the_key_or_with_another_nothing_is_read(
+    services: Services, vault: Vault, key: Key, tmp_path: Path
+) -> None:
+    from factory.backup.seal import IdentityFile, create_identity
+
+    made = dumps.dump(vault, services.settings.libpq_url, key.recipient, quiet)
+    with pytest.raises(Misconfigured, match="BACKUP_IDENTITY_FILE is not set"):
+        verify(vault, made, None)
+    create_identity(tmp_path / "other.key")
+    with pytest.raises(Misconfigured, match="does not open"):
+        verify(vault, made, IdentityFile(tmp_path / "other.key"))
+
+
+def test_a_dump_that_breaks_leaves_nothing(vault: Vault, key: Key) -> None:
+    with pytest.raises(Unavailable, match="database"):
+        dumps.dump(vault, "postgresql://x@127.0.0.1:1/none", key.recipient, quiet)
+    assert vault.backups() == []
+    assert vault.leftovers() == []
+
+
+@pytest.fixture
+def swept(services: Services) -> Iterator[None]:
+    """Databases that a restore has kept go with the test's own."""
+    url = services.settings.libpq_url
+    name = servers.connection_parts(url)["dbname"]
+    yield
+    services.database.close()
+    kept = servers.ask(
+        servers.with_database(url, servers.MAINTENANCE),
+        "SELECT string_agg(datname, ',') FROM pg_database WHERE datname LIKE %s",
+        f"{name}_before_%",
+    )
+    for one in (kept or "").split(","):
+        if one:
+            servers.drop_database(url, one)

@@ -1,0 +1,63 @@
+"""The frame around the drills: what it prints and how it ends."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from deploy.drills import __main__ as program
+from deploy.drills.outcome import Outcome
+
+
+@pytest.fixture
+def room(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Four drills, of which one passes."""
+    package = tmp_path / f"rooms_{uuid4().hex}"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    for name, body in {
+        "fine": "return Outcome(1.25, 0.0, 0, counted=7)",
+        "lossy": "return Outcome(1.25, 0.0, 2, counted=7)",
+        "broken": "raise RuntimeError('it fell over')",
+        "nowhere": "raise Unavailable('apt-get install nowhere')",
+    }.items():
+        head = "from deploy.drills.outcome import Outcome\nfrom deploy.validate.tools import Unavailable\n"
+        (package / f"{name}.py").write_text(f"{head}def drill(stage):\n    {body}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(program, "scenarios", import_module(package.name))
+
+
+@pytest.mark.usefixtures("room")
+def test_each_drill_has_a_line_and_one_that_fails_fails_all(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert program.main([]) == 1
+    said = capsys.readouterr().out
+    assert "drill fine rto_s=1.2 rpo_s=0.0 lost=0 bound=0 of=7 PASS" in said
+    assert "drill lossy rto_s=1.2 rpo_s=0.0 lost=2 bound=0 of=7 FAIL" in said
+    assert "it fell over" in said
+    assert "drill nowhere skipped: apt-get install nowhere" in said
+
+
+@pytest.mark.usefixtures("room")
+def test_those_that_are_named_run_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert program.main(["fine", "nowhere", "--quick"]) == 0
+    assert "lossy" not in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("room")
+def test_a_name_that_there_is_not_is_named_with_those_that_there_are(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        program.main(["flood"])
+    assert end.value.code == 2
+    assert "there are broken, fine, lossy, nowhere" in capsys.readouterr().err
+
+
+def test_a_complaint_fails_a_drill_that_lost_nothing() -> None:
+    assert not Outcome(0.0, 0.0, 0, complaints=("the old password is still good",)).passed
+    assert Outcome(0.0, 0.0, 3, bound=3).passed
