@@ -33,6 +33,13 @@ class Visit:
     key: KeyView | None = None
     began: float = field(default_factory=time.time)
     started_s: float = field(default_factory=time.perf_counter)
+    waits: bool = False
+    """Whether it is held until a job ends: how long is then the caller's wish."""
+
+    @property
+    def duration_s(self) -> float:
+        """Until now."""
+        return time.perf_counter() - self.started_s
 
     def entry(self, status: int) -> dict[str, Any]:
         """The members of its line, now that it has been answered."""
@@ -40,7 +47,7 @@ class Visit:
             "method": self.method,
             "route": self.route,
             "status": status,
-            "duration_ms": round((time.perf_counter() - self.started_s) * 1000, 1),
+            "duration_ms": round(self.duration_s * 1000, 1),
             "request_id": self.request_id,
             "project_id": self.key.project_id if self.key else None,
             "key": self.key.prefix if self.key else None,

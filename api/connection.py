@@ -33,6 +33,8 @@ class Line(socket.socket):
         self.setblocking(False)
         self.rest = bytearray()
         self._held = b""
+        self.received_s = 0.0
+        """When all of its request was there, by `time.perf_counter`."""
 
     def dup(self) -> socket.socket:  # type: ignore[override]  # the copy need not keep anything
         """A plain socket on the same connection."""

@@ -9,7 +9,7 @@ from flask import Flask, current_app
 from api.access import AccessLog
 from api.keyring import Keyring
 from api.lounge import Lounge
-from api.meter import Meter
+from api.meter import Meter, NoMeter
 from api.readiness import Readiness
 from api.sender import Sender
 from api.waiting import Patience
@@ -36,7 +36,7 @@ class Gateway:
     keyring: Keyring
     patience: Patience
     lounge: Lounge
-    meter: Meter
+    meter: Meter | NoMeter
     access_log: AccessLog
     readiness: Readiness
     sender: Sender
@@ -47,7 +47,7 @@ class Gateway:
         self.lounge.close()
 
     def close(self) -> None:
-        """Lets waiting requests go, writes the last counts and lines, ends the threads."""
+        """Lets waiting requests go, writes the last lines, ends the threads."""
         self.leave()
         self.lounge.stop()
         self.sender.stop()
@@ -68,7 +68,7 @@ def open_gateway(services: Services, catalog: Catalog) -> Gateway:
         Keyring(services),
         Patience(Waiter(services)),
         Lounge(services.database, sender),
-        Meter(services.database),
+        Meter(services.database) if services.settings.enable_metrics else NoMeter(),
         AccessLog(services.settings.log_format),
         Readiness(services),
         sender,

@@ -11,8 +11,10 @@ import signal
 from types import FrameType
 from typing import Any
 
+from api.exposition import Exposition
 from api.gateway import gateway_of
 from api.waiting import THREADS
+from factory import metrics
 from factory.config import settings_or_exit
 from factory.log import configure_logging
 
@@ -37,6 +39,29 @@ forwarder_headers = ""
 sendfile = False
 preload_app = False
 control_socket_disable = True
+exposition = (
+    Exposition(settings.metrics_host, settings.gateway_metrics_port)
+    if settings.enable_metrics
+    else None
+)
+
+
+def on_starting(server: Any) -> None:
+    """Before the first process is made: all count in one directory."""
+    if exposition:
+        exposition.open()
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """What the process had open or in flight has gone with it."""
+    if exposition:
+        exposition.forget(worker.pid)
+
+
+def on_exit(server: Any) -> None:
+    """Nothing is left behind."""
+    if exposition:
+        exposition.close()
 
 
 def post_worker_init(worker: Any) -> None:
@@ -48,6 +73,11 @@ def post_worker_init(worker: Any) -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     _share_descriptors(worker, most - OWN_DESCRIPTORS)
+    here = gateway_of(worker.wsgi)
+    here.meter.read(metrics.HTTP_CONNECTIONS, lambda: worker.nr_conns + here.lounge.guests)
+    here.meter.read(metrics.HTTP_WAITING, lambda: here.lounge.guests)
+    if exposition:
+        exposition.serve()
     stop = signal.getsignal(signal.SIGTERM)
 
     def leave(signum: int, frame: FrameType | None) -> None:

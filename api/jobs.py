@@ -157,6 +157,7 @@ def _wait(job_id: UUID, wait_s: int, render: Render) -> Response | None:
     if here.lounge.open and can_leave(request.environ):
         return here.lounge.park(g.project_id, job_id, wait_s, detach(render))
     if here.patience.hold(job_id, wait_s):
+        g.visit.waits = True
         return render(_find(job_id))
     return None
 

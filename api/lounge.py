@@ -120,6 +120,11 @@ class Lounge:
         """Whether one more can wait here."""
         return not self._closing and len(self._guests) < self.most
 
+    @property
+    def guests(self) -> int:
+        """How many wait."""
+        return len(self._guests)
+
     def park(self, project_id: UUID, job_id: UUID, wait_s: float, visitor: Visitor) -> Parked:
         """The response with which the client goes on to wait here, for `wait_s` seconds at most."""
         until = time.monotonic() + wait_s

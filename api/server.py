@@ -129,6 +129,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         if conn.received:
             self._watch.end(conn)
             conn.started = False
+            conn.sock.received_s = time.perf_counter()
             self.tpool.put(conn)
         elif ended:
             self._drop(conn)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from email.utils import formatdate
@@ -66,6 +67,7 @@ def _guarded(serve: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[by
 
 
 def _begin() -> None:
+    gateway().meter.begin()
     given = request.headers.get("X-Request-Id", "")
     g.visit = Visit(
         # Unique is enough, so it needs no call into the kernel.
@@ -74,7 +76,15 @@ def _begin() -> None:
         route=request.url_rule.rule if request.url_rule else "unmatched",
         client=request.remote_addr,
         supervisor=_is_supervisor(),
+        started_s=_received_s(),
     )
+
+
+def _received_s() -> float:
+    """When all of it was there: a request may have waited for a thread since."""
+    line = request.environ.get("gunicorn.socket")  # an `api.connection.Line`, under our own server
+    received_s: float = getattr(line, "received_s", 0.0)
+    return received_s or time.perf_counter()
 
 
 def _is_supervisor() -> bool:
@@ -96,7 +106,8 @@ def _finish(here: Gateway, visit: Visit, response: Response) -> None:
 
 def _record(here: Gateway, visit: Visit, status: int) -> None:
     """Counts and logs an answered request."""
-    here.meter.count(visit.method, visit.route, status)
+    duration_s = None if visit.waits else visit.duration_s
+    here.meter.end(visit.method, visit.route, status, duration_s)
     if visit.route not in PROBES and not visit.supervisor:
         here.access_log.add(visit, status)
 
@@ -127,6 +138,7 @@ class Detached:
 
 def detach(render: Callable[[JobDetail, dict[str, Any]], Response]) -> Detached:
     """The current request, to be answered later with what `render` makes of the job."""
+    g.visit.waits = True
     environ = {name: request.environ[name] for name in SEEN if name in request.environ}
     return Detached(gateway(), g.visit, environ, render)
 

@@ -1,4 +1,4 @@
-"""What is counted, under which names and labels. Counts live in Postgres, so one exporter tells the truth.
+"""What is counted, under which names and labels. Counts of jobs live in Postgres, so one exporter tells the truth.
 
 A process adds up `Delta`s and writes them with the transaction that they belong to (`store.counters`);
 nothing is lost with a process, and nothing is counted that was not committed.
@@ -6,10 +6,10 @@ nothing is lost with a process, and nothing is counted that was not committed.
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 JOBS_FINISHED = "jobs_finished_total"
 LLM_REQUESTS = "llm_requests_total"
@@ -21,9 +21,29 @@ LLM_COST_MICROS_OF_DAY = "llm_cost_micros_of_day"
 LLM_UNKNOWN_COST = "llm_unknown_cost_calls_total"
 LLM_DURATION_BUCKET = "llm_request_duration_seconds_bucket"
 LLM_DURATION_SUM = "llm_request_duration_seconds_sum"
-HTTP_REQUESTS = "http_requests_total"
 LOOP_BLOCKED_S = "worker_loop_blocked_seconds_total"
 LOOP_RESTARTS = "worker_loop_restarts_total"
+LEASES_EXPIRED = "leases_expired_total"
+DISPATCH_ROUNDS = "dispatch_rounds_total"
+
+# Of the gateway, which counts for itself: what Postgres cannot take must be seen too.
+HTTP_REQUESTS = "http_requests_total"
+HTTP_DURATION = "http_request_duration_seconds"
+HTTP_IN_FLIGHT = "http_requests_in_flight"
+HTTP_WAITING = "http_requests_waiting"
+HTTP_CONNECTIONS = "http_connections"
+DATABASE_POOL_SIZE = "database_pool_size"
+DATABASE_POOL_USED = "database_pool_used"
+GATEWAY_GAUGES: Mapping[str, str] = MappingProxyType(
+    {
+        HTTP_IN_FLIGHT: "Requests that are not answered yet, those that wait for a job with them.",
+        HTTP_WAITING: "Requests that wait for a job without a thread.",
+        HTTP_CONNECTIONS: "Open connections of clients.",
+        DATABASE_POOL_SIZE: "Connections to Postgres that the processes may have.",
+        DATABASE_POOL_USED: "Connections to Postgres that are in use.",
+    }
+)
+HTTP_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 DURATION_BUCKETS_S = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0)
 """Upper bounds of the latency histogram; `+Inf` follows."""
@@ -79,22 +99,3 @@ def add_up(deltas: Iterable[Delta]) -> list[Delta]:
     for one in deltas:
         sums[one.metric, one.labels] += one.amount  # type: ignore[assignment]
     return [Delta(metric, labels, amount) for (metric, labels), amount in sums.items()]
-
-
-class Tally:
-    """Deltas that several threads add and one takes, such as the requests of a gateway."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._deltas: list[Delta] = []
-
-    def add(self, one: Delta) -> None:
-        """Adds to what the next `take` gives."""
-        with self._lock:
-            self._deltas.append(one)
-
-    def take(self) -> list[Delta]:
-        """All since the last take, added up."""
-        with self._lock:
-            taken, self._deltas = self._deltas, []
-        return add_up(taken)

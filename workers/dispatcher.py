@@ -5,17 +5,20 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+import time
 from functools import partial
 from types import FrameType
 
 from redis.client import PubSub
 from redis.exceptions import RedisError
 
+from factory import metrics
 from factory.agents.watch import AgentFiles
 from factory.config import settings_or_exit
 from factory.domain.turns import Turns
 from factory.llm.catalog import load_catalog
 from factory.log import configure_logging
+from factory.metrics import delta
 from factory.pipeline.dispatch import dispatch
 from factory.pipeline.poke import CHANNEL
 from factory.pipeline.rescue import TICK_S, BrokerWatch, Rescue
@@ -23,6 +26,7 @@ from factory.pipeline.retention import Retention
 from factory.pipeline.rounds import Rounds
 from factory.pipeline.startup import await_schema
 from factory.services import Services, connect
+from factory.store import counters
 from workers.app import create_app
 from workers.messages import Publisher
 
@@ -31,6 +35,7 @@ PAUSE_S = 0.01
 LONGEST_PAUSE_S = 2.0
 """After failures. Work that waits for a server must go on soon after its return."""
 LONGEST_RETENTION_PAUSE_S = 60.0
+COUNT_S = 10.0
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +73,25 @@ class Pokes:
         return subscription.get_message(timeout=timeout_s) is not None
 
 
+class RoundsCount:
+    """Counts rounds, and writes the count every COUNT_S: one that rises tells that dispatch goes on."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._rounds = 0
+        self._next_write = 0.0
+
+    def add(self) -> None:
+        """One more. Raises Unavailable."""
+        self._rounds += 1
+        now = time.monotonic()
+        if now < self._next_write:
+            return
+        with self._services.database.autocommit() as tx:
+            counters.add(tx, [delta(metrics.DISPATCH_ROUNDS, self._rounds)])
+        self._rounds, self._next_write = 0, now + COUNT_S
+
+
 class Dispatcher:
     """Publishes and rescues, round after round, until told to stop."""
 
@@ -82,6 +106,7 @@ class Dispatcher:
         self._retention = Retention(services)
         self._agents = AgentFiles(services, partial(load_catalog, settings.extra_models))
         self._pokes = Pokes(services, self._stopping)
+        self._count = RoundsCount(services)
 
     def stop(self, _signal: int = 0, _frame: FrameType | None = None) -> None:
         """Ends after the current round."""
@@ -110,6 +135,7 @@ class Dispatcher:
     def _dispatch_once(self) -> float:
         self._broker.tick()
         published = dispatch(self._services, self._publisher.send, self._turns)
+        self._count.add()
         self._pokes.wait(PAUSE_S if published else self._services.settings.tick_s)
         return 0.0
 

@@ -34,11 +34,12 @@ COUNTERS = {
     metrics.LLM_TOKENS: ("Tokens of calls.", ("provider", "model", "direction")),
     metrics.LLM_COST_DOLLARS: ("Known cost of calls in US dollars.", ("provider", "model")),
     metrics.LLM_UNKNOWN_COST: ("Calls whose cost is not known.", ("provider", "model")),
-    metrics.HTTP_REQUESTS: ("Requests to the gateway.", ("method", "route", "status")),
     metrics.LOOP_BLOCKED_S: (
         "Time in which a worker's loop stood still, beyond half a second.",
         (),
     ),
+    metrics.LEASES_EXPIRED: ("Jobs that were taken back from workers that had died.", ()),
+    metrics.DISPATCH_ROUNDS: ("Rounds of all dispatchers.", ()),
     metrics.LOOP_RESTARTS: ("Workers that ended because their loop stood still.", ()),
 }
 LIVE_STATES = (State.QUEUED, State.RUNNING, State.WAITING)
@@ -205,7 +206,7 @@ def _histogram(totals: Iterable[Delta]) -> Metric:
 def main() -> None:
     """Serves /metrics until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(prog="workers.exporter", description=__doc__)
-    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--host", default=None)
     parser.add_argument("--port", type=int, default=None)
     options = parser.parse_args()
     settings = settings_or_exit("workers.exporter")
@@ -216,7 +217,9 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     server, thread = start_http_server(
-        options.port or settings.metrics_port, options.host, registry=registry
+        options.port or settings.metrics_port,
+        options.host or settings.metrics_host,
+        registry=registry,
     )
     stopping.wait()
     server.shutdown()

@@ -33,6 +33,7 @@ class Banner:
     loopback_webhooks: bool = False
     simulator_url: str | None = None
     """Where scripts for the simulated providers are put."""
+    gateway_metrics_url: str | None = None
 
     @property
     def docs_url(self) -> str:
@@ -43,7 +44,8 @@ class Banner:
         """For people. No line is wrapped or coloured, so that the command can be pasted."""
         rows = [("API", self.api_url), ("docs", self.docs_url)]
         if self.metrics_url:
-            rows.append(("metrics", self.metrics_url))
+            gateway = f"  {self.gateway_metrics_url}" if self.gateway_metrics_url else ""
+            rows.append(("metrics", self.metrics_url + gateway))
         if self.flower:
             login = f"(user {self.flower.user}, password {self.flower.password})"
             rows.append(("Flower", f"{self.flower.url}  {login}"))

@@ -22,6 +22,7 @@ from factory.errors import NotFound, Unavailable
 
 API_PORT = 8000
 METRICS_PORT = 9090
+GATEWAY_METRICS_PORT = 9091
 FLOWER_PORT = 5555
 SIMULATOR_PORT = 8090
 LOCAL_LLM_PORT = 8091
@@ -41,6 +42,7 @@ class FirstPorts:
     flower: int = FLOWER_PORT
     simulator: int = SIMULATOR_PORT
     local_llm: int = LOCAL_LLM_PORT
+    gateway_metrics: int = GATEWAY_METRICS_PORT
     api_exactly: bool = False
 
 
@@ -69,6 +71,7 @@ class Platform:
             tuple(access.provider for access in self.simulated),
             loopback_webhooks=self.loopback_webhooks,
             simulator_url=self.simulator_url,
+            gateway_metrics_url=self.addresses.gateway_metrics_url,
         )
 
     @property
@@ -91,6 +94,7 @@ class Platform:
                 simulated=tuple(access.provider for access in self.simulated),
                 loopback_webhooks=self.loopback_webhooks,
                 simulator_url=self.simulator_url,
+                gateway_metrics_url=self.addresses.gateway_metrics_url,
             )
         )
 
@@ -145,6 +149,7 @@ def _take_addresses(
         flower_port=loopback.take_from(first.flower, kept.get("flower")),
         simulator_port=loopback.take_from(first.simulator, kept.get("simulator")),
         local_llm_port=loopback.take_from(first.local_llm, kept.get("local_llm")),
+        gateway_metrics_port=loopback.take_from(first.gateway_metrics, kept.get("gateway_metrics")),
     )
 
 

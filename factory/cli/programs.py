@@ -44,6 +44,7 @@ class Addresses:
     flower_port: int
     simulator_port: int
     local_llm_port: int
+    gateway_metrics_port: int
 
     def ports(self) -> dict[str, int]:
         """By what they are for."""
@@ -53,6 +54,7 @@ class Addresses:
             "flower": self.flower_port,
             "simulator": self.simulator_port,
             "local_llm": self.local_llm_port,
+            "gateway_metrics": self.gateway_metrics_port,
         }
 
     @property
@@ -64,6 +66,10 @@ class Addresses:
     @property
     def metrics_url(self) -> str:
         return f"http://127.0.0.1:{self.metrics_port}/metrics"
+
+    @property
+    def gateway_metrics_url(self) -> str:
+        return f"http://127.0.0.1:{self.gateway_metrics_port}/metrics"
 
     @property
     def flower_url(self) -> str:
@@ -189,7 +195,10 @@ def _gateway(
     return Program(
         "gateway",
         _python("gunicorn", "-c", "python:api.gunicorn", *options),
-        env=environments.platform,
+        env={
+            **environments.platform,
+            "GATEWAY_METRICS_PORT": str(addresses.gateway_metrics_port),
+        },
         # Gunicorn puts the directory that it stands in before all others on its path.
         cwd=PACKAGES_DIRECTORY,
         ready=serving,

@@ -31,7 +31,14 @@ from factory.errors import FactoryError
 LOG_TAIL_LINES = 30
 EXCERPT_CHARS = 70
 DRAIN_S = 5.0
-FIRST_PORTS = FirstPorts(api=18000, metrics=19000, flower=19500, simulator=18500, local_llm=18600)
+FIRST_PORTS = FirstPorts(
+    api=18000,
+    metrics=19000,
+    flower=19500,
+    simulator=18500,
+    local_llm=18600,
+    gateway_metrics=19100,
+)
 """Away from those of `factory up`, so that a demo never takes one from it."""
 VARIABLES = {
     "WEBHOOK_ALLOW_LOOPBACK": "true",

@@ -79,6 +79,7 @@ def _known_banner(home: Home, state: InstallationState, environ: Mapping[str, st
         tuple(state.simulated),
         state.loopback_webhooks,
         state.simulator_url,
+        state.gateway_metrics_url,
     )
 
 

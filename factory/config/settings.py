@@ -105,6 +105,12 @@ class Settings(BaseModel):
     """The least severe lines that are logged."""
     log_format: Annotated[Format, BeforeValidator(in_small_letters)] = "json"
     """One JSON document a line, or text for people."""
+    enable_metrics: bool = True
+    """Whether the gateway counts and times its requests, and serves `/metrics` of all its processes."""
+    gateway_metrics_port: Port = 9090
+    """Where it does. The exporter needs another port on the same machine."""
+    metrics_host: str = "127.0.0.1"
+    """Where gateway and exporter serve `/metrics`: `0.0.0.0` in a container. Never on a public address."""
     header_timeout_s: float = Field(default=10.0, gt=0, le=YEAR_S)
     """How long a client may take to send a request's headers, from their first byte on."""
     body_timeout_s: float = Field(default=30.0, gt=0, le=YEAR_S)

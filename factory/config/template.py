@@ -38,6 +38,7 @@ PRODUCTION: Mapping[str, str] = MappingProxyType(
         "LOG_LEVEL": "INFO",
         "WORKER_COUNT": "4",
         "DATABASE_POOL_SIZE": "10",
+        "ENABLE_METRICS": "true",
     }
 )
 """What stands in the template without a # before it; the rest shows its default."""
@@ -92,7 +93,6 @@ GUIDE: Mapping[str, str] = MappingProxyType(
         "GRAFANA_API_KEY": "not needed: Grafana reads its dashboards from files.",
         "API_CORS_ORIGINS": "no page of another origin may call the API yet: open.",
         "SENTRY_DSN": "errors go to the log, as JSON; Sentry is open.",
-        "ENABLE_METRICS": "the exporter is a program of its own: run it, or do not.",
         "ENABLE_QUERY_CACHE": "answers are not cached yet: open.",
         "CACHE_TTL_MEDIUM": "answers are not cached yet: open.",
     }

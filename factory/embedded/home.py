@@ -32,6 +32,7 @@ class InstallationState:
     simulated: tuple[str, ...] = ()
     loopback_webhooks: bool = False
     simulator_url: str | None = None
+    gateway_metrics_url: str | None = None
 
 
 class Home:

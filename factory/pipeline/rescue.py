@@ -10,10 +10,12 @@ from uuid import UUID
 
 from redis.exceptions import RedisError
 
+from factory import metrics
 from factory.domain.job import JobError, Outcome
 from factory.domain.quarantine import QUARANTINE_DEATHS, group_size
 from factory.domain.state import State
 from factory.errors import DeadlineExceeded, Unavailable, WorkerLost
+from factory.metrics import delta
 from factory.pipeline.finish import finish_jobs
 from factory.pipeline.rounds import Rounds
 from factory.services import Services
@@ -54,7 +56,8 @@ class Reaper:
         with self._services.database.transaction() as tx:
             holds = self._holds(leases.database_time(tx))
             lost = leases.expired(tx, FOREVER_S if holds else self._services.settings.lease_s)
-            finish_jobs(tx, [_after_death(one) for one in lost])
+            counted = [delta(metrics.LEASES_EXPIRED, len(lost))] if lost else []
+            finish_jobs(tx, [_after_death(one) for one in lost], counted)
         for one in lost:
             log.warning("worker %s is lost, job %s goes on elsewhere", one.worker_id, one.job_id)
         return len(lost)

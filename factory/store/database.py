@@ -13,6 +13,7 @@ from psycopg2.extensions import PYDATETIMETZ, new_type, register_type
 from sqlalchemy import Connection, Engine, Row, create_engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import QueuePool
 
 from factory.document import read_json, write_exact_json
 from factory.domain.instant import EARLIEST, LATEST
@@ -95,6 +96,18 @@ class Database:
             json_deserializer=_json,
             hide_parameters=True,  # they are customers' texts, and errors are logged
         )
+        self._pool_size = pool_size
+
+    @property
+    def pool_size(self) -> int:
+        """Connections that there may be."""
+        return self._pool_size
+
+    @property
+    def pool_used(self) -> int:
+        """Connections in use now."""
+        pool = self.engine.pool
+        return pool.checkedout() if isinstance(pool, QueuePool) else 0
 
     def transaction(self, answer_s: float = ANSWER_S) -> AbstractContextManager[Tx]:
         """Commits at the end, rolls back on an error.

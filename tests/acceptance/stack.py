@@ -109,6 +109,7 @@ class Stack:
         self.url: str = banner["api_url"]
         self.key: str = banner["api_key"]
         self.metrics_url: str = banner["metrics_url"]
+        self.gateway_metrics_url: str = banner["gateway_metrics_url"]
         self.flower: Mapping[str, str] | None = banner["flower"]
         self.http = self.client()
 

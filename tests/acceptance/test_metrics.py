@@ -1,12 +1,14 @@
-"""The exporter counts what was submitted, and nothing else."""
+"""The exporter and the gateway count what was submitted, and nothing else."""
 
 from __future__ import annotations
 
 from collections import Counter
 
 import httpx
+from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from factory import metrics
 from tests.acceptance.stack import Stack, eventually
 
 MODEL = "ollama/phi4"
@@ -23,16 +25,23 @@ NAMES = {
     "llm_daily_cost_dollars",
     "llm_calls_abandoned",
     "workers_live",
-    "http_requests",
+    "leases_expired",
+    "dispatch_rounds",
 }
+GATEWAY_NAMES = {"http_requests", "http_request_duration_seconds", *metrics.GATEWAY_GAUGES}
+
+
+def exported(platform: Stack) -> list[Metric]:
+    urls = (platform.metrics_url, platform.gateway_metrics_url)
+    text = "".join(httpx.get(url).text for url in urls)
+    return list(text_string_to_metric_families(text))
 
 
 def scrape(platform: Stack, name: str, **labels: str) -> float:
     """The sum of a metric's samples that have these labels."""
-    text = httpx.get(platform.metrics_url).text
     return sum(
         sample.value
-        for family in text_string_to_metric_families(text)
+        for family in exported(platform)
         for sample in family.samples
         if sample.name == name and labels.items() <= sample.labels.items()
     )
@@ -56,8 +65,7 @@ def counts(platform: Stack) -> Counter[str]:
 
 def test_every_metric_is_there(platform: Stack) -> None:
     platform.run()
-    text = httpx.get(platform.metrics_url).text
-    assert {family.name for family in text_string_to_metric_families(text)} >= NAMES
+    assert {family.name for family in exported(platform)} >= NAMES | GATEWAY_NAMES
     assert scrape(platform, "factory_up") == 1
     assert scrape(platform, "workers_live") == 1
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from factory.cli.programs import Addresses, Environments, Layout, plan_programs
 from factory.embedded.program import Program
 
-ADDRESSES = Addresses("127.0.0.1", 8001, 9091, 5556, 8090, 8091)
+ADDRESSES = Addresses("127.0.0.1", 8001, 9091, 5556, 8090, 8091, 9092)
 ENVIRONMENTS = Environments(
     platform={"DATABASE_URL": "postgresql://"},
     providers={"OPENAI_API_KEY": "simulated"},

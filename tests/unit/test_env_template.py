@@ -64,7 +64,7 @@ def test_what_is_active_is_read_as_it_stands() -> None:
 def test_every_placeholder_is_found_and_nothing_else() -> None:
     found = {fault.name for fault in find_faults(template())}
     whole = {"DATABASE_HOST", "DATABASE_NAME", "DATABASE_USER", "REDIS_HOST", "POSTGRES_PROFILE"}
-    whole |= {"LOG_LEVEL", "WORKER_COUNT", "DATABASE_POOL_SIZE"}
+    whole |= {"LOG_LEVEL", "WORKER_COUNT", "DATABASE_POOL_SIZE", "ENABLE_METRICS"}
     assert found == {entry.name for entry in entries() if entry.active} - whole
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-
 import pytest
 
-from factory.metrics import DURATION_BUCKETS_S, Delta, Tally, add_up, bucket_of, delta
+from factory.metrics import DURATION_BUCKETS_S, Delta, add_up, bucket_of, delta
 
 
 def test_the_order_of_labels_makes_no_difference() -> None:
@@ -34,19 +32,3 @@ def test_a_duration_falls_into_the_smallest_bucket_that_holds_it(
 def test_the_buckets_reach_300_seconds() -> None:
     assert list(DURATION_BUCKETS_S) == sorted(DURATION_BUCKETS_S)
     assert DURATION_BUCKETS_S[-1] == 300.0
-
-
-def test_a_tally_gives_each_amount_once_whoever_adds() -> None:
-    tally = Tally()
-    threads = [
-        threading.Thread(target=lambda: [tally.add(delta("jobs")) for _ in range(500)])
-        for _ in range(4)
-    ]
-    for thread in threads:
-        thread.start()
-    taken = sum(one.amount for _ in range(20) for one in tally.take())
-    for thread in threads:
-        thread.join()
-    taken += sum(one.amount for one in tally.take())
-    assert taken == 2000
-    assert tally.take() == []

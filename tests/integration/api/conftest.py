@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,6 +18,8 @@ import httpx
 import pytest
 from apiflask import APIFlask
 from flask.testing import FlaskClient
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 from werkzeug.test import TestResponse
 
 from api import create_app
@@ -136,6 +138,23 @@ def assert_problem(
 PATIENCE_S = 60.0
 
 
+def exported(port: int) -> list[Sample]:
+    """What a gateway's metrics are; none before it serves them."""
+    try:
+        text = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
+    except httpx.TransportError:
+        return []
+    return [one for family in text_string_to_metric_families(text) for one in family.samples]
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    """Waits until it does."""
+    until = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < until, "it never came"
+        time.sleep(0.05)
+
+
 @pytest.fixture
 def socket_path() -> Iterator[str]:
     """Short, as a socket's path must be."""
@@ -164,6 +183,13 @@ def server_settings() -> dict[str, str]:
 
 
 @pytest.fixture
+def metrics_port() -> int:
+    """Where the server shows its metrics."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
 def server_prefix() -> list[str]:
     """What runs the server's command, for a test to name."""
     return []
@@ -177,6 +203,7 @@ def server(
     listener: socket.socket,
     unix_listener: socket.socket,
     server_settings: dict[str, str],
+    metrics_port: int,
     server_prefix: list[str],
     tmp_path: Path,
     request: pytest.FixtureRequest,
@@ -188,6 +215,7 @@ def server(
         "REDIS_URL": redis_url,
         "SECRET_KEY": services.settings.secret_key,
         "WEB_CONCURRENCY": "1",
+        "GATEWAY_METRICS_PORT": str(metrics_port),
         **server_settings,
     }
     command = ["-m", "gunicorn", "-c", "python:api.gunicorn"]

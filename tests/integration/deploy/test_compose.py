@@ -33,7 +33,11 @@ ONLY_WORKERS = {
     *("provider_proxy_url", "webhook_proxy_url", "no_proxy"),
 }
 """What leads to providers and receivers."""
-FIXED = {"metrics_port": "Prometheus asks there, and no port of it is published"}
+FIXED = {
+    "metrics_port": "Prometheus asks there, and no port of it is published",
+    "gateway_metrics_port": "the same",
+    "metrics_host": "the image's",
+}
 CA_FILE = ssl.get_default_verify_paths().openssl_cafile
 OTHERS = {
     "secret_key": "9f2c5d1e7ab34860" * 3,

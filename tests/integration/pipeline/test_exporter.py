@@ -32,7 +32,6 @@ REQUIRED = {
     "llm_request_duration_seconds_bucket": {"provider", "model", "le"},
     "llm_request_duration_seconds_sum": {"provider", "model"},
     "llm_request_duration_seconds_count": {"provider", "model"},
-    "http_requests_total": {"method", "route", "status"},
 }
 IDS = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}|job_|af_")
 
@@ -56,13 +55,10 @@ def _value(families: Mapping[str, Metric], name: str, **labels: str) -> float:
 
 @pytest.fixture
 def scraped(bench: Bench) -> dict[str, Metric]:
-    """After one success, one failure, one job that waits and one request to the gateway."""
+    """After one success, one failure and one job that waits."""
     bench.finished()
     bench.finished(input="Hi. {{simulate status=400}}")
     bench.submit(priority="bulk")
-    with bench.services.database.transaction() as tx:
-        request = {"method": "POST", "route": "/api/jobs", "status": "202"}
-        counters.add(tx, [delta(metrics.HTTP_REQUESTS, **request)])
     return _scrape(bench.services)
 
 
@@ -85,7 +81,6 @@ def test_the_numbers_are_those_of_the_jobs(scraped: dict[str, Metric]) -> None:
     dollars = _value(scraped, "llm_cost_dollars_total", **model)
     assert dollars == pytest.approx(_value(scraped, "llm_daily_cost_dollars"))
     assert dollars > 0
-    assert _value(scraped, "http_requests_total", method="POST", route="/api/jobs", status="202")
 
 
 def test_the_buckets_grow_to_300_seconds_and_end_with_the_count(
