@@ -57,7 +57,7 @@ def figures(scale: Scale) -> Iterator[Figure]:
                 took.append(_scrape(services))
         few, ours = map(median, took_ms)
         against, note = f"{FEW:,} calls of the day", f"{many:,} calls of the day"
-        yield Figure("flat_scrape", ours, "ms", at_most_times(TIMES), few, against, note)
+        yield Figure("scrape", ours, "ms", at_most_times(TIMES), few, against, note)
 
 
 def _fill(services: Services, count: int) -> None:
