@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from apiflask import APIFlask
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from api import (
     agents,
@@ -62,6 +63,8 @@ def create_app(services: Services, catalog: Catalog) -> APIFlask:
     app.extensions["gateway"] = open_gateway(services, catalog)
     openapi.describe(app, services.settings.api_base_url)
     traffic.watch(app)
+    if proxies := services.settings.trusted_proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=0)  # type: ignore[method-assign]
     problems.render_errors(app)
     for resource in RESOURCES:
         app.register_blueprint(resource)

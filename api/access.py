@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-import sys
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TextIO
 
 import orjson
 
@@ -62,8 +61,9 @@ class AccessLog:
     orjson renders costs a hundredth. A process that is killed loses the lines of its last 0.2 s.
     """
 
-    def __init__(self, log_format: str) -> None:
+    def __init__(self, log_format: str, out: TextIO) -> None:
         self._as_json = log_format == "json"
+        self._out = out
         self._entries: list[tuple[float, dict[str, Any]]] = []
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="access-log", daemon=True)
@@ -94,8 +94,8 @@ class AccessLog:
     def _flush(self) -> None:
         entries, self._entries = self._entries, []
         if entries:
-            sys.stderr.write("".join(_line(*entry) for entry in entries))
-            sys.stderr.flush()
+            self._out.write("".join(_line(*entry) for entry in entries))
+            self._out.flush()
 
 
 def _line(at: float, entry: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ from api.sender import Sender
 from api.waiting import Patience
 from factory.limits.backlog import Gate
 from factory.llm.catalog import Catalog
+from factory.log import open_log
 from factory.pipeline.bulk import Bulks
 from factory.pipeline.group import Group
 from factory.pipeline.poke import Poker
@@ -69,7 +70,7 @@ def open_gateway(services: Services, catalog: Catalog) -> Gateway:
         Patience(Waiter(services)),
         Lounge(services.database, sender),
         Meter(services.database) if services.settings.enable_metrics else NoMeter(),
-        AccessLog(services.settings.log_format),
+        AccessLog(services.settings.log_format, open_log(services.settings, "gateway")),
         Readiness(services),
         sender,
     )

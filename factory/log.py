@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 import sys
 from contextvars import ContextVar
-from typing import TextIO
+from pathlib import Path
+from typing import TextIO, cast
 
 from pythonjsonlogger.json import JsonFormatter
 
 from factory.config import Settings
+from factory.config.load import USAGE
+from factory.log_file import LogFile
 from factory.redaction import Redactor
 
 job_id: ContextVar[str | None] = ContextVar("job_id", default=None)
@@ -59,18 +62,30 @@ class _TextFormatter(logging.Formatter):
 class _Handler(logging.StreamHandler[TextIO]):
     """Lines without secrets, whoever wrote them: what libraries say, and tracebacks, pass here too."""
 
-    def __init__(self, redactor: Redactor) -> None:
-        super().__init__(sys.stderr)
+    def __init__(self, redactor: Redactor, stream: TextIO) -> None:
+        super().__init__(stream)
         self._redactor = redactor
 
     def format(self, record: logging.LogRecord) -> str:
         return self._redactor.clean(super().format(record))
 
 
+def open_log(settings: Settings, process: str) -> TextIO:
+    """Where the program's lines go: stderr, or its file in LOG_DIR. Ends a program that cannot write there."""
+    if settings.log_dir is None:
+        return sys.stderr
+    path = Path(settings.log_dir) / f"{process}.log"
+    try:
+        return cast(TextIO, LogFile(path))
+    except OSError as error:
+        sys.stderr.write(f"{process}: LOG_DIR: {path}: {error.strerror}\n")
+        sys.exit(USAGE)
+
+
 def configure_logging(settings: Settings, process: str) -> None:
-    """One handler on stderr, for lines of JSON or text; `process` names who logs."""
+    """One handler, for lines of JSON or text; `process` names who logs."""
     redactor = Redactor(settings)
-    handler = _Handler(redactor)
+    handler = _Handler(redactor, open_log(settings, process))
     handler.addFilter(_JobId())
     handler.addFilter(_OneLine(redactor))
     if settings.log_format == "json":

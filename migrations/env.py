@@ -20,6 +20,7 @@ from factory.embedded.postgres import EmbeddedPostgres
 from factory.errors import Misconfigured
 from factory.store.archive_tables import jobs_archive
 from factory.store.database import DIALECT, connector
+from factory.store.server import is_pooled
 
 ADVISORY_LOCK = 7_246_172
 """Two deploys that migrate at once take turns."""
@@ -99,6 +100,11 @@ def run() -> None:
     with _url() as url:
         engine = create_engine(DIALECT, creator=connector(libpq_url(url)), poolclass=pool.NullPool)
         with engine.connect() as connection:
+            if is_pooled(connection):
+                _refuse(
+                    "DATABASE_URL leads through a pooler: migrations need the address of Postgres itself"
+                )
+            connection.commit()
             _migrate(connection)
 
 

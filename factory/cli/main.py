@@ -19,6 +19,7 @@ from factory.cli import (
     init_env,
     jobs,
     keys,
+    maintenance,
     queues,
     reset,
     simulate,
@@ -65,6 +66,7 @@ def create_app() -> typer.Typer:
     app.add_typer(keys.create_app(), name="keys")
     app.add_typer(database.create_app(), name="db")
     app.add_typer(backup.create_app(), name="backup")
+    app.add_typer(maintenance.create_app(), name="maintenance")
     return app
 
 

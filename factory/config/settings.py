@@ -101,10 +101,15 @@ class Settings(BaseModel):
     """The same by another name; WEB_CONCURRENCY goes first."""
     api_base_url: HttpUrl = "http://127.0.0.1:8000"
     """Where callers reach the gateway; it stands in links."""
+    trusted_proxies: int = Field(default=0, ge=0, le=10)
+    """How many proxies stand before the gateway, each adding to X-Forwarded-For: the client's address in logs is
+    taken from there. 1 behind nginx; without a proxy 0, or any client could name itself."""
     log_level: Annotated[Level, BeforeValidator(level_name)] = "INFO"
     """The least severe lines that are logged."""
     log_format: Annotated[Format, BeforeValidator(in_small_letters)] = "json"
     """One JSON document a line, or text for people."""
+    log_dir: str | None = None
+    """A directory where each kind of program appends to `<program>.log`; without one, logs go to stderr."""
     enable_metrics: bool = True
     """Whether the gateway counts and times its requests, and serves `/metrics` of all its processes."""
     gateway_metrics_port: Port = 9090

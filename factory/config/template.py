@@ -35,6 +35,7 @@ PRODUCTION: Mapping[str, str] = MappingProxyType(
         "ANTHROPIC_API_KEY": "<your key, or nothing>",
         "GOOGLE_API_KEY": "<your key, or nothing>",
         "API_BASE_URL": "https://api.yourdomain.com",
+        "TRUSTED_PROXIES": "1",
         "LOG_LEVEL": "INFO",
         "WORKER_COUNT": "4",
         "DATABASE_POOL_SIZE": "10",

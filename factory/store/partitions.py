@@ -84,6 +84,11 @@ def drop(tx: Tx, name: str) -> None:
     run(tx, f"DROP TABLE IF EXISTS {name}")
 
 
+def has_strays(tx: Tx, family: Family) -> bool:
+    """Whether the default partition holds rows: no partition was there for their time."""
+    return bool(rows(tx, f"SELECT FROM {family.table}_default LIMIT 1"))
+
+
 def trim_default(tx: Tx, family: Family, cutoff: datetime, limit: int) -> int:
     """Deletes what is older than `cutoff` and has no partition; gives how many rows, at most `limit`."""
     words = {**_words(family), "key": "job_id" if family is CONTENTS else "id"}

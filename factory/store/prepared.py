@@ -5,8 +5,9 @@ it was made for the sizes that tables had, and a bulk can grow an empty table to
 looks at its statistics again. Nor does it fit a statement that needs its values to be planned well: `publish`
 would read the backlog, as `LIMIT $2` may be anything. https://www.postgresql.org/docs/current/sql-prepare.html
 
-A pooler that gives each transaction another server connection does not keep what was prepared. The first run
-that meets one fails in passing, and its connection prepares nothing any more.
+A pooler that gives each transaction another server connection does not keep what was prepared. Behind one that
+shows itself nothing is prepared. One that does not is found by the first run that misses its statement: that run
+fails in passing, and its connection prepares nothing any more.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from sqlalchemy import Row
 from sqlalchemy.exc import DBAPIError
 
 from factory.store.database import Tx, rows
+from factory.store.server import is_pooled
 
 KEPT_S = 1.0
 LOST = ("26000", "42P05")
@@ -46,7 +48,7 @@ class _Kept:
     until: float = 0.0
     names: set[str] = field(default_factory=set)
     pooled: bool = False
-    """It was lost or somebody else's: the connection is not always the same one."""
+    """A pooler stands between: the connection is not always the same one."""
 
 
 def prepared_rows(
@@ -56,7 +58,7 @@ def prepared_rows(
 
     `name` is what logs show, with a sum of the text behind it: programs of two versions may share a pooler.
     """
-    kept: _Kept = tx.info.setdefault("prepared", _Kept())
+    kept = _kept(tx)
     if kept.pooled:
         return rows(tx, statement, params)
     form = prepared_form(name, statement)
@@ -75,6 +77,13 @@ def prepared_rows(
         raise
     kept.names.add(form.name)
     return found
+
+
+def _kept(tx: Tx) -> _Kept:
+    kept: _Kept | None = tx.info.get("prepared")
+    if kept is None:
+        kept = tx.info["prepared"] = _Kept(pooled=is_pooled(tx))
+    return kept
 
 
 @lru_cache(maxsize=64)

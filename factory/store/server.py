@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from factory.store.database import Tx, rows
 
 
@@ -16,3 +18,10 @@ def major_version(tx: Tx) -> int:
 def has_vector(tx: Tx) -> bool:
     """Whether pgvector is installed, or could be."""
     return bool(rows(tx, "SELECT 1 FROM pg_available_extensions WHERE name = 'vector'"))
+
+
+def is_pooled(tx: Tx) -> bool:
+    """Whether a pooler stands between: then the process that answers is not the one that greeted."""
+    driver: Any = tx.connection.dbapi_connection
+    answers: int = rows(tx, "SELECT pg_backend_pid() AS pid")[0].pid
+    return bool(answers != driver.info.backend_pid)

@@ -65,6 +65,7 @@ def test_every_placeholder_is_found_and_nothing_else() -> None:
     found = {fault.name for fault in find_faults(template())}
     whole = {"DATABASE_HOST", "DATABASE_NAME", "DATABASE_USER", "REDIS_HOST", "POSTGRES_PROFILE"}
     whole |= {"LOG_LEVEL", "WORKER_COUNT", "DATABASE_POOL_SIZE", "ENABLE_METRICS"}
+    whole |= {"TRUSTED_PROXIES"}
     assert found == {entry.name for entry in entries() if entry.active} - whole
 
 

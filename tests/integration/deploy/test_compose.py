@@ -54,6 +54,7 @@ OTHERS = {
     "no_proxy": "inside.test",
     "webhook_allowed_hosts": "hooks.corp",
     "agents_dir": "other-agents",
+    "log_dir": "/var/log/other",
     "log_level": "ERROR",
     "log_format": "text",
     "redis_ca_file": CA_FILE,

@@ -1,0 +1,78 @@
+"""`factory maintenance …`: what Postgres needs regularly; cron or systemd timers run it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import typer
+
+from factory.cli.exits import ExitCode
+from factory.cli.output import JsonOption, print_json, print_lines
+
+if TYPE_CHECKING:
+    from factory.pipeline.maintenance import Report
+    from factory.store.database import Database
+
+
+def nightly(as_json: JsonOption = False) -> None:
+    """Vacuum and analyze all tables, then check. Exits 1 if something is to be looked at."""
+    from factory.pipeline import maintenance
+
+    _run(maintenance.nightly, as_json)
+
+
+def weekly(as_json: JsonOption = False) -> None:
+    """Rebuild indexes while they are in use, then check. Exits 1 if something is to be looked at."""
+    from factory.pipeline import maintenance
+
+    _run(maintenance.weekly, as_json)
+
+
+def check(as_json: JsonOption = False) -> None:
+    """Look for bloat, broken indexes and missing partitions. Exits 1 if there are any."""
+    from factory.pipeline import maintenance
+
+    _run(maintenance.check, as_json)
+
+
+def _run(work: Callable[[Database], Report], as_json: bool) -> None:
+    from factory.cli.operator import operator_database_url
+    from factory.config import libpq_url
+    from factory.store.database import Database
+
+    url = libpq_url(operator_database_url())
+    database = Database(url, pool_size=1, process="maintenance", statement_s=0)
+    try:
+        report = work(database)
+    finally:
+        database.close()
+    if as_json:
+        print_json(asdict(report))
+    else:
+        print_lines(_lines(report))
+    if report.findings:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _lines(report: Report) -> Iterator[str]:
+    for done, names in (
+        ("vacuumed and analyzed", report.vacuumed),
+        ("reindexed", report.reindexed),
+        ("dropped", report.dropped),
+    ):
+        if names:
+            yield f"{done}: {', '.join(names)}"
+    for finding in report.findings:
+        yield f"{finding.kind} {finding.name}: {finding.detail}"
+    if not report.findings:
+        yield "nothing found"
+
+
+def create_app() -> typer.Typer:
+    """The command group."""
+    app = typer.Typer(help="What Postgres needs regularly.", no_args_is_help=True)
+    for command in (nightly, weekly, check):
+        app.command()(command)
+    return app

@@ -1,0 +1,130 @@
+"""What Postgres needs at night and at the weekend, and what a look at it finds. Run by cron, not by dispatchers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from factory.domain.period import Period
+from factory.errors import Misconfigured
+from factory.store import bloat, maintenance, partitions
+from factory.store.database import Database, Tx, rows
+from factory.store.server import is_pooled
+
+LONGEST_S = 12 * 3600.0
+LEAST_WASTE_BYTES = 100 * 2**20
+"""Less is not worth a look."""
+WASTED_SHARE = 0.5
+MONTHS_AHEAD, DAYS_AHEAD = 1, 2
+"""Partitions must be there so long ahead. Dispatchers make them further ahead."""
+OLDEST_XID = 500_000_000
+"""Transactions since the oldest one that is not frozen; Postgres stops writing at 2,000 million."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that an operator should look at."""
+
+    kind: str
+    name: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was done, and what was found after it."""
+
+    vacuumed: Sequence[str] = ()
+    reindexed: Sequence[str] = ()
+    dropped: Sequence[str] = ()
+    findings: Sequence[Finding] = ()
+
+
+def nightly(database: Database) -> Report:
+    """Vacuums and analyzes all tables, then looks at them. Raises Conflict, Misconfigured, Unavailable."""
+    with _alone(database) as tx:
+        done, failed = _each(tx, maintenance.vacuum, maintenance.tables(tx))
+        return Report(vacuumed=done, findings=[*failed, *_findings(tx)])
+
+
+def weekly(database: Database) -> Report:
+    """Builds the indexes of all live tables anew, then looks at them. Raises as `nightly` does."""
+    with _alone(database) as tx:
+        before, stuck = _each(tx, maintenance.drop_leftover, maintenance.leftovers(tx))
+        done, failed = _each(tx, maintenance.reindex, maintenance.indexed_tables(tx))
+        # A reindex that gave up leaves one as well.
+        after, stuck_again = _each(tx, maintenance.drop_leftover, maintenance.leftovers(tx))
+        findings = [*stuck, *failed, *stuck_again, *_findings(tx)]
+        return Report(reindexed=done, dropped=[*before, *after], findings=findings)
+
+
+def check(database: Database) -> Report:
+    """Looks only. Raises Unavailable."""
+    with database.transaction() as tx:
+        return Report(findings=_findings(tx))
+
+
+@contextmanager
+def _alone(database: Database) -> Iterator[Tx]:
+    with database.autocommit(answer_s=LONGEST_S) as tx:
+        if is_pooled(tx):
+            reason = "leads through a pooler: maintenance needs the address of Postgres itself"
+            raise Misconfigured(f"DATABASE_URL {reason}", param="DATABASE_URL")
+        maintenance.take_turn(tx)
+        yield tx
+
+
+def _each(
+    tx: Tx, step: Callable[[Tx, str], str | None], names: Sequence[str]
+) -> tuple[list[str], list[Finding]]:
+    """The names that went well, and those that did not: one that fails holds up no other."""
+    done, failed = [], []
+    for name in names:
+        if reason := step(tx, name):
+            failed.append(Finding("failed", name, reason))
+        else:
+            done.append(name)
+            log.info("%s %s", step.__name__, name)
+    return done, failed
+
+
+def _findings(tx: Tx) -> list[Finding]:
+    now = partitions.database_now(tx)
+    return [*_bloated(tx), *_invalid(tx), *_partitions(tx, now), *_old(tx)]
+
+
+def _bloated(tx: Tx) -> Iterator[Finding]:
+    for size in bloat.sizes(tx):
+        if size.wasted_bytes >= max(LEAST_WASTE_BYTES, WASTED_SHARE * size.bytes):
+            what = "index" if size.is_index else "table"
+            detail = f"about {size.wasted_bytes >> 20} of {size.bytes >> 20} MiB are empty"
+            yield Finding(f"bloated_{what}", size.name, detail)
+
+
+def _invalid(tx: Tx) -> Iterator[Finding]:
+    for name in maintenance.leftovers(tx):
+        yield Finding("invalid_index", name, "left by a reindex that did not end")
+
+
+def _partitions(tx: Tx, now: datetime) -> Iterator[Finding]:
+    for family in partitions.FAMILIES:
+        month = Period.MONTH.shift(Period.MONTH.start(now), MONTHS_AHEAD)
+        last = month if family.period is Period.MONTH else now + timedelta(days=DAYS_AHEAD)
+        for span in partitions.missing(tx, family, now, last):
+            yield Finding("missing_partition", family.table, f"none for {span.label}")
+        if partitions.has_strays(tx, family):
+            detail = "holds rows: partitions were made too late"
+            yield Finding("default_partition", f"{family.table}_default", detail)
+
+
+def _old(tx: Tx) -> Iterator[Finding]:
+    statement = "SELECT datname AS name, age(datfrozenxid) AS age FROM pg_database WHERE datname = current_database()"
+    [found] = rows(tx, statement)
+    if found.age > OLDEST_XID:
+        detail = f"{found.age:,} transactions are not frozen: vacuum does not keep up"
+        yield Finding("transaction_age", found.name, detail)

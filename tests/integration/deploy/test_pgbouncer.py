@@ -1,0 +1,169 @@
+"""The platform through PgBouncer to Postgres, both with the files that are shipped."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg2
+import pytest
+
+from deploy.validate.checks.pgbouncer import ADMIN as OPERATOR
+from deploy.validate.checks.pgbouncer import PASSWORD as OPERATORS
+from deploy.validate.checks.pgbouncer import ask, check_ini
+from deploy.validate.servers import (
+    free_port,
+    listens,
+    new_cluster,
+    room,
+    running,
+    with_places,
+)
+from deploy.validate.tools import Invalid
+from factory.embedded.account import unprivileged_account
+from factory.errors import Misconfigured
+from factory.pipeline.maintenance import nightly
+from factory.simulator import HostedSimulator
+from factory.store.database import Database
+from factory.store.migrate import upgrade
+from tests.integration.deploy.tools import DEPLOY, debian
+from tests.integration.reliability.rig import running_rig
+
+INI = DEPLOY / "pgbouncer" / "pgbouncer.ini"
+JOBS, CLIENTS = 200, 8
+MOST = 70
+SECRET = "of prod_user: & % / @"
+JOB = {"model": "openai/gpt-4o-mini", "input": "Why is the sky blue?"}
+CREATE = (
+    "CREATE ROLE prod_user LOGIN PASSWORD %s",
+    "CREATE DATABASE agent_factory_prod OWNER prod_user",
+)
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """A database, and two ways to it."""
+
+    direct_url: str
+    pooled_url: str
+    port: int
+
+
+def test_an_ini_with_a_mistake_is_refused(tmp_path: Path) -> None:
+    broken = tmp_path / "pgbouncer.ini"
+    broken.write_text(INI.read_text().replace("pool_mode", "pool_mood"))
+    with pytest.raises(Invalid):
+        check_ini(debian("pgbouncer"), broken)
+
+
+def test_jobs_run_through_it_and_no_answer_fails(
+    tmp_path: Path, redis_url: str, simulator: HostedSimulator
+) -> None:
+    with (
+        _pooled() as pooled,
+        running_rig(
+            tmp_path, pooled.pooled_url, redis_url, simulator, own_database_url=pooled.direct_url
+        ) as rig,
+    ):
+        rig.start_crew(workers=2)
+        with rig.gateway() as client, ThreadPoolExecutor(CLIENTS) as hands:
+            accepted = list(hands.map(lambda _: client.post("/api/jobs", json=JOB), range(JOBS)))
+            ids = [answer.json().get("id") for answer in accepted]
+            waited = list(
+                hands.map(
+                    lambda job: client.get(f"/api/jobs/{job}", headers={"Prefer": "wait=30"}), ids
+                )
+            )
+        assert Counter(answer.status_code for answer in accepted) == {202: JOBS}
+        assert Counter(answer.status_code for answer in waited) == {200: JOBS}
+        assert Counter(answer.json()["state"] for answer in waited) == {"succeeded": JOBS}
+        assert set(rig.calls().values()) == {1}
+        errors = rig.log("workers.worker") + rig.log("workers.dispatcher") + rig.log("gunicorn")
+        assert "Traceback" not in errors
+        assert "prepared statement" not in errors
+        assert _settings(pooled.pooled_url) == ("30s", "UTC", "10s", "1s")
+        pools = ask(pooled.port, "SHOW POOLS", OPERATOR, OPERATORS)
+        [servers] = [
+            pool["sv_active"] + pool["sv_used"] + pool["sv_idle"]
+            for pool in pools
+            if pool["user"] == "prod_user"
+        ]
+        assert 0 < servers <= MOST
+
+
+def test_what_holds_a_lock_for_a_session_refuses_it(capsys: pytest.CaptureFixture[str]) -> None:
+    with _pooled() as pooled:
+        database = Database(pooled.pooled_url, pool_size=1, process="test", statement_s=0)
+        with pytest.raises(Misconfigured, match="pooler"):
+            nightly(database)
+        database.close()
+        with pytest.raises(SystemExit):
+            upgrade(pooled.pooled_url)
+    assert "leads through a pooler" in capsys.readouterr().err
+
+
+@contextmanager
+def _pooled() -> Iterator[Pooled]:
+    """A migrated database of prod_user, who is no superuser."""
+    pgbouncer = debian("pgbouncer")
+    folder = DEPLOY / "postgres"
+    config, hba = folder / "postgresql-8gb.conf", folder / "pg_hba.conf"
+    with room() as directory, new_cluster() as cluster, cluster.running(config, hba) as admin:
+        port = admin.split("port=")[1].split()[0]
+        secret = _create(admin)
+        own = f"postgresql://prod_user:{quote(SECRET, safe='')}@127.0.0.1:"
+        upgrade(f"{own}{port}/agent_factory_prod")
+        listening = free_port()
+        users = directory / "userlist.txt"
+        users.write_text(f'"{OPERATOR}" "{OPERATORS}"\n"prod_user" "{secret}"\n')
+        places = {
+            "host=postgres port=5432": f"host=127.0.0.1 port={port}",
+            "listen_addr = *": "listen_addr = 127.0.0.1",
+            "listen_port = 6432": f"listen_port = {listening}",
+            "/etc/pgbouncer/userlist.txt": str(users),
+        }
+        ini = directory / "pgbouncer.ini"
+        ini.write_text(with_places(INI.read_text(), places))
+        account = unprivileged_account(pgbouncer, directory.parent)
+        with running([pgbouncer, ini], directory, lambda: listens(listening), account):
+            yield Pooled(
+                f"{own}{port}/agent_factory_prod", f"{own}{listening}/agent_factory_prod", listening
+            )
+
+
+def _create(admin: str) -> str:
+    """The SCRAM secret of the role, as Postgres keeps it."""
+    connection = psycopg2.connect(admin)
+    connection.autocommit = True
+    cursor = connection.cursor()
+    for statement in CREATE:
+        cursor.execute(statement, (SECRET,) if "%s" in statement else None)
+    cursor.execute("SELECT rolpassword FROM pg_authid WHERE rolname = 'prod_user'")
+    [(secret,)] = cursor.fetchall()
+    connection.close()
+    inside = psycopg2.connect(admin.replace("dbname=postgres", "dbname=agent_factory_prod"))
+    inside.autocommit = True
+    inside.cursor().execute("CREATE EXTENSION vector")
+    inside.close()
+    return str(secret)
+
+
+def _settings(url: str) -> tuple[str, ...]:
+    connection = psycopg2.connect(url)
+    cursor = connection.cursor()
+    found = []
+    for name in (
+        "statement_timeout",
+        "timezone",
+        "idle_in_transaction_session_timeout",
+        "client_connection_check_interval",
+    ):
+        cursor.execute(f"SHOW {name}")
+        found.append(cursor.fetchall()[0][0])
+    connection.close()
+    return tuple(found)
