@@ -6,7 +6,7 @@ RUN := $(VENV)/bin
 CONTROLS := tests/integration/reliability/test_state_machine_controls.py
 export VENV
 
-.PHONY: help setup setup-dev demo demo-local up test test-local-llm unit integration acceptance faults-quick faults faults-controls bench bench-quick validate drills lint fix requirements clean
+.PHONY: help setup setup-dev demo demo-local up test test-local-llm unit integration acceptance faults-quick faults faults-controls bench bench-quick validate drills smoke load docs docs-reference release lint fix requirements clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -64,6 +64,22 @@ validate: setup-dev ## every artefact of deploy/, by its field's own tool
 
 drills: setup-dev ## disasters and updates rehearsed and timed; DRILLS="redis_lost" for one, "--quick" for CI's form
 	@$(RUN)/python -m deploy.drills $(DRILLS)
+
+smoke: setup ## one look at every part of a platform: SMOKE="--url URL --key KEY", or of one of its own
+	@$(RUN)/python -m deploy.smoke $(SMOKE)
+
+load: setup ## how fast the gateway answers, against p95 < 500 ms and errors < 0.1 %: LOAD="--rate 100"
+	@$(RUN)/python -m deploy.load $(LOAD)
+
+docs: setup-dev ## the site in site/; links and code blocks are checked, marked blocks are run
+	@$(RUN)/python -m deploy.docs
+
+docs-reference: setup-dev ## write the pages that are made of the code
+	@$(RUN)/python -m factory.config.reference
+	@$(RUN)/python -m deploy.docs reference
+
+release: setup-dev ## wheel, sdist, image context, SBOM and sums of this commit, in dist/
+	@$(RUN)/python -m deploy.release
 
 lint: setup-dev ## format, style, types, layers
 	@$(RUN)/ruff format --check .

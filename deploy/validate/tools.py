@@ -91,6 +91,7 @@ class Tools:
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
         input: str | None = None,
+        timeout_s: float = RUN_S,
     ) -> str:
         """What the command prints on its standard output. Raises Invalid with all output if it fails."""
         words = [str(word) for word in command]
@@ -103,10 +104,10 @@ class Tools:
                 capture_output=True,
                 text=True,
                 check=False,
-                timeout=RUN_S,
+                timeout=timeout_s,
             )
         except subprocess.TimeoutExpired:
-            raise Invalid(f"{' '.join(words)}\ndid not end within {RUN_S:.0f} s") from None
+            raise Invalid(f"{' '.join(words)}\ndid not end within {timeout_s:.0f} s") from None
         if done.returncode != 0:
             raise Invalid(f"{' '.join(words)}\n{done.stdout}{done.stderr}")
         return done.stdout

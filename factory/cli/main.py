@@ -20,6 +20,7 @@ from factory.cli import (
     jobs,
     keys,
     maintenance,
+    plan,
     queues,
     reset,
     simulate,
@@ -59,6 +60,7 @@ def create_app() -> typer.Typer:
         catalog.agents,
         catalog.search,
         simulate.simulate,
+        plan.plan,
         reset.reset,
     ):
         app.command()(command)

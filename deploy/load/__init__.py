@@ -1,0 +1,1 @@
+"""How fast the gateway answers under load, against the targets: `make load`."""

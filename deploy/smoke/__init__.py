@@ -1,0 +1,1 @@
+"""Does a platform work from end to end? `make smoke`."""

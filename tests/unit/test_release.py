@@ -1,0 +1,53 @@
+"""What a release is made of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from deploy.release.build import DOCKERFILE, context_names
+from deploy.release.version import is_release, stamp
+from deploy.validate.tools import Invalid
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("version", ["1.2.3", "0.1.0", "2.0.0rc1"])
+def test_a_tags_version_is_a_release(version: str) -> None:
+    assert is_release(version)
+
+
+@pytest.mark.parametrize("version", ["0.1.dev9+gabc", "1.2.4.dev5+gabc.d20260101", "1.2.3+local"])
+def test_any_other_commits_version_is_none(version: str) -> None:
+    assert not is_release(version)
+
+
+def test_the_version_is_written_into_the_package(tmp_path: Path) -> None:
+    package = tmp_path / "factory"
+    package.mkdir()
+    (package / "__init__.py").write_text((ROOT / "factory" / "__init__.py").read_text())
+    stamp(tmp_path, "9.8.7")
+    assert '\n__version__ = "9.8.7"\n' in (package / "__init__.py").read_text()
+
+
+def test_a_package_without_a_version_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "factory").mkdir()
+    (tmp_path / "factory" / "__init__.py").write_text("")
+    with pytest.raises(Invalid, match="0 times"):
+        stamp(tmp_path, "9.8.7")
+
+
+def test_the_image_context_has_what_the_dockerfile_copies() -> None:
+    names = context_names(ROOT)
+    assert {DOCKERFILE, ".dockerignore", "factory", "requirements.txt"} <= set(names)
+    assert not {"tests", ".git"} & set(names)
+
+
+def test_a_dockerfile_that_copies_what_there_is_not_is_refused(tmp_path: Path) -> None:
+    dockerfile = tmp_path / DOCKERFILE
+    dockerfile.parent.mkdir(parents=True)
+    (tmp_path / ".dockerignore").touch()
+    dockerfile.write_text("COPY --chown=1:1 nowhere \\\n  /app/\nCOPY --from=build /venv /venv\n")
+    with pytest.raises(Invalid, match="nowhere"):
+        context_names(tmp_path)
