@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import logging
 import signal
 import threading
@@ -27,6 +28,7 @@ from factory.pipeline.rounds import Rounds
 from factory.pipeline.startup import await_schema
 from factory.services import Services, connect
 from factory.store import counters
+from workers.alive import AliveFile, add_alive_option
 from workers.app import create_app
 from workers.messages import Publisher
 
@@ -93,10 +95,11 @@ class RoundsCount:
 
 
 class Dispatcher:
-    """Publishes and rescues, round after round, until told to stop."""
+    """Publishes and rescues, round after round, until told to stop. `alive` is touched with each round."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, alive: AliveFile | None = None) -> None:
         self._services = services
+        self._alive = alive or AliveFile()
         self._stopping = threading.Event()
         settings = services.settings
         self._publisher = Publisher(create_app(settings.redis_url, settings.redis_tls_options))
@@ -133,6 +136,7 @@ class Dispatcher:
         return TICK_S
 
     def _dispatch_once(self) -> float:
+        self._alive.touch()
         self._broker.tick()
         published = dispatch(self._services, self._publisher.send, self._turns)
         self._count.add()
@@ -142,11 +146,14 @@ class Dispatcher:
 
 def main() -> None:
     """Runs until SIGTERM or SIGINT."""
+    parser = argparse.ArgumentParser(prog="workers.dispatcher", description=__doc__)
+    add_alive_option(parser)
+    options = parser.parse_args()
     settings = settings_or_exit("workers.dispatcher")
     configure_logging(settings, "dispatcher")
     services = connect(settings, "dispatcher")
     await_schema(services)
-    dispatcher = Dispatcher(services)
+    dispatcher = Dispatcher(services, AliveFile(options.alive_file))
     signal.signal(signal.SIGTERM, dispatcher.stop)
     signal.signal(signal.SIGINT, dispatcher.stop)
     dispatcher.run()

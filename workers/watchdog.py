@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 from factory.pipeline.rounds import Rounds
 from factory.pipeline.worker import Worker
 from factory.services import Services
+from workers.alive import AliveFile
 
 LOOK_S = 2.0
 EXIT_CODE = 70
@@ -30,7 +31,10 @@ def exit_process() -> None:
 
 
 class ConsumptionWatch:
-    """A thread that looks at the lanes while the worker is idle."""
+    """A thread that looks at the lanes while the worker is idle.
+
+    `alive` is touched after each look that found the worker at work, or nothing to do for it.
+    """
 
     def __init__(
         self,
@@ -38,11 +42,13 @@ class ConsumptionWatch:
         worker: Worker,
         lanes: Sequence[str],
         give_up: Callable[[], None] = exit_process,
+        alive: AliveFile | None = None,
     ) -> None:
         self._services = services
         self._worker = worker
         self._lanes = lanes
         self._give_up = give_up
+        self._alive = alive or AliveFile()
         self._starving_since: float | None = None
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="consumption", daemon=True)
@@ -67,6 +73,8 @@ class ConsumptionWatch:
         except RedisError as error:
             log.warning("the lanes cannot be seen: %s", error)
             self._starving_since = None
+        if self._starving_since is None:
+            self._alive.touch()
         return min(LOOK_S, self._services.settings.idle_restart_s / 3)
 
     def _look(self) -> None:

@@ -24,6 +24,7 @@ from factory.pipeline.worker import Worker
 from factory.redaction import Redactor
 from factory.services import Services, connect
 from workers import tasks
+from workers.alive import AliveFile, add_alive_option
 from workers.app import WorkerApp, create_app
 from workers.blockage import watch_loop
 from workers.events import JobEvents
@@ -42,10 +43,17 @@ log = logging.getLogger("workers.worker")  # it runs as __main__
 class WorkerProcess:
     """Ties Celery's life cycle to the pipeline's worker."""
 
-    def __init__(self, services: Services, lanes: tuple[str, ...], slots: int) -> None:
+    def __init__(
+        self,
+        services: Services,
+        lanes: tuple[str, ...],
+        slots: int,
+        alive: AliveFile | None = None,
+    ) -> None:
         self.services = services
         self.lanes = lanes
         self.slots = slots
+        self.alive = alive
         self.id = new_id()
         self._worker: Worker | None = None
         self._quarantine: Quarantine | None = None
@@ -90,7 +98,7 @@ class WorkerProcess:
         self._quarantine = Quarantine(worker, self._events)
         self._heartbeat = Heartbeat(self.services, worker, self.lanes, self.slots, pid_namespace())
         self._heartbeat.start()
-        watch = ConsumptionWatch(self.services, worker, self.lanes)
+        watch = ConsumptionWatch(self.services, worker, self.lanes, alive=self.alive)
         watch.start()
         loop_watch = watch_loop(worker)
         log.info("worker %s serves %d lanes with %d slots", self.id, len(self.lanes), self.slots)
@@ -119,6 +127,7 @@ def main() -> None:
         "--slots", type=int, default=None, help="jobs in flight that all lanes share"
     )
     parser.add_argument("--events", action="store_true", help="feed Flower")
+    add_alive_option(parser)
     options = parser.parse_args()
     try:
         settings = load_settings()
@@ -129,7 +138,8 @@ def main() -> None:
     prepare_calls(settings, lanes)
     services = connect(settings, "worker")
     await_schema(services)
-    process = WorkerProcess(services, lanes, options.slots or settings.worker_slots)
+    alive = AliveFile(options.alive_file)
+    process = WorkerProcess(services, lanes, options.slots or settings.worker_slots, alive)
     raise_file_limit(total(process.slots, len({group_of(lane) for lane in lanes})))
     hostname = f"worker-{os.getpid()}@{socket.gethostname()}"
     process.create_app().run_worker(lanes, process.slots, events=options.events, hostname=hostname)
