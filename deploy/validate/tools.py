@@ -50,8 +50,9 @@ class Tools:
         if os.geteuid() != 0 or not shutil.which("apt-get"):
             raise Unavailable(f"{command} is missing; as root: apt-get install {package}")
         with self._lock("apt"):
-            _install(["apt-get", "update", "-qq"])
-            _install(["apt-get", "install", "-y", "-qq", "--no-install-recommends", package])
+            wait = ("-o", "DPkg::Lock::Timeout=300")
+            _install(["apt-get", *wait, "update", "-qq"])
+            _install(["apt-get", *wait, "install", "-y", "-qq", "--no-install-recommends", package])
         if found := shutil.which(command, path=path):
             return found
         raise Unavailable(f"the package {package} brought no {command}")
@@ -80,7 +81,10 @@ class Tools:
                 folder.mkdir(parents=True)
                 for file in (lock, PINS / "package.json"):
                     shutil.copy(file, folder)
-                _install([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], folder)
+                _install(
+                    [npm, "ci", "--omit=peer", "--ignore-scripts", "--no-audit", "--no-fund"],
+                    folder,
+                )
                 (folder / ".ready").touch()
         return folder / "node_modules"
 

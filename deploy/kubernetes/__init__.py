@@ -1,0 +1,1 @@
+"""Manifests for kustomize, and what makes one of them."""

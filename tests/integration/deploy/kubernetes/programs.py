@@ -1,0 +1,140 @@
+"""The commands of pods as processes of this machine: the same words, with paths, ports and servers of the test."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import httpx
+
+from factory.config import Settings, consumed_names
+from tests.integration.deploy.kubernetes.cluster import Cluster, Pod
+
+ROOT = Path(__file__).parents[4]
+BIN = Path(sys.executable).parent
+STARTS_S, STOPS_S = 120.0, 60.0
+METRICS = 9090
+SECRET = "made-by-chance-5f0c2a91d7e84b36-of-32-letters"
+T = TypeVar("T")
+
+
+def eventually(look: Callable[[], T], within_s: float = STARTS_S) -> T:
+    deadline = time.monotonic() + within_s
+    while not (answer := look()):
+        assert time.monotonic() < deadline, f"still {answer!r} after {within_s:g} s"
+        time.sleep(0.1)
+    return answer
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+class Program:
+    """The container of a pod. Its /tmp is `room`, its ports are free ones of this machine."""
+
+    def __init__(self, pod: Pod, cluster: Cluster, room: Path, servers: Mapping[str, str]) -> None:
+        self.pod = pod
+        self._room = room
+        self._ports = {p["containerPort"]: free_port() for p in pod.container.get("ports", ())}
+        self._environ = self._environment(cluster, servers)
+
+    def words(self, command: Sequence[str]) -> list[str]:
+        """A command of the pod for this machine."""
+        found = [word.replace("/tmp/", f"{self._room}/") for word in command]
+        for inside, here in self._ports.items():
+            found = [word.replace(str(inside), str(here)) for word in found]
+        program = BIN / found[0]
+        return [str(program), *found[1:]] if program.exists() else found
+
+    @contextmanager
+    def running(self) -> Iterator[subprocess.Popen[bytes]]:
+        log = self._room / f"{self.pod.name}.log"
+        with (
+            log.open("wb") as output,
+            subprocess.Popen(
+                self.words(self.pod.command),
+                cwd=self._room,
+                env=self._environ,
+                stdout=output,
+                stderr=output,
+            ) as process,
+        ):
+            try:
+                yield process
+            finally:
+                process.send_signal(signal.SIGCONT)
+                process.terminate()
+                try:
+                    assert process.wait(STOPS_S) == 0, log.read_text()[-2000:]
+                finally:
+                    process.kill()
+
+    def run(self, *more: str) -> subprocess.CompletedProcess[str]:
+        """To its end, with more words behind its own."""
+        return subprocess.run(
+            [*self.words(self.pod.command), *more],
+            cwd=self._room,
+            env=self._environ,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=STARTS_S,
+        )
+
+    def scraped(self) -> str:
+        """What Prometheus gets at the port and path of the pod's annotations."""
+        told = self.pod.template["metadata"]["annotations"]
+        port = self._ports[int(told["prometheus.io/port"])]
+        return httpx.get(f"http://127.0.0.1:{port}{told['prometheus.io/path']}", timeout=30).text
+
+    def holds(self, probe: str, *, within_s: int | None = None) -> bool:
+        """Whether the kubelet's look passes now; `within_s` instead of the age that an alive file may have."""
+        found = self.pod.container[probe]
+        if "httpGet" in found:
+            port = self._ports[self.pod.port(found["httpGet"]["port"])]
+            return _answers(f"http://127.0.0.1:{port}{found['httpGet']['path']}")
+        if "tcpSocket" in found:
+            return _listens(self._ports[self.pod.port(found["tcpSocket"]["port"])])
+        words = self.words(found["exec"]["command"])
+        if within_s:
+            words = [word.replace("-60 seconds", f"-{within_s} seconds") for word in words]
+        return subprocess.run(words, check=False, capture_output=True).returncode == 0
+
+    def _environment(self, cluster: Cluster, servers: Mapping[str, str]) -> dict[str, str]:
+        settings = {*map(str.upper, Settings.model_fields), *consumed_names()}
+        kept = {name: value for name, value in os.environ.items() if name not in settings}
+        given = {
+            name: value
+            for name, value in cluster.config().items()
+            if not name.startswith(("DATABASE_", "REDIS_")) and not name.endswith("PORT")
+        }
+        secret = self._room / "SECRET_KEY"
+        secret.write_text(SECRET)
+        pool = {"DATABASE_POOL_SIZE": cluster.config()["DATABASE_POOL_SIZE"]}
+        if METRICS in self._ports and self.pod.component == "gateway":
+            given["GATEWAY_METRICS_PORT"] = str(self._ports[METRICS])
+        place = {"PATH": f"{BIN}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+        return {**kept, **given, **pool, **place, **servers, "SECRET_KEY_FILE": str(secret)}
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=10).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
