@@ -15,11 +15,13 @@ from factory.config.template import template
 
 FILE = "docker-compose.yml"
 OWN_SERVERS = "deploy/compose/own-servers.yml"
+PROFILES = ("--profile", "monitoring", "--profile", "backup")
 PUBLISHED = ("nginx",)
 NETWORK = "agent-factory-network"
 OWN = "agent-factory:"
 """How our image's name begins; it is built, not pulled."""
-FOREIGN = ("/etc/letsencrypt", "/var/www/certbot", "/")
+BACKUPS = "/var/backups/agent-factory"
+FOREIGN = ("/etc/letsencrypt", "/var/www/certbot", BACKUPS)
 """What is mounted from the machine and not from the checkout."""
 
 Document = Mapping[str, Any]
@@ -29,7 +31,7 @@ def compose(tools: Tools, env_file: Path, *arguments: str, files: Sequence[str] 
     """What compose prints, with nothing of this process's environment but PATH and HOME."""
     kept = [f"{name}={os.environ[name]}" for name in ("PATH", "HOME") if name in os.environ]
     chosen = [word for file in files for word in ("--file", str(tools.root / file))]
-    options = ["--env-file", str(env_file), "--profile", "monitoring", *chosen]
+    options = ["--env-file", str(env_file), *PROFILES, *chosen]
     return tools.run(["env", "-i", *kept, tools.python("docker-compose"), *options, *arguments])
 
 
@@ -55,7 +57,8 @@ def filled_template(**values: str) -> str:
     nothing = dict.fromkeys(
         ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GOOGLE_API_KEY", "SLACK_WEBHOOK_URL"), ""
     )
-    return template({**new_secrets(), **domain, **nothing, **values})
+    given = {**new_secrets(), **domain, **nothing, "BACKUP_DIR": BACKUPS, **values}
+    return template(given)
 
 
 def faults(document: Document, root: Path) -> Iterator[str]:
@@ -83,7 +86,8 @@ def _service_faults(name: str, service: Document, root: Path) -> Iterator[str]:
         yield f"is not on {NETWORK} alone"
     for volume in service.get("volumes", []):
         source = volume.get("source", "")
-        if volume["type"] == "bind" and source not in FOREIGN and not Path(source).exists():
+        own = volume["type"] == "bind" and not source.startswith(FOREIGN) and source != "/"
+        if own and not Path(source).exists():
             yield f"mounts {Path(source).relative_to(root)}, which is not there"
 
 

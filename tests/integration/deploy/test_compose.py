@@ -33,10 +33,13 @@ ONLY_WORKERS = {
     *("provider_proxy_url", "webhook_proxy_url", "no_proxy"),
 }
 """What leads to providers and receivers."""
+ONLY_BACKUPS = {"backup_recipient", "backup_identity_file", "backup_keep_days"}
+"""What no program reads that runs all day."""
 FIXED = {
     "metrics_port": "Prometheus asks there, and no port of it is published",
     "gateway_metrics_port": "the same",
     "metrics_host": "the image's",
+    "backup_dir": "mounted where the image expects it",
 }
 CA_FILE = ssl.get_default_verify_paths().openssl_cafile
 OTHERS = {
@@ -58,6 +61,8 @@ OTHERS = {
     "log_level": "ERROR",
     "log_format": "text",
     "redis_ca_file": CA_FILE,
+    "backup_recipient": "age1-another",
+    "backup_identity_file": "/run/secrets/backup.key",
 }
 """Values that no setting has by default, where they are no numbers or switches."""
 OTHER_PARTS = {
@@ -136,7 +141,8 @@ def other_value(name: str) -> str:
     field = Settings.model_fields[name]
     if field.annotation is bool:
         return str(not field.default).lower()
-    least = next(getattr(m, "ge", getattr(m, "gt", None)) for m in field.metadata)
+    least = next((getattr(m, "ge", getattr(m, "gt", None)) for m in field.metadata), None)
+    assert least is not None, f"OTHERS needs a good value for {name} that is not its default"
     value = least + 7
     return str(int(value) if value != field.default else int(value) + 1)
 
@@ -166,11 +172,18 @@ def test_every_setting_reaches_the_programs_that_read_it(tools: Tools) -> None:
     same = {name for name in names if getattr(wanted, name) == getattr(plain, name)}
     assert same == {"secret_key", "redis_tls"}, "values that would pass unnoticed"
     services = rendered(tools, env_of({**values, **compose_values()}))["services"]
-    assert load_settings(variables(services[WORKER])) == wanted
-    for program in PROGRAMS:
+    lacking = {WORKER: ONLY_BACKUPS, "backup": ONLY_WORKERS}
+    for program in (WORKER, "backup", *PROGRAMS):
         found = load_settings(variables(services[program]))
         apart = {n for n in names if getattr(found, n) != getattr(wanted, n)}
-        assert apart == ONLY_WORKERS, program
+        assert apart == lacking.get(program, ONLY_WORKERS | ONLY_BACKUPS), program
+
+
+def test_backups_go_where_the_env_file_says(tools: Tools) -> None:
+    services = rendered(tools, filled_template(BACKUP_DIR="/var/backups/agent-factory/other"))
+    [volume] = [v for v in services["services"]["backup"]["volumes"] if v["target"] == "/backups"]
+    assert volume["source"] == "/var/backups/agent-factory/other"
+    assert variables(services["services"]["backup"])["BACKUP_DIR"] == "/backups"
 
 
 def test_servers_of_ones_own_are_named_by_their_urls_and_none_is_started(tools: Tools) -> None:
