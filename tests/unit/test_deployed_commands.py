@@ -52,7 +52,7 @@ def test_the_procfile_starts_what_compose_starts(name: str) -> None:
     assert words(line[1]) == words(shlex.join(SERVICES[PROGRAMS[name]]["command"]))
 
 
-@pytest.mark.parametrize("name", set(PROGRAMS) - {"migrate"})
+@pytest.mark.parametrize("name", sorted(set(PROGRAMS) - {"migrate"}))
 def test_every_unit_is_held_as_tightly(name: str) -> None:
     kept = ("User", "NoNewPrivileges", "ProtectSystem", "SystemCallFilter", "CapabilityBoundingSet")
     assert [unit(name)[one] for one in kept] == [unit("worker")[one] for one in kept]
