@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import Any, TextIO
+from typing import Any
 
 import orjson
 
+from factory.log_file import LogFile
 from factory.store.keys import KeyView
 
 FLUSH_S = 0.2
@@ -61,9 +63,9 @@ class AccessLog:
     orjson renders costs a hundredth. A process that is killed loses the lines of its last 0.2 s.
     """
 
-    def __init__(self, log_format: str, out: TextIO) -> None:
+    def __init__(self, log_format: str, file: LogFile | None = None) -> None:
         self._as_json = log_format == "json"
-        self._out = out
+        self._file = file
         self._entries: list[tuple[float, dict[str, Any]]] = []
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="access-log", daemon=True)
@@ -94,8 +96,9 @@ class AccessLog:
     def _flush(self) -> None:
         entries, self._entries = self._entries, []
         if entries:
-            self._out.write("".join(_line(*entry) for entry in entries))
-            self._out.flush()
+            out = self._file or sys.stderr
+            out.write("".join(_line(*entry) for entry in entries))
+            out.flush()
 
 
 def _line(at: float, entry: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ import logging
 import sys
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TextIO, cast
+from typing import Any
 
 from pythonjsonlogger.json import JsonFormatter
 
@@ -59,10 +59,10 @@ class _TextFormatter(logging.Formatter):
         return f"{line} [{found}]" if found else line
 
 
-class _Handler(logging.StreamHandler[TextIO]):
+class _Handler(logging.StreamHandler[Any]):
     """Lines without secrets, whoever wrote them: what libraries say, and tracebacks, pass here too."""
 
-    def __init__(self, redactor: Redactor, stream: TextIO) -> None:
+    def __init__(self, redactor: Redactor, stream: LogFile | None) -> None:
         super().__init__(stream)
         self._redactor = redactor
 
@@ -70,13 +70,13 @@ class _Handler(logging.StreamHandler[TextIO]):
         return self._redactor.clean(super().format(record))
 
 
-def open_log(settings: Settings, process: str) -> TextIO:
-    """Where the program's lines go: stderr, or its file in LOG_DIR. Ends a program that cannot write there."""
+def open_log(settings: Settings, process: str) -> LogFile | None:
+    """The program's file in LOG_DIR; None for stderr. Ends a program that cannot write there."""
     if settings.log_dir is None:
-        return sys.stderr
+        return None
     path = Path(settings.log_dir) / f"{process}.log"
     try:
-        return cast(TextIO, LogFile(path))
+        return LogFile(path)
     except OSError as error:
         sys.stderr.write(f"{process}: LOG_DIR: {path}: {error.strerror}\n")
         sys.exit(USAGE)

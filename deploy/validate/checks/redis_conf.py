@@ -50,8 +50,8 @@ def check(tools: Tools) -> None:
         raise Invalid(f"redis-replica.conf lacks what the broker has: {sorted(missing)}")
 
 
-def check_server(config: Path, wanted: Mapping[str, str]) -> None:
-    """Boots one. Raises Invalid."""
+def check_server(config: Path, wanted: Mapping[str, str], program: Path | None = None) -> None:
+    """Boots one; `program` is another server than the wheel's. Raises Invalid."""
     client: Any
     with room() as directory:
         (directory / "secret.conf").write_text(f"requirepass {SECRET}\n")
@@ -60,7 +60,7 @@ def check_server(config: Path, wanted: Mapping[str, str]) -> None:
         here = directory / config.name
         here.write_text(f"{text}\ndir {directory}\n")
         client = Redis(unix_socket_path=f"{directory}/socket", password=SECRET)
-        with running([_server(), here], directory, lambda: _answers(client)):
+        with running([program or _server(), here], directory, lambda: _answers(client)):
             found = {name: client.config_get(name).get(name) for name in wanted}
         client.close()
     if found != wanted:

@@ -22,7 +22,7 @@ from deploy.validate.tools import Invalid
 from factory.embedded.child import Child
 from factory.embedded.wheels import wheel_file
 from factory.services import connect_redis
-from tests.integration.deploy.tools import DEPLOY
+from tests.integration.deploy.tools import DEPLOY, debian
 from tests.integration.reliability.rig import eventually
 
 FOLDER = DEPLOY / "redis"
@@ -33,6 +33,11 @@ FAILS_OVER_S = 90.0
 @pytest.mark.parametrize("name", WANTED)
 def test_a_server_has_the_values_of_its_file(name: str) -> None:
     check_server(FOLDER / name, WANTED[name])
+
+
+@pytest.mark.parametrize("name", WANTED)
+def test_redis_7_reads_it_as_valkey_does(name: str) -> None:
+    check_server(FOLDER / name, WANTED[name], debian("redis-server"))
 
 
 def test_sentinel_watches_the_master() -> None:
