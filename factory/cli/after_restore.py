@@ -31,11 +31,19 @@ Older = Annotated[
     ),
 ]
 
+Hold = Annotated[
+    str | None,
+    typer.Option(
+        "--hold", metavar="TIME", help="Hold all jobs: the database was restored to TIME by hand."
+    ),
+]
+
 
 def after_restore(
     release: Release = False,
     fail: Fail = False,
     release_older: Older = None,
+    hold: Hold = None,
     as_json: JsonOption = False,
 ) -> None:
     """List the jobs that may have ended after the backup's moment, or decide about them.
@@ -44,9 +52,10 @@ def after_restore(
     """
     from factory.cli.operator import operator_services
     from factory.pipeline import after_restore as decisions
+    from factory.store import restores
 
-    if sum((release, fail, release_older is not None)) > 1:
-        raise InvalidInput("choose one of --release, --fail and --release-older")
+    if sum((release, fail, release_older is not None, hold is not None)) > 1:
+        raise InvalidInput("choose one of --release, --fail, --release-older and --hold")
     older = None if release_older is None else moment(release_older, "--release-older")
     with operator_services() as services:
         if release:
@@ -55,6 +64,8 @@ def after_restore(
             decided = decisions.fail(services, older or decisions.EVER)
         else:
             with services.database.transaction() as tx:
+                if hold:
+                    restores.mark(tx, "by hand", moment(hold, "--hold"))
                 _show(*_look(tx), as_json=as_json)
             return
     if as_json:
@@ -101,7 +112,7 @@ def _show_text(held: Sequence[Restore], doubts: Sequence[InDoubt]) -> None:
     from factory.cli.render import table
 
     for one in held:
-        print_lines([f"restored from {one.backup} at {one.restored_at:%F %T}Z"])
+        print_lines([f"restored ({one.backup}) at {one.restored_at:%F %T}Z"])
         print_lines([f"as the database was at {one.restored_to:%F %T}Z; what came later is lost"])
     total = sum(one.jobs for one in doubts)
     print_lines(["", f"{total} jobs had not ended then, and may have since:"])

@@ -23,13 +23,22 @@ INSERT INTO restores (id, backup, restored_to) VALUES (%(id)s, %(backup)s, %(res
 # A worker that lived through it may hold a lease that was given after the backup. Without this its token would be
 # given again, and its late result would be taken for that of the new holder.
 SKIP_TOKENS = "SELECT setval('lease_tokens', nextval('lease_tokens') + %(skipped)s)"
+# running → queued. Whoever held a job may have ended it since, and lives on with other jobs: its heartbeat would
+# keep a lease that nobody works under, and a slot with it. The attempt is given back, or the last one could not be made.
+END_LEASES = """
+UPDATE jobs SET state = 'queued', worker_id = NULL, lease_token = NULL, last_lease_token = NULL,
+       attempt = attempt - CASE WHEN state = 'running' THEN 1 ELSE 0 END,
+       published_at = NULL, publishes = 0
+ WHERE state = 'running' OR (state = 'queued' AND published_at IS NOT NULL)
+"""
 
 
 def mark(tx: Tx, backup: str, restored_to: datetime) -> None:
-    """The database is now as it was at `restored_to`: holds its jobs, and makes all leases of the lost time stale."""
+    """The database is now as it was at `restored_to`: holds its jobs, and ends all leases of the lost time."""
     params = {"id": str(new_id()), "backup": backup, "restored_to": restored_to}
     run(tx, MARK, params)
     rows(tx, SKIP_TOKENS, {"skipped": TOKENS_SKIPPED})
+    run(tx, END_LEASES)
 
 
 @dataclass(frozen=True, slots=True)

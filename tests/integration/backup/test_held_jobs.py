@@ -73,15 +73,13 @@ def test_a_lease_of_the_lost_time_is_stale(services: Services) -> None:
     assert state_of(services, job_id) is State.RUNNING
 
 
-def test_released_jobs_are_as_they_were(services: Services) -> None:
+def test_released_jobs_are_queued_and_one_that_ran_keeps_its_attempts(services: Services) -> None:
     queued, running = given_job(services), given_job(services)
     claim_one(services, running)
     mark(services)
     assert decisions.release(services) == decisions.Decision("released", 0)
-    assert (state_of(services, queued), state_of(services, running)) == (
-        State.QUEUED,
-        State.RUNNING,
-    )
+    assert {state_of(services, job_id) for job_id in (queued, running)} == {State.QUEUED}
+    assert claim_one(services, running).attempt == 1
 
 
 def test_failed_jobs_say_why_and_tell_their_webhooks(services: Services) -> None:
@@ -170,8 +168,12 @@ def test_the_command_lists_and_decides(
 
 
 @pytest.mark.usefixtures("commands")
-def test_the_command_takes_one_decision_and_a_time_that_is_one() -> None:
+def test_the_command_takes_one_decision_and_a_time_that_is_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     with pytest.raises(InvalidInput, match="choose one"):
         after_restore(release=True, fail=True)
+    after_restore(hold="2026-01-31T11:59:00")
+    assert "restored (by hand)" in capsys.readouterr().out
     with pytest.raises(InvalidInput, match="is no time"):
         after_restore(release_older="yesterday")
