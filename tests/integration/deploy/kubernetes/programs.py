@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,6 +23,10 @@ ROOT = Path(__file__).parents[4]
 BIN = Path(sys.executable).parent
 STARTS_S, STOPS_S = 120.0, 60.0
 METRICS = 9090
+READ_ONLY = (
+    'mount --make-rprivate / && mount --bind "$0" "$0" && mount -o remount,bind,ro / && exec "$@"'
+)
+"""As readOnlyRootFilesystem has it: nothing can be written but the room, which is the pod's /tmp."""
 SECRET = "made-by-chance-5f0c2a91d7e84b36-of-32-letters"
 T = TypeVar("T")
 
@@ -57,13 +62,19 @@ class Program:
         program = BIN / found[0]
         return [str(program), *found[1:]] if program.exists() else found
 
+    def sealed(self, command: Sequence[str]) -> list[str]:
+        """The command with a file system that is read-only, where this account may make one."""
+        if not can_seal():
+            return list(command)
+        return ["unshare", "--mount", "sh", "-c", READ_ONLY, str(self._room), *command]
+
     @contextmanager
     def running(self) -> Iterator[subprocess.Popen[bytes]]:
         log = self._room / f"{self.pod.name}.log"
         with (
             log.open("wb") as output,
             subprocess.Popen(
-                self.words(self.pod.command),
+                self.sealed(self.words(self.pod.command)),
                 cwd=self._room,
                 env=self._environ,
                 stdout=output,
@@ -83,7 +94,7 @@ class Program:
     def run(self, *more: str) -> subprocess.CompletedProcess[str]:
         """To its end, with more words behind its own."""
         return subprocess.run(
-            [*self.words(self.pod.command), *more],
+            self.sealed([*self.words(self.pod.command), *more]),
             cwd=self._room,
             env=self._environ,
             capture_output=True,
@@ -124,8 +135,23 @@ class Program:
         pool = {"DATABASE_POOL_SIZE": cluster.config()["DATABASE_POOL_SIZE"]}
         if METRICS in self._ports and self.pod.component == "gateway":
             given["GATEWAY_METRICS_PORT"] = str(self._ports[METRICS])
-        place = {"PATH": f"{BIN}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+        place = {
+            "PATH": f"{BIN}:{os.environ['PATH']}",
+            "PYTHONPATH": str(ROOT),
+            "HOME": "/nonexistent",
+            "TMPDIR": str(self._room),
+        }
         return {**kept, **given, **pool, **place, **servers, "SECRET_KEY_FILE": str(secret)}
+
+
+@cache
+def can_seal() -> bool:
+    """Whether this account may mount; root mostly may."""
+    command = ["unshare", "--mount", "sh", "-c", READ_ONLY, "/tmp", "true"]
+    try:
+        return subprocess.run(command, check=False, capture_output=True).returncode == 0
+    except FileNotFoundError:
+        return False
 
 
 def _answers(url: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from factory.services import Services
 from tests.integration.deploy.kubernetes.cluster import Cluster
-from tests.integration.deploy.kubernetes.programs import Program, eventually
+from tests.integration.deploy.kubernetes.programs import Program, can_seal, eventually
 
 Start = Callable[[str], Program]
 LANE = "openai.high"
@@ -22,6 +23,15 @@ def program(services: Services, production: Cluster, tmp_path: Path) -> Start:
     given = services.settings
     servers = {"DATABASE_URL": given.database_url, "REDIS_URL": given.redis_url}
     return lambda name: Program(production.pod(name), production, tmp_path, servers)
+
+
+def test_the_programs_here_write_nowhere_but_in_their_tmp(program: Start, tmp_path: Path) -> None:
+    """A control of the others: they run on a read-only file system."""
+    if not can_seal():
+        pytest.skip("this account may not mount: the programs run without a read-only file system")
+    for path, works in ((tmp_path / "file", True), (Path("/var/tmp/file"), False)):
+        done = subprocess.run(program("agent-factory").sealed(["touch", str(path)]), check=False)
+        assert (done.returncode == 0) is works
 
 
 def test_the_gateway_serves_what_its_probes_and_prometheus_ask_for(program: Start) -> None:
@@ -57,3 +67,17 @@ def test_the_job_migrates(program: Start) -> None:
     done = program("agent-factory-migrate").run()
     assert done.returncode == 0, done.stderr
     assert "schema at" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "done"), [("nightly", "vacuumed and analyzed: "), ("weekly", "reindexed: ")]
+)
+def test_maintenance_runs(program: Start, name: str, done: str) -> None:
+    """A database without partitions ahead, as the test's, is a finding of theirs."""
+    assert done in program(f"agent-factory-maintenance-{name}").run().stdout
+
+
+def test_a_backup_without_a_key_is_refused(program: Start) -> None:
+    refused = program("agent-factory-backup").run()
+    assert refused.returncode == 2
+    assert "BACKUP_RECIPIENT" in refused.stderr

@@ -54,18 +54,10 @@ def test_files_of_settings_are_mounted(cluster: Cluster) -> None:
 
 def test_the_guide_makes_every_key_of_the_secret(production: Cluster) -> None:
     guide = GUIDE.read_text()
-    for key, optional in _secret_keys(production).items():
+    for key, optional in secret_keys(production).items():
         assert f"`{key}`" in guide or re.search(rf"\b{key}\b", guide), key
         made = re.search(r"for name in ([A-Z_ ]+); do", guide)
         assert optional or (made and key in made[1].split()), f"{key} is not made"
-
-
-def test_the_example_of_external_secrets_has_every_key(production: Cluster, tools: object) -> None:
-    import yaml
-
-    folder = ROOT / "deploy/kubernetes/components/external-secrets"
-    [_, secret] = yaml.safe_load_all((folder / "externalsecret.yaml").read_text())
-    assert {one["secretKey"] for one in secret["spec"]["data"]} == _secret_keys(production).keys()
 
 
 def test_only_workers_have_keys_of_providers(cluster: Cluster) -> None:
@@ -115,7 +107,7 @@ def test_postgres_fits_its_pod(production: Cluster) -> None:
     assert size["shared_buffers"] + sorting + 3 * size["maintenance_work_mem"] < limit
 
 
-def _secret_keys(cluster: Cluster) -> dict[str, bool]:
+def secret_keys(cluster: Cluster) -> dict[str, bool]:
     """The keys that pods ask of the Secret, and whether they start without."""
     keys: dict[str, bool] = {}
     for pod in cluster.pods():
