@@ -55,6 +55,7 @@ def main(arguments: Sequence[str]) -> int:
 def _measure(tools: Tools, target: Target, options: argparse.Namespace) -> Report:
     url, key, model = target
     locust, stem = tools.python("locust"), options.out / "locust"
+    stats = options.out / "stats.csv"
     users = max(1, min(options.users, round(options.rate)))
     tools.run(
         [
@@ -67,6 +68,7 @@ def _measure(tools: Tools, target: Target, options: argparse.Namespace) -> Repor
             "LOAD_MODEL": model,
             "LOAD_RATE_A_USER": f"{options.rate / users}",
             "LOAD_REQUESTS": str(options.requests),
+            "LOAD_STATS": str(stats),
         },
         timeout_s=options.seconds + 120,
     )
@@ -78,7 +80,7 @@ def _measure(tools: Tools, target: Target, options: argparse.Namespace) -> Repor
             options.out / "load.png",
         ]
     )
-    return read_report(Path(f"{stem}_stats.csv"), url)
+    return read_report(stats, url)
 
 
 def _write(report: Report, out: Path) -> None:

@@ -20,7 +20,7 @@ SHARES = ("50%", "95%", "99%")
 def main(history: str, file: str) -> None:
     """Latency above, requests and failures a second below."""
     lines = [line for line in _read(Path(history)) if line["Name"] == "Aggregated"]
-    start = float(lines[0]["Timestamp"])
+    start = float(lines[0]["Timestamp"]) if lines else 0.0
     seconds = [float(line["Timestamp"]) - start for line in lines]
     figure, (above, below) = pyplot.subplots(
         2, sharex=True, figsize=(8, 5), height_ratios=(2, 1), layout="constrained"

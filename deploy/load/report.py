@@ -82,7 +82,7 @@ class Report:
 
 
 def read_report(stats: Path, url: str) -> Report:
-    """From Locust's `…_stats.csv`."""
+    """From what `locustfile.py` writes, in the form of Locust's own `stats.csv`."""
     with stats.open(newline="") as file:
         rows = tuple(_row(line) for line in csv.DictReader(file))
     return Report(url, rows)

@@ -62,7 +62,7 @@ def test_what_cannot_be_looked_at_is_skipped_and_said(
 def test_what_does_not_work_fails_its_step(
     platform: Target, capsys: pytest.CaptureFixture[str], options: list[str], broken: set[str]
 ) -> None:
-    asked = ["--url", platform.url, "--key", platform.key, "--timeout", "20", *options]
+    asked = ["--url", platform.url, "--key", platform.key, "--timeout", "10", *options]
     code, found = smoked(capsys, *asked)
     failed = {name for name, status in found.items() if status == "failed"}
     assert code == 1
