@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from grp import getgrgid
 from pathlib import Path
+from pwd import getpwuid
 
 from deploy.validate.servers import room, with_places
 from deploy.validate.tools import Invalid, Tools
@@ -27,8 +30,9 @@ def check_config(tools: Tools, config: Path, state: Path) -> None:
         raise Invalid("\n".join(errors))
 
 
-def render(config: Path, directory: Path, user: str = "root", group: str = "root") -> Path:
-    """The configuration for `directory/logs`, rotated as this user. Raises Invalid."""
+def render(config: Path, directory: Path) -> Path:
+    """The configuration for `directory/logs`, rotated as who runs this. Raises Invalid."""
+    user, group = getpwuid(os.geteuid()).pw_name, getgrgid(os.getegid()).gr_name
     here = directory / "agent-factory"
     places = {OWNER: f"su {user} {group}", LOGS: f"{directory}/logs/"}
     here.write_text(with_places(config.read_text(), places))

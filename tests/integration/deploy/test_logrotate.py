@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
-import pwd
 import subprocess
 import sys
 from pathlib import Path
@@ -38,7 +36,7 @@ def test_no_line_is_lost_while_two_programs_write() -> None:
     with room() as directory:
         logs = directory / "logs"
         logs.mkdir()
-        config = render(CONFIG, directory, pwd.getpwuid(os.geteuid()).pw_name, _group())
+        config = render(CONFIG, directory)
         writers = [_writer(logs, name) for name in "ab"]
         # Each rotation falls between lines of both, which are let go on a stretch at a time.
         for rotation in range(ROTATIONS):
@@ -89,12 +87,6 @@ def _let_go(writer: subprocess.Popen[str], stretches: int) -> None:
     assert writer.stdin
     writer.stdin.write("\n" * stretches)
     writer.stdin.flush()
-
-
-def _group() -> str:
-    import grp
-
-    return grp.getgrgid(os.getegid()).gr_name
 
 
 def _lines(file: Path) -> list[str]:
