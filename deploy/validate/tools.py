@@ -19,6 +19,7 @@ from pathlib import Path
 
 INSTALL_S = 900.0
 RUN_S = 300.0
+POLICY = Path("/usr/sbin/policy-rc.d")
 PINS = Path(__file__).with_name("pins")
 """`NAME.txt` for a Python tool, with hashes; `package.json` and its lock for those of npm."""
 
@@ -49,7 +50,7 @@ class Tools:
         package = package or command
         if os.geteuid() != 0 or not shutil.which("apt-get"):
             raise Unavailable(f"{command} is missing; as root: apt-get install {package}")
-        with self._lock("apt"):
+        with self._lock("apt"), _no_services():
             wait = ("-o", "DPkg::Lock::Timeout=300")
             _install(["apt-get", *wait, "update", "-qq"])
             _install(["apt-get", *wait, "install", "-y", "-qq", "--no-install-recommends", package])
@@ -123,6 +124,20 @@ class Tools:
         with (self.home / f"{name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+@contextmanager
+def _no_services() -> Iterator[None]:
+    """Debian starts a server when it installs it, unless this file says no."""
+    if POLICY.exists():
+        yield
+        return
+    POLICY.write_text("#!/bin/sh\nexit 101\n")
+    POLICY.chmod(0o755)
+    try:
+        yield
+    finally:
+        POLICY.unlink(missing_ok=True)
 
 
 def _install(command: Sequence[str], cwd: Path | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from importlib import import_module
 from pathlib import Path
 from uuid import uuid4
@@ -9,6 +10,7 @@ from uuid import uuid4
 import pytest
 
 from deploy.validate import __main__ as program
+from deploy.validate import tools
 from deploy.validate.tools import Tools, Unavailable
 
 
@@ -55,6 +57,23 @@ def test_a_name_that_there_is_not_is_named_with_those_that_there_are(
         program.main(["compsoe"])
     assert end.value.code == 2
     assert "there is no check compsoe; there are broken, fine, nowhere" in capsys.readouterr().err
+
+
+def test_what_is_installed_from_debian_is_not_started(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    policy = tmp_path / "policy-rc.d"
+    answers = []
+    monkeypatch.setattr(tools, "POLICY", policy)
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr("shutil.which", lambda name, path=None: "x" if name == "apt-get" else None)
+    monkeypatch.setattr(
+        tools, "_install", lambda *_: answers.append(subprocess.run([policy], check=False))
+    )
+    with pytest.raises(Unavailable):
+        Tools(tmp_path).debian("no-such-server")
+    assert {answer.returncode for answer in answers} == {101}
+    assert not policy.exists()
 
 
 def test_a_tool_that_cannot_be_had_is_said_with_the_package(
