@@ -22,6 +22,8 @@ FILE = "file: "
 MARK = re.compile(r"\s*<!--\s*(.*?)\s*-->\s*")
 SHELL = ("sh", "bash", "shell")
 CONSOLE = "console"
+UNFINISHED = ("\\", " do", " then", "|", "&&", "{", "(")
+"""How a line ends that goes on with the next one."""
 PAGES = ("README.md", "CHANGELOG.md", "docs/**/*.md")
 
 
@@ -85,5 +87,5 @@ def commands(session: str) -> str:
             typed.append(line[2:])
         elif going_on:
             typed.append(line)
-        going_on = (line.startswith("$ ") or going_on) and line.endswith("\\")
+        going_on = (line.startswith("$ ") or going_on) and line.endswith(UNFINISHED)
     return "".join(f"{line}\n" for line in typed)

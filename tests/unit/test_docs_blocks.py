@@ -41,6 +41,8 @@ def test_of_a_console_only_what_was_typed_is_a_script() -> None:
     [*_, console] = read_blocks(PAGE, "page.md")
     assert console.shell() == "echo one \\\n    two\necho three\n"
     assert commands("nothing typed\n") == ""
+    loop = "$ for n in 1 2; do\n  echo $n; done\n1\n2\n"
+    assert commands(loop) == "for n in 1 2; do\n  echo $n; done\n"
 
 
 def test_a_fence_within_a_fence_is_text() -> None:
