@@ -24,7 +24,7 @@ PROGRAMS = {
     "migrate": "migrate",
 }
 PROCFILE = {"gateway": "web", "dispatcher": "dispatcher", "worker": "worker", "flower": "flower"}
-WHERE = re.compile(r"--(bind|host|address|port|url_prefix)[= ]\S+|\$\{\w+:-(\w+)\}")
+WHERE = re.compile(r"--(bind|host|address|port|url_prefix|alive-file)[= ]\S+|\$\{\w+:-(\w+)\}")
 
 
 def words(text: str) -> list[str]:
