@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -26,12 +25,6 @@ def _rendered(folder: str) -> Cluster:
         return Cluster(render(Tools(ROOT), ROOT / KUBERNETES / folder))
     except Unavailable as reason:
         pytest.skip(f"kubectl cannot be had here: {reason}")
-
-
-@pytest.fixture(scope="session")
-def clusters() -> Mapping[str, Cluster]:
-    """By folder."""
-    return {folder: _rendered(folder) for folder in FOLDERS}
 
 
 @pytest.fixture(scope="session")

@@ -91,12 +91,12 @@ class Program:
                 finally:
                     process.kill()
 
-    def run(self, *more: str) -> subprocess.CompletedProcess[str]:
-        """To its end, with more words behind its own."""
+    def run(self, **settings: str) -> subprocess.CompletedProcess[str]:
+        """To its end, with more settings."""
         return subprocess.run(
-            self.sealed([*self.words(self.pod.command), *more]),
+            self.sealed(self.words(self.pod.command)),
             cwd=self._room,
-            env=self._environ,
+            env={**self._environ, **settings},
             capture_output=True,
             text=True,
             check=False,
@@ -130,6 +130,9 @@ class Program:
             for name, value in cluster.config().items()
             if not name.startswith(("DATABASE_", "REDIS_")) and not name.endswith("PORT")
         }
+        for one in self.pod.container.get("env", ()):
+            if "value" in one:
+                given[one["name"]] = f"{self._room}{one['value']}"
         secret = self._room / "SECRET_KEY"
         secret.write_text(SECRET)
         pool = {"DATABASE_POOL_SIZE": cluster.config()["DATABASE_POOL_SIZE"]}

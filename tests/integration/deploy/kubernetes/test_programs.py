@@ -77,7 +77,14 @@ def test_maintenance_runs(program: Start, name: str, done: str) -> None:
     assert done in program(f"agent-factory-maintenance-{name}").run().stdout
 
 
-def test_a_backup_without_a_key_is_refused(program: Start) -> None:
-    refused = program("agent-factory-backup").run()
+def test_a_backup_is_encrypted_and_lies_on_the_volume(program: Start, tmp_path: Path) -> None:
+    from factory.backup.seal import create_identity
+
+    backup = program("agent-factory-backup")
+    (tmp_path / "backups").mkdir()
+    refused = backup.run()
     assert refused.returncode == 2
-    assert "BACKUP_RECIPIENT" in refused.stderr
+    assert "BACKUP_RECIPIENT is not set" in refused.stderr
+    made = backup.run(BACKUP_RECIPIENT=create_identity(tmp_path / "key"))
+    assert made.returncode == 0, made.stderr
+    assert list((tmp_path / "backups").rglob("*.age"))
