@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 
 from deploy.validate.servers import free_port
+from factory.embedded.child import Child
 from factory.simulator import HostedSimulator
 from factory.store import keys, projects
 from tests.integration.deploy.front import STRANGER, running_front
@@ -39,6 +40,8 @@ def test_a_killed_gateway_is_left_out_and_logs_name_the_client(
             client.headers["Authorization"] = f"Bearer {_key(rig)}"
             assert client.post("/api/jobs", json=JOB).status_code == 202
             first.kill()
+            # A POST that it has begun to read is not sent again, and must fail.
+            assert first.wait(READY_S)
             found = [client.post("/api/jobs", json=JOB).status_code for _ in range(REQUESTS)]
             found += [client.get("/api/jobs").status_code for _ in range(REQUESTS)]
         assert set(found) == {202, 200}
@@ -46,7 +49,7 @@ def test_a_killed_gateway_is_left_out_and_logs_name_the_client(
         assert {visit["client"] for visit in _visits(tmp_path)} == {STRANGER}
 
 
-def _gateway(rig: Rig, port: int) -> object:
+def _gateway(rig: Rig, port: int) -> Child:
     bind = ("-c", "python:api.gunicorn", "-b", f"127.0.0.1:{port}")
     return rig.start("gunicorn", *bind, WEB_CONCURRENCY="1")
 
