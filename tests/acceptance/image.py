@@ -43,7 +43,8 @@ def build_image(directory: Path) -> Image:
             if instruction == "COPY":
                 _copy(words, place)
             elif instruction == "RUN":
-                _run(words, place, image.venv)
+                for command in " ".join(words).split(" && "):
+                    _run(command.split(), place, image.venv)
     compile_programs(image.venv)
     return image
 
@@ -100,8 +101,10 @@ def _run(words: list[str], place: Path, venv: Path) -> None:
             make_venv(venv)
         case ["python", "-m", "pip", "--python", "/venv/bin/python", "install", *arguments]:
             install(arguments, place, venv)
-        case ["groupadd", *_]:
-            pass  # the tests become another user by setpriv
+        case ["python", "-m", "pip", "--python", "/venv/bin/python", "check"]:
+            subprocess.run([UV, "pip", "check", "-q", "--python", venv / "bin/python"], check=True)
+        case ["groupadd" | "useradd" | "install", *_] | ["python", "-m", "pip", "uninstall", *_]:
+            pass  # of the base; the tests become another user by setpriv
         case _:
             raise AssertionError(f"a step that the test cannot follow: {words}")
 
