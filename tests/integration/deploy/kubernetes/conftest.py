@@ -12,6 +12,14 @@ from deploy.validate.tools import Tools, Unavailable
 from tests.integration.deploy.kubernetes.cluster import Cluster
 
 ROOT = Path(__file__).parents[4]
+INSTALL_S = 900
+"""The first test that needs a tool installs it."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.timeout(INSTALL_S))
 
 
 @pytest.fixture(scope="session")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
-from deploy.validate.manifests import KUBERNETES, render
+from deploy.validate.manifests import KUBERNETES, kubectl, render
 from deploy.validate.tools import Tools
 from tests.integration.deploy.kubernetes.cluster import Cluster
 
@@ -75,6 +76,23 @@ def test_managed_servers_leave_no_server_in_the_cluster(tools: Tools, deploy: Pa
         "redis-service",
     }
     assert mine.config()["DATABASE_HOST"] == "database.example.com"
+
+
+@pytest.mark.usefixtures("base")
+def test_kubectl_understands_every_command_of_the_guide(tools: Tools, deploy: Path) -> None:
+    """Where nobody listens: what is misspelt is refused before, all else when it connects."""
+    _mine(tools, deploy, _block("Install"))
+    (deploy / "secrets.env").write_text("SECRET_KEY=a\n")
+    server = "--server=http://127.0.0.1:1"
+    commands = re.findall(r"^ *\$ kubectl (.*)$", GUIDE.read_text(), re.M)
+    assert len(commands) > 20
+    for command in (*commands, "rollout status deployment --selektor a=b"):
+        line = f"{kubectl(tools)} {server} {command}"
+        done = subprocess.run(
+            line, shell=True, cwd=deploy, capture_output=True, text=True, check=False, timeout=60
+        )
+        understood = "127.0.0.1:1" in done.stderr
+        assert understood is ("selektor" not in command), f"{command}\n{done.stderr}"
 
 
 def test_every_object_that_the_guide_names_is_made(production: Cluster) -> None:
