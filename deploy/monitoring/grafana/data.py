@@ -7,7 +7,8 @@ from deploy.monitoring.grafana.board import Board, Query, Row, graph, number
 RATE = "[$__rate_interval]"
 HIT = f"sum by (instance) (rate(pg_stat_database_blks_hit{RATE}))"
 READ = f"sum by (instance) (rate(pg_stat_database_blks_read{RATE}))"
-COMMITS = f"rate(pg_stat_database_xact_commit{RATE})"
+OURS = '{datname!~"template.*|"}'
+COMMITS = f"rate(pg_stat_database_xact_commit{OURS}{RATE})"
 USED = "sum by (instance) (pg_stat_database_numbackends)"
 MOST = "max by (instance) (pg_settings_max_connections)"
 
@@ -50,7 +51,7 @@ BOARD = Board(
                 graph(
                     "Connections",
                     "short",
-                    Query("sum by (datname) (pg_stat_database_numbackends)", "{{datname}}"),
+                    Query(f"sum by (datname) (pg_stat_database_numbackends{OURS})", "{{datname}}"),
                     Query(MOST, "max_connections"),
                 ),
                 graph(
@@ -64,7 +65,7 @@ BOARD = Board(
                     "ops",
                     Query(f"sum by (datname) ({COMMITS})", "{{datname}} committed"),
                     Query(
-                        f"sum by (datname) (rate(pg_stat_database_xact_rollback{RATE}))",
+                        f"sum by (datname) (rate(pg_stat_database_xact_rollback{OURS}{RATE}))",
                         "{{datname}} rolled back",
                     ),
                 ),
@@ -83,7 +84,7 @@ BOARD = Board(
                 graph(
                     "Size",
                     "bytes",
-                    Query("sum by (datname) (pg_database_size_bytes)", "{{datname}}"),
+                    Query(f"sum by (datname) (pg_database_size_bytes{OURS})", "{{datname}}"),
                 ),
                 graph(
                     "Replication lag",
@@ -100,7 +101,7 @@ BOARD = Board(
                     "bytes",
                     Query("redis_memory_used_bytes", "{{instance}}"),
                     Query(
-                        "redis_memory_max_bytes > 0 or redis_memory_used_bytes",
+                        "redis_memory_max_bytes",
                         "{{instance}} may have",
                     ),
                 ),

@@ -33,10 +33,7 @@ BOARD = Board(
                 graph(
                     "Oldest due job by lane",
                     "s",
-                    Query(
-                        "max by (lane) (queue_oldest_age_seconds) > 0 or max(queue_oldest_age_seconds)",
-                        "{{lane}}",
-                    ),
+                    Query("topk(8, max by (lane) (queue_oldest_age_seconds))", "{{lane}}"),
                     text="How long the next job of a lane has waited. Workers scale on this.",
                 ),
                 graph(

@@ -16,6 +16,7 @@ from matplotlib.ticker import FuncFormatter
 COLUMNS = 3
 PANEL_INCHES = (4.6, 2.6)
 SHARE = "percentunit"
+ROOM_FOR_NAMES = 1.4
 
 
 def draw(chart: dict[str, Any]) -> None:
@@ -42,7 +43,8 @@ def _draw_panel(axes: Any, panel: dict[str, Any]) -> None:
     axes.set_title(panel["title"] + unit, fontsize=8, loc="left")
     if panel["unit"] == SHARE:
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0%}"))
-    axes.set_ylim(bottom=0)
+    highest = max(value for line in panel["series"] for _, value in line["points"])
+    axes.set_ylim(0, ROOM_FOR_NAMES * highest or 1)
     axes.tick_params(labelsize=6)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f} s"))
     axes.grid(alpha=0.25)

@@ -7,8 +7,8 @@ import ssl
 import subprocess
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, fields
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import psycopg2
 import yaml
 
 from deploy.validate.tools import Tools
+from factory.cli.ports import Ports
 from factory.embedded.home import Home
 from tests.acceptance.stack import Stack, eventually, running_stack
 from tests.integration.settings.certificates import make_authority
@@ -28,11 +29,12 @@ MONITORING = ROOT / "deploy/monitoring"
 SCRAPE = "1s"
 RATE_INTERVAL = "30s"
 READY_S = 60.0
+FIRST_PORT = 23_100
 
 
 @dataclass(frozen=True, slots=True)
-class Ports:
-    """Where everything listens, on loopback."""
+class Places:
+    """Ports on loopback."""
 
     prometheus: int
     node: int
@@ -40,10 +42,6 @@ class Ports:
     redis: int
     blackbox: int
     https: int
-
-    @staticmethod
-    def from_first(first: int) -> Ports:
-        return Ports(*range(first, first + 6))
 
 
 class Prometheus:
@@ -99,7 +97,7 @@ class Rig:
 
 
 @contextmanager
-def running_rig(directory: Path, ports: Ports) -> Iterator[Rig]:
+def running_rig(directory: Path) -> Iterator[Rig]:
     """Everything up and scraped. Raises Unavailable where a program cannot be had."""
     tools = Tools(ROOT)
     programs = {
@@ -110,6 +108,8 @@ def running_rig(directory: Path, ports: Ports) -> Iterator[Rig]:
         "blackbox": tools.debian("prometheus-blackbox-exporter"),
     }
     with ExitStack() as stack:
+        free = stack.enter_context(closing(Ports("127.0.0.1")))
+        ports = Places(*(free.take_from(FIRST_PORT) for _ in fields(Places)))
         options = ("--workers", "2", "--no-flower")
         platform = stack.enter_context(running_stack(directory, *options, LEASE_S="3"))
         stack.enter_context(_https(directory, ports.https))
@@ -145,7 +145,7 @@ def _program(
 
 
 def _exporters(
-    programs: dict[str, str], platform: Stack, directory: Path, ports: Ports
+    programs: dict[str, str], platform: Stack, directory: Path, ports: Places
 ) -> Iterator[tuple[list[str], dict[str, str]]]:
     state = Home(platform.home).running_state()
     assert state
@@ -199,7 +199,7 @@ def _data_source(url: str) -> str:
 
 
 def _prometheus(
-    programs: dict[str, str], platform: Stack, directory: Path, ports: Ports
+    programs: dict[str, str], platform: Stack, directory: Path, ports: Places
 ) -> list[str]:
     """The configuration that is shipped, with addresses of this machine and shorter times."""
     config = yaml.safe_load((MONITORING / "prometheus/prometheus.yml").read_text())
@@ -259,10 +259,14 @@ def _https(directory: Path, port: int) -> Iterator[None]:
 
         def log_message(self, *_: object) -> None: ...
 
+    class Quiet(ThreadingHTTPServer):
+        def handle_error(self, *_: object) -> None:
+            """The prober hangs up without a word."""
+
     certificate, key = make_authority(directory, "authority").issue("127.0.0.1")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
-    server = ThreadingHTTPServer(("127.0.0.1", port), Health)
+    server = Quiet(("127.0.0.1", port), Health)
     server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

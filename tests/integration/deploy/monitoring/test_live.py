@@ -13,10 +13,9 @@ from deploy.monitoring.grafana.boards import BOARDS
 from deploy.validate.tools import Unavailable
 from tests.acceptance.stack import eventually
 from tests.integration.deploy.monitoring.load import MODELS, kill_a_busy_worker, loaded
-from tests.integration.deploy.monitoring.rig import MONITORING, Ports, Rig, running_rig
+from tests.integration.deploy.monitoring.rig import MONITORING, Rig, running_rig
 from tests.integration.pipeline.receiver import Receiver
 
-PORTS = Ports.from_first(23_100)
 OUTAGE = MODELS[2]
 EMPTY_HERE = {
     "container_": "of a kubelet: needs a cluster",
@@ -38,7 +37,7 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     """Under load, with a provider that is away and a worker that was killed."""
     try:
         with (
-            running_rig(tmp_path_factory.mktemp("monitoring"), PORTS) as made,
+            running_rig(tmp_path_factory.mktemp("monitoring")) as made,
             Receiver() as receiver,
             loaded(made.platform, receiver.url) as load,
         ):
