@@ -79,6 +79,8 @@ def _banner(directory: Path, process: subprocess.Popen[bytes]) -> dict[str, Any]
             raise Unavailable("\n".join(["the platform did not start", *tail]))
         time.sleep(0.1)
     banner: dict[str, Any] = json.loads(said)
+    if "error" in banner:
+        raise Unavailable(f"the platform did not start: {banner['error']['message']}")
     return banner
 
 

@@ -76,6 +76,18 @@ def test_a_gateway_that_is_not_there_fails_every_step_that_asks_it(
     assert (code, found["health"], found["ready"], found["job"]) == (1, *["failed"] * 3)
 
 
+def test_a_platform_that_does_not_start_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refusing = tmp_path / "factory"
+    error = json.dumps({"error": {"message": "postgres could not create its data"}})
+    refusing.write_text(f"#!/bin/sh\necho '{error}'\nexit 1\n")
+    refusing.chmod(0o755)
+    monkeypatch.setattr("deploy.smoke.platform.FACTORY", refusing)
+    assert smoke([]) == 1
+    assert "postgres could not create its data" in capsys.readouterr().err
+
+
 def test_a_short_load_is_measured_and_drawn(platform: Target, tmp_path: Path) -> None:
     options = ["--url", platform.url, "--key", platform.key, "--model", platform.model]
     load([*options, "--rate", "20", "--users", "4", "--seconds", "4", "--out", str(tmp_path)])
