@@ -96,7 +96,14 @@ def restore(
         restored_to = servers.replayed_to(url) or manifest.finished_at
         upgrade(url)
         hold(url, manifest.name, restored_to)
+    _archive_histories(directory)
     return Recovered(directory, restored_to)
+
+
+def _archive_histories(directory: Path) -> None:
+    """Has the server archive them when it starts: without its history nobody finds the new timeline again."""
+    for history in (directory / "pg_wal").glob("*.history"):
+        (directory / "pg_wal" / "archive_status" / f"{history.name}.ready").touch()
 
 
 def url_in(sockets: Path, manifest: Manifest) -> str:

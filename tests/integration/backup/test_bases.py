@@ -60,6 +60,8 @@ def test_the_log_leads_to_the_moment_before_a_drop(
     with opened(vault, made, recovered.directory) as url:
         assert count(url) == 7
         assert count(url, "restores WHERE decided_at IS NULL") == 1
+    ready = recovered.directory / "pg_wal" / "archive_status" / "00000002.history.ready"
+    assert ready.exists(), "the server is to archive the history of the timeline that it begins"
     archived = segments(vault.wal)
     with pytest.raises(Conflict, match="not empty"):
         bases.restore(vault, made, tmp_path / "restored", target, key.identity)
