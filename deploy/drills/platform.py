@@ -60,13 +60,12 @@ class Platform:
             until(lambda: len(self.rig.ended(wanted)) >= len(wanted), ENDS_S)
         return {one.id: one.state for one in self.rig.ended(wanted)}
 
-    def outcome(self, load: Load, rto_s: float, complaints: Sequence[str] = ()) -> Outcome:
-        """Of a disaster after which every accepted job has to succeed."""
+    def outcome(self, load: Load, struck: float, rto_s: float) -> Outcome:
+        """Of a disaster at `struck` after which every accepted job has to succeed."""
         states = self.ended(load)
         lost = [job_id for job_id in load.accepted if states.get(job_id) != "succeeded"]
-        return Outcome(
-            rto_s, 0.0, len(lost), counted=len(load.accepted), complaints=tuple(complaints)
-        )
+        rpo_s = max((struck - load.accepted[one] for one in lost), default=0.0)
+        return Outcome(rto_s, max(rpo_s, 0.0), len(lost), counted=len(load.accepted))
 
 
 @contextmanager

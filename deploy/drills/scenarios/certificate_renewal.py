@@ -59,7 +59,7 @@ def _renew(stage: Stage, authority: Authority, platform: Platform, front: Front)
         until(lambda: _served(front) != before)
         took_s = time.monotonic() - started
         wait_s(stage.seconds(LOAD_S))
-    found = platform.outcome(load, took_s)
+    found = platform.outcome(load, started, took_s)
     return replace(
         found,
         lost=found.lost + len(load.failures),

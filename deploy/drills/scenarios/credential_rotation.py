@@ -101,7 +101,7 @@ def _rotate(
         wait_s(stage.seconds(LOAD_S))
     complaints = [*load.failures[:3], *_still_good(platform.rig.settings.database_url)]
     watch = servers.with_database(guarded.admin_url, "factory")
-    found = platform.watched_from(watch).outcome(load, took_s)
+    found = platform.watched_from(watch).outcome(load, started, took_s)
     return replace(
         found,
         lost=found.lost + len(load.failures),

@@ -42,7 +42,7 @@ def _drop_and_restore(stage: Stage, server: ArchivedServer, platform: Platform) 
         words = ("restore", "latest", "--into", str(restored), "--before-drop")
         server.cli(settings, "backup", *words)
         rto_s = come_back(server, platform, load, restored, struck)
-    return platform.outcome(load, rto_s)
+    return platform.outcome(load, struck, rto_s)
 
 
 def come_back(

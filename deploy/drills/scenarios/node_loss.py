@@ -69,7 +69,7 @@ def _lose_a_machine(stage: Stage, rig: Rig) -> Outcome:
             program.kill()
         until(lambda: len(rig.ended(held)) == len(held))
         rto_s = time.monotonic() - struck
-    return platform.outcome(load, rto_s)
+    return platform.outcome(load, struck, rto_s)
 
 
 def _start_machine(rig: Rig) -> tuple[Gateway, list[Child]]:

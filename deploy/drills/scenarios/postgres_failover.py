@@ -30,6 +30,6 @@ def drill(stage: Stage) -> Outcome:
                 pair.fail_over()
                 until(lambda: platform.rig.ended(load.since(struck)))
                 rto_s = time.monotonic() - struck
-            return platform.outcome(load, rto_s)
+            return platform.outcome(load, struck, rto_s)
     finally:
         valkey.stop()

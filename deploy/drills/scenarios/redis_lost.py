@@ -38,7 +38,7 @@ def drill(stage: Stage) -> Outcome:
                 _lose(valkey, redis_url)
                 until(lambda: platform.rig.ended(load.since(struck)))
                 rto_s = time.monotonic() - struck
-            return platform.outcome(load, rto_s)
+            return platform.outcome(load, struck, rto_s)
     finally:
         valkey.stop()
         postgres.stop()

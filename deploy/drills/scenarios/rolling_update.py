@@ -49,7 +49,7 @@ def drill(stage: Stage) -> Outcome:
                     front.replace(gateway, start)
                 took_s = time.monotonic() - started
                 wait_s(stage.seconds(LOAD_S))
-            found = platform.outcome(load, took_s)
+            found = platform.outcome(load, started, took_s)
             failed = len(load.failures)
             return replace(
                 found,

@@ -34,6 +34,6 @@ def drill(stage: Stage) -> Outcome:
                 group.sentinels[0].process.kill()
                 until(lambda: platform.rig.ended(load.since(struck)))
                 rto_s = time.monotonic() - struck
-            return platform.outcome(load, rto_s)
+            return platform.outcome(load, struck, rto_s)
     finally:
         postgres.stop()
