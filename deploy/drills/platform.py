@@ -13,14 +13,20 @@ from deploy.drills.load import Clients, Load
 from deploy.drills.outcome import Outcome
 from deploy.drills.stage import Stage, until
 from factory.embedded.child import Child
+from factory.errors import Unavailable
 from factory.services import connect
 from factory.simulator import HostedSimulator
 from factory.store import keys, projects
+from factory.store.database import ids, rows
 from tests.integration.reliability.ports import free_port
 from tests.integration.reliability.rig import SECRET_KEY, Rig, running_rig, status_of
 
 SLOTS = "40"
 ENDS_S = 240.0
+LEFT = """
+SELECT count(*) AS jobs FROM jobs
+ WHERE id = ANY(CAST(%(ids)s AS uuid[])) AND state IN ('queued', 'running', 'waiting')
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +60,19 @@ class Platform:
         return replace(self, rig=rig)
 
     def ended(self, load: Load) -> dict[UUID, str]:
-        """The state of each accepted job that has ended, once all have or the patience is over."""
+        """The state of each accepted job that has ended, once all that are there have, or the patience is over."""
         wanted = list(load.accepted)
         with suppress(TimeoutError):  # what has not ended is lost
-            until(lambda: len(self.rig.ended(wanted)) >= len(wanted), ENDS_S)
+            until(lambda: self._left(wanted) == 0, ENDS_S)
         return {one.id: one.state for one in self.rig.ended(wanted)}
+
+    def _left(self, wanted: Sequence[UUID]) -> int | None:
+        """How many go on; None while Postgres does not answer."""
+        try:
+            with self.rig.services.database.transaction() as tx:
+                return int(rows(tx, LEFT, {"ids": ids(wanted)})[0].jobs)
+        except Unavailable:
+            return None
 
     def outcome(self, load: Load, struck: float, rto_s: float) -> Outcome:
         """Of a disaster at `struck` after which every accepted job has to succeed."""

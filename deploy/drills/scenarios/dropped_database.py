@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 
@@ -25,12 +26,15 @@ def drill(stage: Stage) -> Outcome:
             stage.provider() as provider,
             running_platform(stage, server.url, valkey.start(), provider) as platform,
         ):
-            return _drop_and_restore(stage, server, platform)
+            return drop_and_restore(stage, server, platform)
     finally:
         valkey.stop()
 
 
-def _drop_and_restore(stage: Stage, server: ArchivedServer, platform: Platform) -> Outcome:
+def drop_and_restore(
+    stage: Stage, server: ArchivedServer, platform: Platform, *, with_log: bool = True
+) -> Outcome:
+    """Without the log only the backup's own moment can be had: what came later is lost."""
     settings = platform.rig.settings
     server.base(settings)
     with submitting(platform.clients) as load:
@@ -39,8 +43,10 @@ def _drop_and_restore(stage: Stage, server: ArchivedServer, platform: Platform) 
         servers.drop_database(server.admin_url, "factory")
         server.archive_now()
         restored = stage.directory / "restored"
-        words = ("restore", "latest", "--into", str(restored), "--before-drop")
-        server.cli(settings, "backup", *words)
+        if not with_log:
+            shutil.rmtree(server.directory / "backups" / "wal")
+        target = ("--before-drop",) if with_log else ()
+        server.cli(settings, "backup", "restore", "latest", "--into", str(restored), *target)
         rto_s = come_back(server, platform, load, restored, struck)
     return platform.outcome(load, struck, rto_s)
 
