@@ -49,10 +49,10 @@ class Load:
 
     def since(self, moment: float) -> list[uuid.UUID]:
         """Jobs that were accepted after it."""
-        return [job_id for job_id, at in list(self.accepted.items()) if at > moment]
+        return [job_id for job_id, at in self.accepted.copy().items() if at > moment]
 
     def before(self, moment: float) -> list[uuid.UUID]:
-        return [job_id for job_id, at in list(self.accepted.items()) if at <= moment]
+        return [job_id for job_id, at in self.accepted.copy().items() if at <= moment]
 
 
 @contextmanager

@@ -80,4 +80,4 @@ def _go_on(platform: Platform, key: str, before: Load, stopped: float) -> Outcom
         until(lambda: platform.rig.ended(load.since(stopped)))
         rto_s = time.monotonic() - stopped
     load.accepted.update(before.accepted)
-    return platform.outcome(load, rto_s)
+    return platform.outcome(load, stopped, rto_s)
