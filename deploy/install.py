@@ -56,7 +56,7 @@ def _ensure(name: str) -> None:
         _say("creating the virtual environment")
         _run([sys.executable, "-m", "venv", str(VENV)])
     _say(f"installing {name} (pinned, with hashes)")
-    _install(["--require-hashes", "-r", str(ROOT / name)])
+    _install(["--no-deps", "--require-hashes", "-r", str(ROOT / name)])
     stamp.write_text(wanted)
     _say(f"{name} is installed, {time.monotonic() - started:.0f} s")
 
