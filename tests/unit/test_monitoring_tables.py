@@ -1,4 +1,4 @@
-"""Alert ↔ runbook ↔ unit test: whoever adds one adds the others."""
+"""Alert ↔ runbook ↔ unit test, metric ↔ panel: whoever adds one adds the others."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import Any
 import yaml
 
 from deploy.monitoring.grafana.boards import BOARDS
+from factory import metrics
+from workers.exporter import COUNTERS, HISTOGRAM
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "deploy/monitoring/prometheus"
@@ -60,6 +62,14 @@ def test_each_alert_is_tested_to_fire_and_to_be_silent() -> None:
             for one in test["alert_rule_test"]:
                 tested[one["alertname"]].add("fires" if one["exp_alerts"] else "silent")
     assert tested == {name: {"fires", "silent"} for name in alerts()}
+
+
+def test_each_counter_and_gauge_has_a_panel_or_a_rule() -> None:
+    """What the exporter computes besides is asked of it while it runs, in tests/integration/deploy/monitoring."""
+    queries = [query.expr for board in BOARDS for panel in board.panels for query in panel.queries]
+    shown = " ".join([*queries, *(rule["expr"] for rule in rules())])
+    names = {*COUNTERS, HISTOGRAM, *metrics.GATEWAY_GAUGES, metrics.HTTP_REQUESTS}
+    assert {name for name in names | {metrics.HTTP_DURATION} if name not in shown} == set()
 
 
 def test_the_dashboards_hold_the_queries_of_the_code() -> None:
