@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from uuid import uuid4
 
 import pytest
 
 from deploy.drills import __main__ as program
+from deploy.drills import scenarios
 from deploy.drills.outcome import Outcome
 
 
@@ -56,6 +59,14 @@ def test_a_name_that_there_is_not_is_named_with_those_that_there_are(
         program.main(["flood"])
     assert end.value.code == 2
     assert "there are broken, fine, lossy, nowhere" in capsys.readouterr().err
+
+
+def test_every_drill_is_in_both_tables_of_the_page() -> None:
+    """A drill that is added is measured and told of."""
+    page = Path(__file__).parents[2].joinpath("docs/disaster-recovery.md").read_text()
+    drills = {one.name for one in iter_modules(scenarios.__path__)}
+    assert set(re.findall(r"^\|[^|]+\| `(\w+)` \|", page, re.M)) == drills
+    assert set(re.findall(r"^\| `(\w+)` \|", page, re.M)) == drills
 
 
 def test_a_complaint_fails_a_drill_that_lost_nothing() -> None:
