@@ -68,7 +68,10 @@ COMPOSE: Mapping[str, tuple[str, str]] = MappingProxyType(
             "8gb",
             "The memory that Postgres may take: 8gb, 16gb or 32gb, as deploy/postgres has them.",
         ),
-        "FLOWER_BASIC_AUTH": (f"admin:{SECRET}", "Who may see Flower, as user:password."),
+        "FLOWER_BASIC_AUTH": (
+            f"admin:{SECRET}",
+            "Who may see Flower, as user:password; no colon or comma in it.",
+        ),
         "GRAFANA_PASSWORD": (SECRET, "Of Grafana's user admin; profile monitoring."),
         "POSTGRES_EXPORTER_PASSWORD": (
             SECRET,
