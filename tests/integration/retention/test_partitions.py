@@ -130,10 +130,13 @@ def test_what_comes_without_a_partition_lands_in_the_default_one(services: Servi
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_partition_takes_over_what_came_before_it(services: Services, family: Family) -> None:
-    given_ended(services)
+    ago = timedelta(hours=2)
+    given_ended(services, ago=ago)
     move(services)
     assert count(services, f"{family.table}_default") == 1
-    retain(services)
+    then = datetime.now(UTC) - ago  # yesterday, in the first hours of a day
+    [span] = family.period.spans(then, then)
+    assert _make(services, family, span)
     assert count(services, f"{family.table}_default") == 0
     assert count(services, family.table) == 1
 

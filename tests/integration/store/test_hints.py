@@ -15,7 +15,7 @@ from factory.domain.job import new_id
 from factory.domain.lanes import Priority
 from factory.domain.state import State
 from factory.services import Services
-from factory.store import hints
+from factory.store import hints, moves
 from factory.store.database import ids
 from factory.store.hints import InFlight
 from tests.integration.store.samples import (
@@ -147,10 +147,11 @@ def test_two_dispatchers_at_once_publish_each_job_once(services: Services) -> No
     assert sorted(published) == sorted(job_ids)
 
 
-def test_a_dispatcher_passes_over_what_another_is_about_to_publish(services: Services) -> None:
-    given_jobs(services, 4)
+def test_a_dispatcher_passes_over_what_a_claim_holds(services: Services) -> None:
+    job_ids = given_jobs(services, 4)
+    worker_id = given_worker(services)
     with services.database.transaction() as tx:
-        held = hints.publish(tx, LANE, 2)
+        held = [job.id for job in moves.claim(tx, worker_id, job_ids[:2])]
         others = publish(services, LANE, 4)
     assert len(held) == len(others) == 2
     assert not set(held) & set(others)
