@@ -13,9 +13,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import IO
 
-from factory.embedded.child import Child, spawn
+from factory.embedded.child import Account, Child, spawn
 from factory.embedded.console import Console
-from factory.embedded.watchdog import Watchdog
+from factory.embedded.watchdog import Watch, Watchdog
 
 FIRST_DELAY_S = 1.0
 LAST_DELAY_S = 8.0
@@ -128,24 +128,25 @@ class Keeper:
         self._say("stopped")
 
     def _run_once(self) -> None:
+        watch = self._watchdog.watch()
         try:
-            child = self._launch()
+            child = self._launch(watch)
+            if child is None:
+                return
+            reader = threading.Thread(target=self._show, args=(child.stdout,), daemon=True)
+            reader.start()
+            child.wait()
         except OSError as error:
             self._say(f"cannot start: {error}")
             self._last_exit = CANNOT_START
             return
-        if child is None:
-            return
-        self._watchdog.add(child.pid)
-        reader = threading.Thread(target=self._show, args=(child.stdout,), daemon=True)
-        reader.start()
-        child.wait()
-        self._watchdog.remove(child.pid)
+        finally:
+            watch.end()
         reader.join(DRAIN_S)
         with self._lock:
             self._child, self._last_exit = None, child.returncode
 
-    def _launch(self) -> Child | None:
+    def _launch(self, watch: Watch) -> Child | None:
         """Under the lock, so that a stop either sees this child or prevents it."""
         with self._lock:
             if self._stopping.is_set():
@@ -157,6 +158,7 @@ class Keeper:
                 output=subprocess.PIPE,
                 env={**os.environ, **self.program.env},
                 cwd=self.program.cwd,
+                account=Account(enter=watch.enter),
             )
             return self._child
 

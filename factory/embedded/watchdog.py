@@ -1,6 +1,6 @@
 """Ends process groups when the process that started this one is gone, however it went.
 
-Run as a script of its own, it reads `+<pgid>` and `-<pgid>` lines from stdin: the kernel closes
+Run as a script of its own, it reads lines from stdin, `+<watch> <pgid>` and `-<watch>`: the kernel closes
 that pipe even if the writer was killed, and then every group still listed gets SIGKILL.
 """
 
@@ -12,12 +12,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import count
 
 
 class Watchdog:
     """Watches over this process on behalf of the groups that it must not leave behind."""
 
     def __init__(self) -> None:
+        self._numbers = count(1)
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-S", __file__],
             stdin=subprocess.PIPE,
@@ -27,11 +30,9 @@ class Watchdog:
             start_new_session=True,
         )
 
-    def add(self, pgid: int) -> None:
-        self._tell(f"+{pgid}\n")
-
-    def remove(self, pgid: int) -> None:
-        self._tell(f"-{pgid}\n")
+    def watch(self) -> Watch:
+        """A place on the list for a child that is about to be started."""
+        return Watch(self, next(self._numbers))
 
     def close(self) -> None:
         """End the watch; groups that were not removed are killed."""
@@ -39,21 +40,41 @@ class Watchdog:
         self._process.stdin.close()
         self._process.wait()
 
-    def _tell(self, line: str) -> None:
+    def tell(self, line: str) -> None:
         assert self._process.stdin is not None
         # If somebody killed the watchdog, the children still have their own death signal.
         with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(line.encode())
-            self._process.stdin.flush()
+            os.write(self._process.stdin.fileno(), line.encode())
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Of one child. It enters itself before it runs anything: this process may be killed right after the fork."""
+
+    watchdog: Watchdog
+    number: int
+
+    def enter(self) -> None:
+        """In the child, which leads its group, between fork and exec."""
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        self.watchdog.tell(f"+{self.number} {os.getpid()}\n")
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+
+    def end(self) -> None:
+        """The child has ended, or was never started."""
+        self.watchdog.tell(f"-{self.number}\n")
 
 
 def watch(lines: Iterable[str]) -> None:
     """Follow the list to its end, then kill what it still names."""
-    groups: set[int] = set()
+    groups: dict[str, int] = {}
     for line in lines:
-        change = groups.add if line[0] == "+" else groups.discard
-        change(int(line[1:]))
-    for pgid in groups:
+        number, _, leader = line[1:].strip().partition(" ")
+        if line[0] == "+":
+            groups[number] = int(leader)
+        else:
+            groups.pop(number, None)
+    for pgid in groups.values():
         with contextlib.suppress(ProcessLookupError):
             os.killpg(pgid, signal.SIGKILL)
 

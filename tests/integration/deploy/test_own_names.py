@@ -23,7 +23,10 @@ VARIABLES = {
     "SSL_KEY_PATH": f"{LIVE}/privkey.pem",
     "FLOWER_BASIC_AUTH": "admin:first,other:second",
 }
+USER = "user root root;" if os.geteuid() == 0 else ""
+"""Root's workers are an ordinary user's otherwise, who cannot look into a test's directory."""
 SERVER = """
+{user}
 daemon off; pid {home}/pid; error_log {home}/error.log;
 events {{}}
 http {{
@@ -39,9 +42,7 @@ http {{
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """With the files that the script has made. nginx' workers are an ordinary user's."""
-    for place in (tmp_path, *tmp_path.parents[:2]):
-        place.chmod(0o755)
+    """With the files that the script has made."""
     shutil.copy(ROOT / "deploy/nginx/nginx.conf", tmp_path / "nginx.conf.in")
     environment = {**VARIABLES, "NGINX_DIR": str(tmp_path), "PATH": os.environ["PATH"]}
     script = str(ROOT / "deploy/nginx/own-names.sh")
@@ -68,7 +69,7 @@ def test_nginx_lets_in_who_flower_lets_in(home: Path) -> None:
     except Unavailable as reason:
         pytest.skip(str(reason))
     port = free_port()
-    (home / "small.conf").write_text(SERVER.format(home=home, port=port))
+    (home / "small.conf").write_text(SERVER.format(home=home, port=port, user=USER))
     (home / "page").write_text("flower")
     process = subprocess.Popen([nginx, "-e", str(home / "error.log"), "-c", home / "small.conf"])
     url = f"http://127.0.0.1:{port}/page"

@@ -235,3 +235,26 @@ def test_a_killed_supervisor_leaves_nothing_behind(supervise: Supervise, tmp_pat
     pids = [pid_in(path) for path in pid_files]
     process.kill()
     until(lambda: not any(map(alive, pids)))
+
+
+AS_SOON_AS_IT_STARTS = """
+import os, signal, sys, time
+from pathlib import Path
+from factory.embedded.child import Account, spawn
+from factory.embedded.watchdog import Watchdog
+watch = Watchdog().watch()
+spawn(["sh", "-c", sys.argv[1]], death_signal=signal.SIGKILL, account=Account(enter=watch.enter))
+while not Path(sys.argv[2]).exists():
+    time.sleep(0.01)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_child_is_watched_before_whoever_started_it_says_so(tmp_path: Path) -> None:
+    pid_file = tmp_path / "grandchild"
+    grandchild = f"sh -c 'echo $$ >{pid_file}.new; mv {pid_file}.new {pid_file}; while :; do sleep 0.1; done'"
+    command = [sys.executable, "-c", AS_SOON_AS_IT_STARTS, f"{grandchild} & wait", str(pid_file)]
+    subprocess.run(
+        command, check=False, timeout=60, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    until(lambda: not alive(pid_in(pid_file)))
