@@ -109,7 +109,8 @@ class Stack:
         self.url: str = banner["api_url"]
         self.key: str = banner["api_key"]
         self.metrics_url: str = banner["metrics_url"]
-        self.gateway_metrics_url: str = banner["gateway_metrics_url"]
+        # The release before has none: its exporter counts requests.
+        self.gateway_metrics_url: str = banner.get("gateway_metrics_url") or ""
         self.flower: Mapping[str, str] | None = banner["flower"]
         self.http = self.client()
 
