@@ -43,7 +43,7 @@ integration: setup-dev ## tests on real Postgres and Valkey
 acceptance: setup-dev ## the whole stack, as users run it
 	@$(RUN)/python -m pytest -q -n 2 --dist loadfile tests/acceptance
 
-faults-quick: setup-dev ## every fault under more than 500 jobs, 3 minutes
+faults-quick: setup-dev ## every fault under more than 500 jobs, 6 minutes
 	@$(RUN)/python -m tests.faults quick
 
 faults: setup-dev ## 10,000 jobs, more than 300 kills, 15 minutes
@@ -53,10 +53,10 @@ faults-controls: setup-dev ## the harness must notice each guard that is taken a
 	@$(RUN)/python -m tests.faults.controls
 	@$(RUN)/python -m pytest -q $(CONTROLS)
 
-bench-quick: setup-dev ## how fast, small and flat it is beside others, 5 minutes
+bench-quick: setup-dev ## how fast, small and flat it is beside others, a quarter of bench
 	@$(RUN)/python -m benchmarks quick
 
-bench: setup-dev ## the figures and plots of docs/performance.md, 20 minutes
+bench: setup-dev ## the figures and plots of docs/performance.md, 27 minutes
 	@$(RUN)/python -m benchmarks full --write docs
 
 validate: setup-dev ## every artefact of deploy/, by its field's own tool

@@ -6,6 +6,8 @@ import logging
 import sys
 import threading
 import time
+from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,7 +68,7 @@ class AccessLog:
     def __init__(self, log_format: str, file: LogFile | None = None) -> None:
         self._as_json = log_format == "json"
         self._file = file
-        self._entries: list[tuple[float, dict[str, Any]]] = []
+        self._entries = deque[tuple[float, dict[str, Any]]]()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="access-log", daemon=True)
         self._started = threading.Lock()
@@ -94,7 +96,10 @@ class AccessLog:
             self._flush()
 
     def _flush(self) -> None:
-        entries, self._entries = self._entries, []
+        entries = []
+        with suppress(IndexError):  # one by one: a request may add a line meanwhile
+            while True:
+                entries.append(self._entries.popleft())
         if entries:
             out = self._file or sys.stderr
             out.write("".join(_line(*entry) for entry in entries))
