@@ -12,7 +12,7 @@ import json
 import queue
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
@@ -30,13 +30,10 @@ def main() -> int:
     options = _options()
     names = options.only or list(FAULTS)
     progress = Progress(len(names))
-    todo: queue.SimpleQueue[str] = queue.SimpleQueue()
-    for name in names:
-        todo.put(name)
-    stacks = min(options.stacks, len(names))
-    with ThreadPoolExecutor(stacks) as hands:
-        runs = [hands.submit(_work_off, todo, options, progress) for _ in range(stacks)]
-        verdicts = [verdict for run in runs for verdict in run.result()]
+    alone = [name for name in names if _fault(name, options.mode).alone]
+    others = [name for name in names if name not in alone]
+    verdicts = _run_all(alone, 1, options, progress)
+    verdicts += _run_all(others, options.stacks, options, progress)
     progress.close()
     failed = [verdict.name for verdict in verdicts if not verdict.passed]
     for name in failed:
@@ -53,6 +50,18 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--stacks", type=int, default=3, help="platforms beside each other")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
+
+
+def _run_all(
+    names: Sequence[str], stacks: int, options: argparse.Namespace, progress: Progress
+) -> list[Verdict]:
+    """On at most so many stacks beside each other."""
+    todo: queue.SimpleQueue[str] = queue.SimpleQueue()
+    for name in names:
+        todo.put(name)
+    with ThreadPoolExecutor(stacks) as hands:
+        runs = [hands.submit(_work_off, todo, options, progress) for _ in range(stacks)]
+        return [verdict for run in runs for verdict in run.result()]
 
 
 def _work_off(

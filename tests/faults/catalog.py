@@ -171,6 +171,7 @@ MANY: Mapping[str, Fault] = {
     "worker_kill": replace(
         FAULTS["worker_kill"],
         strike=partial(programs.kill_workers, times=48, pause_s=(6.0, 12.0)),
+        alone=True,
     ),
     "gateway_kill": replace(
         FAULTS["gateway_kill"], strike=partial(programs.kill_gateways, times=200)
@@ -179,7 +180,7 @@ MANY: Mapping[str, Fault] = {
         FAULTS["dispatcher_kill"],
         strike=partial(programs.kill_dispatchers, times=60, pause_s=(4.0, 8.0)),
     ),
-    "power_loss": replace(FAULTS["power_loss"], strike=partial(power.lose, times=5)),
+    "power_loss": replace(FAULTS["power_loss"], strike=partial(power.lose, times=5), alone=True),
     "broker_flush": replace(FAULTS["broker_flush"], strike=partial(servers.flush_broker, times=50)),
 }
 """How the full run strikes, where it strikes more often."""

@@ -145,6 +145,8 @@ class Fault:
     """What a stack of its own stands on, where the fault needs one."""
     variables: Mapping[str, str] = field(default_factory=dict)
     """Of a stack of its own, where the fault needs other settings than all have."""
+    alone: bool = False
+    """No other stack runs meanwhile: programs start over and over, and how soon they do is what is measured."""
 
     def body(self, scene: Scene, number: int, latency_s: float) -> Mapping[str, Any]:
         """The job that is submitted as this number."""

@@ -28,7 +28,7 @@ def main() -> int:
         caught.append(got > (verdict.bound if expected == "repeats" else 0))
         print(
             f"control {name} fault={verdict.name} jobs={verdict.jobs} expected={expected} "
-            f"got={expected}={got} {'CAUGHT' if caught[-1] else 'MISSED'}",
+            f"got={expected}={got} {'CAUGHT' if caught[-1] else f'MISSED {verdict.complaints}'}",
             flush=True,
         )
     return 0 if all(caught) else 1

@@ -81,6 +81,7 @@ def _without_synchronous_commit() -> None:
         "synchronous_commit": "off",
         "wal_writer_delay": "10s",
         "wal_writer_flush_after": "1GB",
+        "bgwriter_lru_maxpages": "0",  # a page that it writes takes the commits before it along
     }
     postgres = factory.embedded.postgres
     postgres.SETTINGS = MappingProxyType({**postgres.SETTINGS, **careless})
