@@ -16,11 +16,11 @@ from api.waiting import Patience
 from factory.limits.backlog import Gate
 from factory.llm.catalog import Catalog
 from factory.log import open_log
-from factory.pipeline.bulk import Bulks
-from factory.pipeline.group import Group
-from factory.pipeline.poke import Poker
-from factory.pipeline.submit import Intake
-from factory.pipeline.wait import Waiter
+from factory.pipeline.accept.bulk import Bulks
+from factory.store.statement_batch import StatementBatch
+from factory.pipeline.wakeup import WakeUpSender
+from factory.pipeline.accept.submit import Intake
+from factory.pipeline.accept.wait import Waiter
 from factory.services import Services
 from factory.store.details import JobDetail, get_details
 from factory.store.jobs import Wanted
@@ -33,7 +33,7 @@ class Gateway:
     services: Services
     intake: Intake
     bulks: Bulks
-    reading: Group[Wanted, JobDetail | None]
+    reading: StatementBatch[Wanted, JobDetail | None]
     keyring: Keyring
     patience: Patience
     lounge: Lounge
@@ -54,18 +54,18 @@ class Gateway:
         self.sender.stop()
         self.meter.stop()
         self.access_log.stop()
-        self.intake.poker.stop()
+        self.intake.wake_up.stop()
 
 
 def open_gateway(services: Services, catalog: Catalog) -> Gateway:
     """A gateway whose threads start with the first request, so after any fork."""
-    intake = Intake(services, catalog, Poker(services.redis), Gate(services))
+    intake = Intake(services, catalog, WakeUpSender(services.redis), Gate(services))
     sender = Sender(services.settings.send_timeout_s)
     return Gateway(
         services,
         intake,
         Bulks(intake),
-        Group(get_details),
+        StatementBatch(get_details),
         Keyring(services),
         Patience(Waiter(services)),
         Lounge(services.database, sender),

@@ -25,9 +25,9 @@ from factory.domain.job import parse_id
 from factory.domain.lanes import all_lanes
 from factory.domain.state import State
 from factory.errors import Gone, NotFound
-from factory.pipeline import control
-from factory.pipeline.request import JobRequest
-from factory.pipeline.submit import IdempotencyKey, idempotency_key, submit
+from factory.pipeline.accept import control
+from factory.pipeline.accept.request import JobRequest
+from factory.pipeline.accept.submit import IdempotencyKey, idempotency_key, submit
 from factory.pipeline.view import detail_json, job_json
 from factory.store import listing
 from factory.store.details import JobDetail
@@ -174,7 +174,7 @@ def _applied(wait_s: int) -> dict[str, str]:
 
 
 def _find(job_id: UUID) -> JobDetail:
-    job = gateway().reading.ask(gateway().services.database, (g.project_id, job_id))
+    job = gateway().reading.run(gateway().services.database, (g.project_id, job_id))
     if job is None:
         raise NotFound("there is no such job", param="id")
     return job
@@ -270,5 +270,5 @@ def retry_job(job_id: str) -> Response:
     Its attempts start anew; steps that finished stay and are not paid for again.
     """
     job = control.retry(gateway().services, g.project_id, parse_id(job_id))
-    gateway().intake.poker.poke()
+    gateway().intake.wake_up.send()
     return job_answer(job_json(job), 202)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from factory.errors import Unavailable
-from factory.pipeline.group import Group
+from factory.store.statement_batch import StatementBatch
 from factory.services import Services
 from factory.store import keys
 from factory.store.database import Tx
@@ -42,7 +42,7 @@ class Keyring:
         def look_up(tx: Tx, tokens: list[str]) -> Sequence[LiveKey | None]:
             return keys.verify_all(tx, self._secret_key, tokens, self._previous)
 
-        self._asking: Group[str, LiveKey | None] = Group(look_up)
+        self._looking_up: StatementBatch[str, LiveKey | None] = StatementBatch(look_up)
 
     def verify(self, token: str) -> KeyView | None:
         """The live key that this token is, or None. Raises Unavailable."""
@@ -52,7 +52,7 @@ class Keyring:
             return key
         if not keys.prefix_of(token) or now < self._refused.get(token, 0.0):
             return None
-        found = self._asking.ask(self._database, token)
+        found = self._looking_up.run(self._database, token)
         if found is None:
             self._keep(self._refused, token, now + REFUSE_S, MOST_REFUSED)
             return None

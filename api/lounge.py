@@ -24,7 +24,7 @@ from flask import Response
 
 from api.sender import Sender, send_now
 from factory.errors import FactoryError, NotFound, Unavailable
-from factory.pipeline.wait import MANY, POLL_MANY_S, POLL_S
+from factory.pipeline.accept.wait import MANY, POLL_MANY_S, POLL_S
 from factory.store import jobs
 from factory.store.database import Database
 from factory.store.details import JobDetail, get_details

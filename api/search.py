@@ -14,7 +14,7 @@ from api.gateway import gateway
 from api.schemas.platform import HitList
 from factory.domain.access import Scope
 from factory.errors import Unavailable
-from factory.pipeline.search import search
+from factory.pipeline.accept.search import search
 
 blueprint = APIBlueprint("search", __name__, tag="Search", url_prefix="/api/search")
 blueprint.before_request(require(Scope.JOBS))

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
-from factory.pipeline.wait import Waiter
+from factory.pipeline.accept.wait import Waiter
 
 THREADS = 48
 """Requests that one process serves at a time; those that come together share their transaction."""

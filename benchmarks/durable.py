@@ -26,7 +26,7 @@ from benchmarks.stand import MEASURED_CORE, Scale, Stand, end, running_stand, un
 from benchmarks.worker import submit
 from factory.domain.job import new_id
 from factory.domain.lanes import all_lanes
-from factory.pipeline.dispatch import dispatch
+from factory.pipeline.dispatch.publish import dispatch
 from factory.store import leases
 from factory.store.database import rows
 from workers.app import create_app

@@ -30,10 +30,10 @@ from factory.domain.lanes import all_lanes
 from factory.domain.state import State
 from factory.limits.backlog import Gate
 from factory.llm.catalog import load_catalog
-from factory.pipeline.dispatch import Message, dispatch
-from factory.pipeline.poke import Poker
-from factory.pipeline.request import JobRequest
-from factory.pipeline.submit import Intake, submit
+from factory.pipeline.dispatch.publish import Message, dispatch
+from factory.pipeline.wakeup import WakeUpSender
+from factory.pipeline.accept.request import JobRequest
+from factory.pipeline.accept.submit import Intake, submit
 from factory.services import Services, connect
 from factory.store import jobs, leases, moves
 from factory.store.database import rows
@@ -98,7 +98,7 @@ def _platform(stand: Stand, name: str, size: int, stack: ExitStack) -> Platform:
     services = database(stand, name, stack)
     history.fill(services, size, size)
     platform = Platform(services)
-    stack.callback(platform.intake.poker.stop)
+    stack.callback(platform.intake.wake_up.stop)
     return platform
 
 
@@ -123,7 +123,7 @@ class Platform:
         self.took_ms: dict[str, list[float]] = defaultdict(list)
         self.services = services
         gate = Gate(services)
-        self.intake = Intake(services, load_catalog(""), Poker(services.redis), gate)
+        self.intake = Intake(services, load_catalog(""), WakeUpSender(services.redis), gate)
         self._random = random.Random(1)  # the same choice in every run
         self._worker_id = self._register(SLOTS)
         self._live = self._some("SELECT project_id, id FROM jobs")

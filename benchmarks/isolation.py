@@ -27,10 +27,10 @@ from benchmarks.stand import Scale, Stand, running_stand, until
 from factory.domain.job import parse_id
 from factory.limits.backlog import Gate
 from factory.llm.catalog import load_catalog
-from factory.pipeline.bulk import Bulks, Line
-from factory.pipeline.poke import Poker
-from factory.pipeline.request import JobRequest
-from factory.pipeline.submit import Intake, submit
+from factory.pipeline.accept.bulk import Bulks, Line
+from factory.pipeline.wakeup import WakeUpSender
+from factory.pipeline.accept.request import JobRequest
+from factory.pipeline.accept.submit import Intake, submit
 from factory.store import projects
 from factory.store.database import ids, rows, run
 
@@ -225,8 +225,8 @@ def _trial(seconds: float) -> Iterator[Trial]:
         services = stand.services
         with services.database.transaction() as tx:
             others, troublemaker = (projects.ensure(tx, one).id for one in ("others", "trouble"))
-        intake = Intake(services, load_catalog(""), Poker(services.redis), Gate(services))
+        intake = Intake(services, load_catalog(""), WakeUpSender(services.redis), Gate(services))
         stand.start("workers.dispatcher")
         stand.start_worker(SLOTS)
         yield Trial(stand, intake, Bulks(intake), others, troublemaker, seconds)
-        intake.poker.stop()
+        intake.wake_up.stop()

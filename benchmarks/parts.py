@@ -21,9 +21,9 @@ from benchmarks.worker import submit as submit_bulk
 from factory.domain.job import new_id
 from factory.limits.backlog import Gate
 from factory.llm.catalog import load_catalog
-from factory.pipeline.poke import Poker
-from factory.pipeline.request import JobRequest
-from factory.pipeline.submit import Intake, submit
+from factory.pipeline.wakeup import WakeUpSender
+from factory.pipeline.accept.request import JobRequest
+from factory.pipeline.accept.submit import Intake, submit
 from factory.store import archive
 from factory.store.database import rows
 
@@ -111,11 +111,11 @@ def figures(scale: Scale) -> Iterator[Figure]:
 
 def _submit_singly(stand: Stand, jobs: int) -> None:
     services = stand.services
-    intake = Intake(services, load_catalog(""), Poker(services.redis), Gate(services))
+    intake = Intake(services, load_catalog(""), WakeUpSender(services.redis), Gate(services))
     project_id = new_id()
     for _ in range(jobs):
         submit(intake, project_id, JobRequest.model_validate(REQUEST))
-    intake.poker.stop()
+    intake.wake_up.stop()
 
 
 def _archive(stand: Stand) -> int:

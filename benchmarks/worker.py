@@ -26,10 +26,10 @@ from benchmarks.peers.celery_litellm import PeerFigures, measure_celery_litellm
 from benchmarks.stand import MEASURED_CORE, Scale, Stand, running_stand
 from factory.limits.backlog import Gate
 from factory.llm.catalog import load_catalog
-from factory.pipeline.bulk import Bulks, Line
-from factory.pipeline.poke import Poker
-from factory.pipeline.request import JobRequest
-from factory.pipeline.submit import Intake
+from factory.pipeline.accept.bulk import Bulks, Line
+from factory.pipeline.wakeup import WakeUpSender
+from factory.pipeline.accept.request import JobRequest
+from factory.pipeline.accept.submit import Intake
 from factory.store import projects
 from factory.store.database import rows
 
@@ -202,7 +202,7 @@ def submit(stand: Stand, jobs: int, latency_ms: int, priority: str, *, spread: f
     the latency.
     """
     services = stand.services
-    intake = Intake(services, load_catalog(""), Poker(services.redis), Gate(services))
+    intake = Intake(services, load_catalog(""), WakeUpSender(services.redis), Gate(services))
     bulks = Bulks(intake)
     with services.database.transaction() as tx:
         project_id = projects.ensure(tx, "bench").id
@@ -216,7 +216,7 @@ def submit(stand: Stand, jobs: int, latency_ms: int, priority: str, *, spread: f
     for first in range(0, jobs, BULK):
         lines = [Line(n, one) for n, one in enumerate(requests[first : first + BULK], 1)]
         bulks.submit(project_id, lines)
-    intake.poker.stop()
+    intake.wake_up.stop()
 
 
 @dataclass(frozen=True)

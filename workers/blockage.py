@@ -21,7 +21,7 @@ from factory import metrics
 from factory.domain.job import public_id
 from factory.errors import Unavailable
 from factory.metrics import Delta, delta
-from factory.pipeline.worker import Worker
+from factory.pipeline.run.worker import Worker
 from factory.store import counters, suspects
 from workers.watchdog import exit_process
 

@@ -20,12 +20,13 @@ from factory.domain.turns import Turns
 from factory.llm.catalog import load_catalog
 from factory.log import configure_logging
 from factory.metrics import delta
-from factory.pipeline.dispatch import dispatch
-from factory.pipeline.poke import CHANNEL
-from factory.pipeline.rescue import TICK_S, BrokerWatch, Rescue
-from factory.pipeline.retention import Retention
-from factory.pipeline.rounds import Rounds
-from factory.pipeline.startup import await_schema
+from factory.pipeline.dispatch.publish import dispatch
+from factory.pipeline.wakeup import CHANNEL
+from factory.pipeline.upkeep.broker import BrokerWatch
+from factory.pipeline.upkeep.rescue import TICK_S, Rescue
+from factory.pipeline.upkeep.retention import Retention
+from factory.pipeline.upkeep.periodic import PeriodicTask
+from factory.pipeline.upkeep.startup import await_schema
 from factory.services import Services, connect
 from factory.store import counters
 from workers.alive import AliveFile, add_alive_option
@@ -42,7 +43,7 @@ COUNT_S = 10.0
 log = logging.getLogger(__name__)
 
 
-class Pokes:
+class WakeUpListener:
     """Waits for a poke, or for the tick when none comes or Redis is away."""
 
     def __init__(self, services: Services, stopping: threading.Event) -> None:
@@ -108,7 +109,7 @@ class Dispatcher:
         self._rescue = Rescue(services)
         self._retention = Retention(services)
         self._agents = AgentFiles(services, partial(load_catalog, settings.extra_models))
-        self._pokes = Pokes(services, self._stopping)
+        self._pokes = WakeUpListener(services, self._stopping)
         self._count = RoundsCount(services)
 
     def stop(self, _signal: int = 0, _frame: FrameType | None = None) -> None:
@@ -119,16 +120,16 @@ class Dispatcher:
         """Until it is told to stop. Nothing that is away ends it, and nothing that goes wrong."""
         # Each on a thread of its own: a reaper that waits for Redis takes itself for absent, and what
         # has ended can wait, what is to be rescued cannot.
-        self._start(Rounds("rescue", self._rescue_once, LONGEST_PAUSE_S))
-        self._start(Rounds("the watch on agents' files", self._agents.tick, LONGEST_PAUSE_S))
-        self._start(Rounds("retention", self._retention.tick, LONGEST_RETENTION_PAUSE_S))
-        self._repeat(Rounds("dispatch", self._dispatch_once, LONGEST_PAUSE_S))
+        self._start(PeriodicTask("rescue", self._rescue_once, LONGEST_PAUSE_S))
+        self._start(PeriodicTask("the watch on agents' files", self._agents.tick, LONGEST_PAUSE_S))
+        self._start(PeriodicTask("retention", self._retention.tick, LONGEST_RETENTION_PAUSE_S))
+        self._repeat(PeriodicTask("dispatch", self._dispatch_once, LONGEST_PAUSE_S))
 
-    def _start(self, rounds: Rounds) -> None:
-        threading.Thread(target=self._repeat, args=[rounds], name=rounds.name, daemon=True).start()
+    def _start(self, task: PeriodicTask) -> None:
+        threading.Thread(target=self._repeat, args=[task], name=task.name, daemon=True).start()
 
-    def _repeat(self, rounds: Rounds) -> None:
-        while not self._stopping.wait(rounds.next()):
+    def _repeat(self, task: PeriodicTask) -> None:
+        while not self._stopping.wait(task.run()):
             pass
 
     def _rescue_once(self) -> float:

@@ -7,18 +7,15 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from billiard.einfo import ExceptionInfo
 from celery.exceptions import SoftTimeLimitExceeded
 
 from workers.bridge import run_in_greenlet
 
-if TYPE_CHECKING:
-    from workers.pool import AsyncioPool
-
 current_execution: ContextVar[Execution] = ContextVar("current_execution")
-"""The message that the running coroutine, or any task that it started, belongs to."""
+"""The message to which the running coroutine, or any task that it started, belongs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +30,27 @@ class Callbacks:
     """`(is_soft, limit_s)`; after a hard one the request counts as failed."""
 
 
+@dataclass(frozen=True, slots=True)
+class PoolSide:
+    """What an execution asks of its pool. `post` is called on the loop's thread, the others on the consumer's."""
+
+    post: Callable[..., None]
+    """`post(call, *args)` runs `call(*args)` on the consumer's thread."""
+    release: Callable[[Execution], None]
+    """Frees the slot of one of the message's jobs."""
+    finish: Callable[[Execution], None]
+    """Forgets the message: its coroutine has ended."""
+    announce_hard_limit: Callable[[Execution], None]
+    terminate: Callable[[int, object], None]
+    """Cancels the message with this id."""
+
+
 @dataclass(eq=False, slots=True, weakref_slot=True)
 class Execution:
     """A message being run. Celery's request keeps a weak reference, hence the slot for it."""
 
     # Set before the loop sees it, then only read.
-    pool: AsyncioPool = field(repr=False)
+    pool: PoolSide = field(repr=False)
     id: int
     trace: Callable[[], Any] = field(repr=False)
     """Celery's tracer with its arguments."""
@@ -61,7 +73,7 @@ class Execution:
 
     def terminate(self, signal: object = None) -> None:
         """What Celery's request calls to revoke it, on the consumer's thread."""
-        self.pool.terminate_job(self.id, signal)
+        self.pool.terminate(self.id, signal)
 
     def start(self) -> None:
         """Begin, on the loop's thread."""
@@ -72,7 +84,7 @@ class Execution:
     def _end(self, _task: object) -> None:
         # The task's context holds this execution: such circles would wait for the rarest of collections.
         self._task = None
-        self.pool.report(self.pool.finish, self)
+        self.pool.post(self.pool.finish, self)
 
     def close(self) -> None:
         """After its end, on the consumer's thread. A connection that the message opened keeps the
@@ -100,7 +112,7 @@ class Execution:
             for timer in timers:
                 timer.cancel()
         if not self._stopped:  # otherwise Celery has announced the end already
-            self.pool.report(end)
+            self.pool.post(end)
 
     def _start_timers(self) -> list[asyncio.TimerHandle]:
         call_later = asyncio.get_running_loop().call_later
@@ -112,13 +124,13 @@ class Execution:
 
     def _reach_soft_limit(self) -> None:
         if not self._stopped and self._task is not None:
-            self.pool.report(self.callbacks.on_timeout, True, self.soft_limit_s)
+            self.pool.post(self.callbacks.on_timeout, True, self.soft_limit_s)
             self._soft_limit_due = True
             self._task.cancel()
 
     def _reach_hard_limit(self) -> None:
         if not self._stopped:
-            self.pool.report(self.pool.announce_hard_limit, self)
+            self.pool.post(self.pool.announce_hard_limit, self)
             self.stop()
 
     def _interruption(self, error: BaseException) -> BaseException:

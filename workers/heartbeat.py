@@ -10,9 +10,9 @@ import time
 from collections.abc import Sequence
 
 from factory.errors import Unavailable
-from factory.pipeline.rescue import bury
-from factory.pipeline.rounds import Rounds
-from factory.pipeline.worker import Worker
+from factory.pipeline.upkeep.reaper import mark_dead
+from factory.pipeline.upkeep.periodic import PeriodicTask
+from factory.pipeline.run.worker import Worker
 from factory.services import Services
 from factory.store import leases
 from factory.store.database import Tx
@@ -68,10 +68,10 @@ class Heartbeat:
             log.warning("could not sign off, the lease will expire: %s", error)
 
     def _run(self) -> None:
-        rounds = Rounds("the heartbeat", self._beat, longest_pause_s=CANCEL_POLL_S)
+        task = PeriodicTask("the heartbeat", self._beat, longest_pause_s=CANCEL_POLL_S)
         pause_s = CANCEL_POLL_S
         while not self._stopped.wait(pause_s):
-            pause_s = rounds.next()
+            pause_s = task.run()
 
     def _beat(self) -> float:
         began = time.monotonic()
@@ -84,7 +84,7 @@ class Heartbeat:
                 leases.drain(tx, self._worker.id)
             dead = [one for one, pid in beat.neighbours.items() if is_gone(pid)]
             if dead:
-                bury(tx, dead)
+                mark_dead(tx, dead)
         self._extend_leases(began)
         for worker_id in dead:
             log.warning("the process of worker %s is gone: its jobs go on elsewhere", worker_id)

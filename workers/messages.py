@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 
 from factory.domain.job import public_id
 from factory.errors import Unavailable
-from factory.pipeline.dispatch import Message
+from factory.pipeline.dispatch.publish import Message
 from workers.app import WorkerApp
 from workers.strangers import holds_another_type, put_aside
 

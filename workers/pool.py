@@ -20,7 +20,7 @@ from celery.concurrency.base import BasePool
 from celery.signals import worker_shutting_down
 from celery.worker import state
 
-from workers.execution import Callbacks, Execution, current_execution
+from workers.execution import Callbacks, Execution, PoolSide, current_execution
 from workers.intake import Intake
 from workers.loop import LoopThread
 from workers.mailbox import Mailbox, WakePipe
@@ -41,12 +41,12 @@ def release_slot() -> None:
     task or anything that it gathers; the end of the message releases what is left.
     """
     execution = current_execution.get()
-    execution.pool.report(execution.pool.release, execution)
+    execution.pool.post(execution.pool.release, execution)
 
 
 def on_consumer_thread(call: Callable[..., None], *args: Any) -> None:
     """From within a task: run `call(*args)` soon on the consumer's thread, which owns the connection."""
-    current_execution.get().pool.report(call, *args)
+    current_execution.get().pool.post(call, *args)
 
 
 def tune_interpreter() -> None:
@@ -84,6 +84,13 @@ class AsyncioPool(BasePool):  # type: ignore[misc]
         """Takes messages from lanes that have room again, without waiting for any. Set by the consumer."""
         self._pipe = WakePipe()
         self._reports = Mailbox(self._wake_soon)
+        self._side = PoolSide(
+            post=self._reports.post,
+            release=self._release,
+            finish=self._finish,
+            announce_hard_limit=self._announce_hard_limit,
+            terminate=self.terminate_job,
+        )
         self._thread = LoopThread(self.app.loop_contexts)
         self._thread.start()
         worker_shutting_down.connect(self._interrupt_poll)
@@ -126,7 +133,7 @@ class AsyncioPool(BasePool):  # type: ignore[misc]
         its start would otherwise have it delivered twice.
         """
         execution = Execution(
-            pool=self,
+            pool=self._side,
             id=next(self._ids),
             trace=partial(target, *args, **kwargs),
             callbacks=Callbacks(callback, error_callback, timeout_callback),
@@ -142,25 +149,20 @@ class AsyncioPool(BasePool):  # type: ignore[misc]
         self._thread.post(execution.start)
         return execution
 
-    def report(self, call: Callable[..., None], *args: Any) -> None:
-        """From the loop's thread: run `call(*args)` in the consumer's."""
-        self._reports.post(call, *args)
-
-    def finish(self, execution: Execution) -> None:
-        """Forget a message whose coroutine has ended."""
+    def _finish(self, execution: Execution) -> None:
         del self._executions[execution.id]
         self._surplus -= execution.jobs - 1
         self.intake.ended(execution.queue, execution.jobs)
         execution.close()
 
-    def release(self, execution: Execution) -> None:
-        """Free the slot of one job. The last one is the message's own, until it ends."""
+    def _release(self, execution: Execution) -> None:
+        """The last slot is the message's own, until it ends."""
         if execution.id in self._executions and execution.jobs > 1:
             execution.jobs -= 1
             self._surplus -= 1
             self.intake.ended(execution.queue, 1)
 
-    def announce_hard_limit(self, execution: Execution) -> None:
+    def _announce_hard_limit(self, execution: Execution) -> None:
         """Have Celery count the message as failed; its coroutine is being cancelled."""
         execution.doomed_at = time.monotonic()
         execution.callbacks.on_timeout(False, execution.hard_limit_s or 0.0)

@@ -21,9 +21,9 @@ from factory.domain.state import State
 from factory.errors import PoisonJob, WorkerLost
 from factory.llm.catalog import load_catalog
 from factory.log import configure_logging
-from factory.pipeline.execute import execute
+from factory.pipeline.run.execute import execute
 from factory.pipeline.finish import finish_jobs
-from factory.pipeline.worker import Worker
+from factory.pipeline.run.worker import Worker
 from factory.services import connect
 from factory.store import leases, suspects
 from factory.store.database import Tx
@@ -53,7 +53,7 @@ class Quarantine:
         worker that drains. Its hint is lost, and goes out again.
         """
         async with self._one:
-            for group in groups(await self._worker.writer.write(due_suspects, job_ids)):
+            for group in groups(await self._worker.committer.write(due_suspects, job_ids)):
                 if self._worker.draining:
                     return
                 await self._run_group(group)
@@ -65,18 +65,18 @@ class Quarantine:
         code = await _run_process(process_id, job_ids)
         if code != 0:
             log.error("%d jobs ended their process with %d", len(job_ids), code)
-            await self._worker.writer.commit(end_group, Death(process_id, len(job_ids) == 1))
+            await self._worker.committer.commit(end_group, Death(process_id, len(job_ids) == 1))
         await self._tell_end(job_ids)
 
     async def _tell_start(self, job_ids: Sequence[UUID]) -> None:
         """The process has no connection to the broker, so what Flower hears of its jobs comes from here."""
         if self._events and self._events.listening:
-            for job in await self._worker.writer.write(seen_suspects, job_ids):
+            for job in await self._worker.committer.write(seen_suspects, job_ids):
                 self._events.started(replace(job, attempt=job.attempt + 1))
 
     async def _tell_end(self, job_ids: Sequence[UUID]) -> None:
         if self._events and self._events.listening:
-            for job in await self._worker.writer.write(seen_suspects, job_ids):
+            for job in await self._worker.committer.write(seen_suspects, job_ids):
                 state = None if job.state is State.RUNNING else job.state
                 self._events.ended(job.id, state, _reason(job))
 
@@ -98,7 +98,7 @@ async def _run_process(worker_id: UUID, job_ids: Sequence[UUID]) -> int:
 
 
 def due_suspects(tx: Tx, hinted: list[Sequence[UUID]]) -> Sequence[Mapping[UUID, int]]:
-    """Statement for the writer: of each message's jobs those that still wait, with their deaths."""
+    """Batch statement: of each message's jobs those that still wait, with their deaths."""
     found = suspects.due(tx, [job_id for job_ids in hinted for job_id in job_ids])
     return [{one: found[one] for one in job_ids if one in found} for job_ids in hinted]
 
@@ -110,7 +110,7 @@ def _reason(job: Suspect) -> JobError | None:
 
 
 def seen_suspects(tx: Tx, groups_of_jobs: list[Sequence[UUID]]) -> Sequence[Sequence[Suspect]]:
-    """Statement for the writer: how each group's jobs stand."""
+    """Batch statement: how each group's jobs stand."""
     found = suspects.seen(tx, [job_id for job_ids in groups_of_jobs for job_id in job_ids])
     by_id = {one.id: one for one in found}
     return [[by_id[one] for one in job_ids if one in by_id] for job_ids in groups_of_jobs]
@@ -125,7 +125,7 @@ class Death:
 
 
 def end_group(tx: Tx, deaths: list[Death]) -> Sequence[None]:
-    """Statement for the writer: what the dead processes held is poison, or goes on in smaller groups."""
+    """Batch statement: what the dead processes held is poison, or goes on in smaller groups."""
     held = [(one, death) for death in deaths for one in leases.held(tx, death.process_id)]
     finish_jobs(tx, [_after(death, one) for one, death in held])
     return [None] * len(deaths)

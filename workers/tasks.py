@@ -7,8 +7,8 @@ from uuid import UUID
 
 from factory.domain.job import JobError, parse_id
 from factory.domain.state import State
-from factory.pipeline.execute import Observer, execute
-from factory.pipeline.worker import Worker
+from factory.pipeline.run.execute import Observer, execute
+from factory.pipeline.run.worker import Worker
 from workers.app import WorkerApp
 from workers.bridge import CoroutineTask
 from workers.events import JobEvents

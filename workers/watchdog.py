@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 
 from redis.exceptions import RedisError
 
-from factory.pipeline.rounds import Rounds
-from factory.pipeline.worker import Worker
+from factory.pipeline.upkeep.periodic import PeriodicTask
+from factory.pipeline.run.worker import Worker
 from factory.services import Services
 from workers.alive import AliveFile
 
@@ -63,8 +63,8 @@ class ConsumptionWatch:
         self._thread.join(5.0)
 
     def _run(self) -> None:
-        rounds = Rounds("the watch on consumption", self._look_once, longest_pause_s=LOOK_S)
-        while not self._stopped.wait(rounds.next()):
+        task = PeriodicTask("the watch on consumption", self._look_once, longest_pause_s=LOOK_S)
+        while not self._stopped.wait(task.run()):
             pass
 
     def _look_once(self) -> float:

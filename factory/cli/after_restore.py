@@ -51,7 +51,7 @@ def after_restore(
     After a restore nothing is dispatched until somebody has decided.
     """
     from factory.cli.operator import operator_services
-    from factory.pipeline import after_restore as decisions
+    from factory.pipeline.upkeep import after_restore as decisions
     from factory.store import restores
 
     if sum((release, fail, release_older is not None, hold is not None)) > 1:

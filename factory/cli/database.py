@@ -25,7 +25,7 @@ def migrate(
     from factory.agents.files import register_agents
     from factory.cli.operator import operator_services
     from factory.llm.catalog import load_catalog
-    from factory.pipeline.startup import await_database
+    from factory.pipeline.upkeep.startup import await_database
     from factory.store.migrate import revisions, upgrade
 
     with operator_services() as services:

@@ -12,27 +12,27 @@ from factory.cli.exits import ExitCode
 from factory.cli.output import JsonOption, print_json, print_lines
 
 if TYPE_CHECKING:
-    from factory.pipeline.maintenance import Report
+    from factory.pipeline.upkeep.maintenance import Report
     from factory.store.database import Database
 
 
 def nightly(as_json: JsonOption = False) -> None:
     """Vacuum and analyze all tables, then check. Exits 1 if something is to be looked at."""
-    from factory.pipeline import maintenance
+    from factory.pipeline.upkeep import maintenance
 
     _run(maintenance.nightly, as_json)
 
 
 def weekly(as_json: JsonOption = False) -> None:
     """Rebuild indexes while they are in use, then check. Exits 1 if something is to be looked at."""
-    from factory.pipeline import maintenance
+    from factory.pipeline.upkeep import maintenance
 
     _run(maintenance.weekly, as_json)
 
 
 def check(as_json: JsonOption = False) -> None:
     """Look for bloat, broken indexes and missing partitions. Exits 1 if there are any."""
-    from factory.pipeline import maintenance
+    from factory.pipeline.upkeep import maintenance
 
     _run(maintenance.check, as_json)
 

@@ -92,7 +92,7 @@ RETURNING lanes
 """
 
 
-def bury(tx: Tx, worker_ids: Sequence[UUID]) -> set[str]:
+def mark_dead(tx: Tx, worker_ids: Sequence[UUID]) -> set[str]:
     """The workers' processes are gone: their leases end now. Gives the lanes that they served."""
     return {lane for row in rows(tx, BURY, {"ids": ids(worker_ids)}) for lane in row.lanes}
 

@@ -15,7 +15,7 @@ from factory.domain.job import Kind, NewJob, new_id
 from factory.domain.money import Price
 from factory.errors import InvalidInput
 from factory.llm.catalog import Catalog, Model
-from factory.pipeline.request import JobRequest, prepare
+from factory.pipeline.accept.request import JobRequest, prepare
 from factory.webhooks.allowed import PUBLIC_ONLY
 
 PRICE = Price(Decimal("0.00001"), Decimal("0.00002"), Decimal("0.000001"))

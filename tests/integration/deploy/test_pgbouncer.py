@@ -27,7 +27,7 @@ from deploy.validate.servers import (
 from deploy.validate.tools import Invalid
 from factory.embedded.account import unprivileged_account
 from factory.errors import Misconfigured
-from factory.pipeline.maintenance import nightly
+from factory.pipeline.upkeep.maintenance import nightly
 from factory.simulator import HostedSimulator
 from factory.store.database import Database
 from factory.store.migrate import upgrade

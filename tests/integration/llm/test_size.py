@@ -11,7 +11,7 @@ from factory.domain.message import Message, Params, Role
 from factory.llm.catalog import load_catalog
 from factory.llm.endpoint import Endpoint
 from factory.llm.provider import Wire
-from factory.pipeline.completion import call_size
+from factory.pipeline.run.completion import call_size
 
 CATALOG = load_catalog("")
 MODELS = ("openai/gpt-4o-mini", "anthropic/claude-sonnet-4-5", "gemini/gemini-2.5-flash")

@@ -12,11 +12,11 @@ from factory.domain.job import new_id, parse_id, public_id
 from factory.domain.lanes import all_lanes
 from factory.limits.backlog import Gate
 from factory.llm.catalog import Catalog
-from factory.pipeline.execute import execute
-from factory.pipeline.poke import Poker
-from factory.pipeline.request import JobRequest
-from factory.pipeline.submit import IdempotencyKey, Intake, submit
-from factory.pipeline.worker import Worker
+from factory.pipeline.run.execute import execute
+from factory.pipeline.wakeup import WakeUpSender
+from factory.pipeline.accept.request import JobRequest
+from factory.pipeline.accept.submit import IdempotencyKey, Intake, submit
+from factory.pipeline.run.worker import Worker
 from factory.services import Services
 from factory.simulator import HostedSimulator
 from factory.simulator.journal import Phase
@@ -42,7 +42,7 @@ class Bench:
         self.services = services
         self.catalog = catalog
         self.simulator = simulator
-        self.poker = Poker(services.redis)
+        self.wake_up = WakeUpSender(services.redis)
         self._runner = runner
         self._workers: list[tuple[Worker, Heartbeat]] = []
 
@@ -67,11 +67,11 @@ class Bench:
             worker, heartbeat = self._workers.pop()
             self.run(worker.close())
             heartbeat.stop()
-        self.poker.stop()
+        self.wake_up.stop()
 
     @property
     def intake(self) -> Intake:
-        return Intake(self.services, self.catalog, self.poker, Gate(self.services))
+        return Intake(self.services, self.catalog, self.wake_up, Gate(self.services))
 
     def submit(self, key: IdempotencyKey | None = None, **request: Any) -> UUID:
         """An accepted job of the default model, unless the request names another."""

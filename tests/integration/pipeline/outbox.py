@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from factory.pipeline.dispatch import Message
+from factory.pipeline.dispatch.publish import Message
 from factory.services import Services
 from tests.integration.store.samples import ask
 

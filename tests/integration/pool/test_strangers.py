@@ -13,7 +13,7 @@ import pytest
 from factory.domain.job import new_id
 from factory.domain.slots import capacity
 from factory.errors import Unavailable
-from factory.pipeline.dispatch import Message
+from factory.pipeline.dispatch.publish import Message
 from tests.integration.pool.conftest import RunningWorker, StartWorker, eventually
 from workers.messages import Publisher
 from workers.strangers import ASIDE

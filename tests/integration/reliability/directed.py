@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from factory.pipeline.dispatch import Message
+from factory.pipeline.dispatch.publish import Message
 from factory.services import Services
 from tests.integration.reliability.machine import JobsMachine
 from tests.integration.reliability.model import Expected, Lease

@@ -17,7 +17,7 @@ from hypothesis.stateful import (
 
 from factory.domain.state import State
 from factory.errors import Conflict, Gone, NotFound
-from factory.pipeline.control import cancel, retry
+from factory.pipeline.accept.control import cancel, retry
 from factory.services import Services
 from tests.integration.reliability.crew import FEW, RARE, CrewRules
 from tests.integration.reliability.laws import Owner, dispatchable, given_owner, seen_with
@@ -167,7 +167,7 @@ class JobsMachine(CrewRules):
             self.world.sleep(pause_s)
             self._end_overdue()
         if seen:
-            self.world.bury(worker)
+            self.world.mark_dead(worker)
         self._look(self.crew - {worker}, seconds=1 if seen else self._silence_s)
         assert not self._held_by(worker), "its jobs wait for it"
 

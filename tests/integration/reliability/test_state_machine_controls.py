@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 
-from factory.pipeline import rescue
+from factory.pipeline.upkeep import reaper
 from factory.services import Services
 from factory.store import archive, hints, journal, leases, moves
 from tests.integration.reliability import directed
@@ -120,7 +120,7 @@ def test_a_guard_that_is_taken_away_is_missed(
 def test_a_reaper_that_does_not_hold_is_caught(
     hasty: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rescue, "LONGEST_SILENCE_S", float("inf"))
+    monkeypatch.setattr(reaper, "LONGEST_SILENCE_S", float("inf"))
     with pytest.raises(AssertionError, match="a live worker's job was taken"):
         Life(hasty).lead(directed.pause_of_all)
 

@@ -12,7 +12,7 @@ import pytest
 from factory.config import Settings
 from factory.domain.state import State
 from factory.llm.catalog import load_catalog
-from factory.pipeline.execute import Observer, execute
+from factory.pipeline.run.execute import Observer, execute
 from factory.services import Services, connect
 from factory.simulator import HostedSimulator
 from tests.integration.pipeline.bench import Bench

@@ -9,8 +9,9 @@ from uuid import UUID
 
 from factory.domain.job import new_id
 from factory.domain.lanes import all_lanes
-from factory.pipeline.dispatch import Message, dispatch
-from factory.pipeline.rescue import Reaper, bury, fail_overdue, republish_lost
+from factory.pipeline.dispatch.publish import Message, dispatch
+from factory.pipeline.upkeep.reaper import Reaper, mark_dead
+from factory.pipeline.upkeep.rescue import fail_overdue, republish_lost
 from factory.services import Services
 from factory.store import archive, hints, leases, partitions
 from factory.store.database import Tx, rows, run
@@ -90,9 +91,9 @@ class World:
         with self.services.database.transaction() as tx:
             return leases.heartbeat(tx, worker_id).unwanted
 
-    def bury(self, worker_id: UUID) -> None:
+    def mark_dead(self, worker_id: UUID) -> None:
         with self.services.database.transaction() as tx:
-            bury(tx, [worker_id])
+            mark_dead(tx, [worker_id])
 
     def publish(self) -> None:
         dispatch(self.services, lambda _lane, messages: self.broker.extend(messages))

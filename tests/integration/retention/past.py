@@ -7,7 +7,7 @@ from uuid import UUID
 
 from factory.domain.money import Usage
 from factory.domain.state import State
-from factory.pipeline.retention import ROUND_S, Retention
+from factory.pipeline.upkeep.retention import ROUND_S, Retention
 from factory.services import Services
 from factory.store import archive, jobs
 from factory.store.jobs import JobView

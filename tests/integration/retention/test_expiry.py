@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from factory.domain.job import first_id, new_id
-from factory.pipeline.retention import LARGEST_BATCH, limits
+from factory.pipeline.upkeep.retention import LARGEST_BATCH, limits
 from factory.services import Services
 from factory.store import deliveries, listing
 from factory.store.deliveries import Attempt

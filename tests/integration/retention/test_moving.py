@@ -11,7 +11,7 @@ import psycopg2
 import pytest
 
 from factory.domain.state import State
-from factory.pipeline.retention import Retention
+from factory.pipeline.upkeep.retention import Retention
 from factory.services import Services
 from factory.store import archive, journal
 from factory.store.database import rows

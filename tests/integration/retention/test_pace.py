@@ -7,7 +7,7 @@ import time
 import pytest
 
 from factory.errors import Unavailable
-from factory.pipeline.retention import LARGEST_BATCH, WORK_S, Retention
+from factory.pipeline.upkeep.retention import LARGEST_BATCH, WORK_S, Retention
 from factory.services import Services
 from tests.integration.retention.past import count, given_ended, go_round, places
 from tests.integration.store.samples import tell

@@ -8,7 +8,7 @@ import pytest
 
 from factory.domain.state import State
 from factory.errors import Conflict, Gone, NotFound
-from factory.pipeline import control
+from factory.pipeline.accept import control
 from factory.services import Services
 from tests.integration.retention.past import (
     COST_MICROS,

@@ -14,13 +14,13 @@ from types import MappingProxyType
 import factory.domain.slots
 import factory.domain.turns
 import factory.embedded.postgres
-import factory.pipeline.dispatch
-import factory.pipeline.rescue
+import factory.pipeline.dispatch.publish
+import factory.pipeline.upkeep.reaper
 import factory.store.hints
 import factory.store.moves
 from factory.domain.lanes import group_of
 from factory.limits.window import Window
-from factory.pipeline.dispatch import Round
+from factory.pipeline.dispatch.publish import Round
 
 LEASE_TOKEN = " AND j.lease_token = g.lease_token"
 
@@ -40,8 +40,8 @@ def _without_republish() -> None:
 
 def _without_hold() -> None:
     """The reaper believes every lease that looks expired."""
-    assert hasattr(factory.pipeline.rescue.Reaper, "_holds")
-    factory.pipeline.rescue.Reaper._holds = lambda *_: False  # type: ignore[method-assign]
+    assert hasattr(factory.pipeline.upkeep.reaper.Reaper, "_holds")
+    factory.pipeline.upkeep.reaper.Reaper._holds = lambda *_: False  # type: ignore[method-assign]
 
 
 def _without_reserve() -> None:
@@ -52,7 +52,7 @@ def _without_reserve() -> None:
 
 def _without_turns() -> None:
     """The most urgent lane of each provider is served as long as it has anything."""
-    dispatch, turns = factory.pipeline.dispatch, factory.domain.turns.Turns
+    dispatch, turns = factory.pipeline.dispatch.publish, factory.domain.turns.Turns
     publish = dispatch._publish_jobs
 
     def publish_most_urgent(this: Round, found: Sequence[Window]) -> int:

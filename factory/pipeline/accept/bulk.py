@@ -1,0 +1,155 @@
+"""Accepting many jobs at once: all are checked first, and then written in one transaction.
+
+A bulk holds no connection while it computes, only some are under way at once, and their lines are checked by one
+thread at a time: others' single jobs find a connection, a thread and the interpreter.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from factory.domain.job import NewJob, public_id
+from factory.errors import InvalidInput
+from factory.limits.places import Places
+from factory.pipeline.accept.request import JobRequest
+from factory.pipeline.accept.submit import (
+    Agent,
+    IdempotencyKey,
+    Intake,
+    Repeated,
+    bind_key,
+    earlier_answer,
+    first_answer,
+    prepared,
+    stored_agent,
+    unknown_agent,
+)
+from factory.pipeline.view import error_json
+from factory.store import agents, jobs
+from factory.store.agents import ActiveAgent
+from factory.store.database import Tx
+
+PART_LINES = 500
+"""Lines that are checked without a pause, and written by one statement."""
+MOST = 24
+"""Bulks that are under way or wait for it: half of the gateway's threads."""
+MOST_CHECKED = 5
+"""Bulks whose lines are held in memory, where there are connections for as many."""
+WAIT_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a bulk, counted from 1: what it asks for, or why that cannot be read."""
+
+    number: int
+    request: JobRequest | InvalidInput
+
+
+@dataclass(slots=True)
+class _Checked:
+    """What is known of the lines: ids and texts of the good ones, and what is wrong with the others."""
+
+    ids: list[UUID] = field(default_factory=list)
+    parts: list[str] = field(default_factory=list)
+    """The good lines as they are sent to Postgres: a third of the memory of what they were made from."""
+    rejected: list[tuple[int, InvalidInput]] = field(default_factory=list)
+
+
+class Bulks:
+    """Accepts bulks, as many at once as this process can bear. Made once per process."""
+
+    def __init__(self, intake: Intake) -> None:
+        self._intake = intake
+        # The other half of the connections is for single jobs and reads.
+        half = max(1, intake.services.settings.database_pool_size // 2)
+        self._places = Places(min(half, MOST_CHECKED), most=MOST, wait_s=WAIT_S)
+        self._checking = threading.Lock()
+
+    def submit(
+        self, project_id: UUID, lines: Sequence[Line], *, key: IdempotencyKey | None = None
+    ) -> dict[str, Any]:
+        """Accepts all good lines in one transaction: `{accepted, rejected: [{line, error}], ids}`.
+
+        Without one good line nothing is written, and the key stays free. Raises IdempotencyMismatch,
+        IdempotencyInFlight, TooManyQueued or Unavailable.
+        """
+        intake = self._intake
+        if earlier := earlier_answer(intake, project_id, key):
+            return first_answer(earlier, key)
+        intake.gate.admit(project_id, len(lines))
+        with self._places.take(project_id, "bulks"):
+            checked = self._check(project_id, lines)
+            answer = _answer(checked)
+            try:
+                if checked.ids:
+                    self._write(project_id, checked, key, answer)
+            except Repeated as repeated:
+                return first_answer(repeated.taken, key)
+        intake.wake_up.send()
+        return answer
+
+    def _check(self, project_id: UUID, lines: Sequence[Line]) -> _Checked:
+        find = self._agents()
+        checked = _Checked()
+        for start in range(0, len(lines), PART_LINES):
+            # Bulks take turns: two at once would not be checked sooner, as only one has the interpreter.
+            with self._checking:
+                good = []
+                for line in lines[start : start + PART_LINES]:
+                    try:
+                        good.append(self._job(project_id, line, find))
+                    except InvalidInput as error:
+                        checked.rejected.append((line.number, error))
+                checked.ids += [job.id for job in good]
+                if good:
+                    checked.parts.append(jobs.packed(good))
+        return checked
+
+    def _agents(self) -> Callable[[str], Agent]:
+        with self._intake.services.database.autocommit() as tx:
+            found = {agent.name: agent for agent in agents.listed(tx)}
+        return lambda name: _named(found, name)
+
+    def _job(self, project_id: UUID, line: Line, find: Callable[[str], Agent]) -> NewJob:
+        if isinstance(line.request, InvalidInput):
+            raise line.request
+        agent = find(line.request.agent) if line.request.agent else None
+        return prepared(self._intake, project_id, line.request, agent, None)
+
+    def _write(
+        self,
+        project_id: UUID,
+        checked: _Checked,
+        key: IdempotencyKey | None,
+        answer: dict[str, Any],
+    ) -> None:
+        with self._intake.services.database.transaction() as tx:
+            _insert(tx, checked.parts)
+            if key:
+                bind_key(tx, project_id, key, answer, None)
+
+
+def _insert(tx: Tx, parts: Sequence[str]) -> None:
+    for part in parts:
+        jobs.insert_packed(tx, part)
+
+
+def _named(found: dict[str, ActiveAgent], name: str) -> Agent:
+    if name not in found:
+        raise unknown_agent(name, found)
+    return stored_agent(found[name])
+
+
+def _answer(checked: _Checked) -> dict[str, Any]:
+    return {
+        "accepted": len(checked.ids),
+        "rejected": [
+            {"line": number, "error": error_json(error)} for number, error in checked.rejected
+        ],
+        "ids": [public_id(job_id) for job_id in checked.ids],
+    }

@@ -1,0 +1,180 @@
+"""Accepting jobs: one transaction, then a poke. Redis may be down; a 2xx means Postgres has the job."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from factory.domain.agent import AgentSpec
+from factory.domain.job import NewJob
+from factory.errors import IdempotencyMismatch, InvalidInput
+from factory.limits.backlog import Gate
+from factory.llm.catalog import Catalog
+from factory.store.statement_batch import StatementBatch
+from factory.pipeline.wakeup import WakeUpSender
+from factory.pipeline.accept.request import JobRequest, prepare
+from factory.pipeline.view import job_json
+from factory.services import Services
+from factory.store import agents, idempotency, jobs
+from factory.store.agents import ActiveAgent
+from factory.store.codec import stored_spec
+from factory.store.database import Tx
+from factory.webhooks.allowed import AllowedHosts, allowed_hosts
+
+Agent = tuple[AgentSpec, int]
+"""An agent's active spec and version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What accepting needs, made once per process."""
+
+    services: Services
+    catalog: Catalog
+    wake_up: WakeUpSender
+    gate: Gate
+    accepting: StatementBatch[NewJob, datetime] = field(
+        default_factory=lambda: StatementBatch(jobs.accept)
+    )
+    allowed: AllowedHosts = field(init=False)
+    """Where webhooks may go. Raises Misconfigured at the start, not with a job."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "allowed", allowed_hosts(self.services.settings))
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyKey:
+    """The caller's key and a hash of the request it stands for."""
+
+    key: str
+    request_hash: str
+
+
+def idempotency_key(key: str, body: bytes) -> IdempotencyKey:
+    """The key with the hash of the body that it came with. Raises InvalidInput for an unfit key."""
+    if not 1 <= len(key) <= 255 or not key.isprintable():
+        raise InvalidInput(
+            "Idempotency-Key must be 1 to 255 printable characters", param="Idempotency-Key"
+        )
+    return IdempotencyKey(key, hashlib.sha256(body).hexdigest())
+
+
+class Repeated(Exception):
+    """The key was used before: this transaction must leave nothing."""
+
+    def __init__(self, taken: idempotency.Taken) -> None:
+        self.taken = taken
+
+
+def submit(
+    intake: Intake,
+    project_id: UUID,
+    request: JobRequest,
+    *,
+    key: IdempotencyKey | None = None,
+    traceparent: str | None = None,
+) -> dict[str, Any]:
+    """The accepted job as JSON; for a repeated key, the first answer.
+
+    Raises InvalidInput, IdempotencyMismatch, IdempotencyInFlight, TooManyQueued or Unavailable.
+    """
+    if earlier := earlier_answer(intake, project_id, key):
+        return first_answer(earlier, key)
+    intake.gate.admit(project_id, 1)
+    job = prepared(intake, project_id, request, _agent(intake, request.agent), traceparent)
+    if key is None:
+        # What is made of a row is its own caller's affair: it is stored, whatever comes of that.
+        answer = job_json(jobs.queued(job, intake.accepting.run(intake.services.database, job)))
+    else:
+        try:
+            answer = _accept_once(intake, job, key)
+        except Repeated as repeated:
+            return first_answer(repeated.taken, key)
+    intake.wake_up.send()
+    return answer
+
+
+def _accept_once(intake: Intake, job: NewJob, key: IdempotencyKey) -> dict[str, Any]:
+    """A commit of its own: who waits for another's key must not keep third ones waiting."""
+    with intake.services.database.transaction() as tx:
+        answer = job_json(jobs.queued(job, jobs.accept(tx, [job])[0]))
+        bind_key(tx, job.project_id, key, answer, job.id)
+    return answer
+
+
+def earlier_answer(
+    intake: Intake, project_id: UUID, key: IdempotencyKey | None
+) -> idempotency.Taken | None:
+    """Looked up first: what was accepted once is answered again, whatever has changed since."""
+    if key is None:
+        return None
+    with intake.services.database.autocommit() as tx:
+        return idempotency.find(tx, project_id, key.key)
+
+
+def prepared(
+    intake: Intake,
+    project_id: UUID,
+    request: JobRequest,
+    agent: Agent | None,
+    traceparent: str | None,
+) -> NewJob:
+    """The job that the request asks for, checked. Raises InvalidInput."""
+    return prepare(
+        intake.catalog,
+        project_id,
+        request,
+        agent=agent,
+        allowed=intake.allowed,
+        traceparent=traceparent,
+    )
+
+
+def bind_key(
+    tx: Tx, project_id: UUID, key: IdempotencyKey, answer: dict[str, Any], job_id: UUID | None
+) -> None:
+    """Keeps the answer for whoever sends the key again. Raises Repeated or IdempotencyInFlight."""
+    taken = idempotency.take(
+        tx, project_id, key.key, key.request_hash, job_id=job_id, answer=answer
+    )
+    if taken:
+        raise Repeated(taken)
+
+
+def first_answer(taken: idempotency.Taken, key: IdempotencyKey | None) -> dict[str, Any]:
+    """What was answered then. Raises IdempotencyMismatch where the body was another."""
+    if key is None or taken.request_hash != key.request_hash:
+        raise IdempotencyMismatch(
+            "this Idempotency-Key was used with another body; use a new key",
+            param="Idempotency-Key",
+        )
+    answer: dict[str, Any] = taken.answer
+    return answer
+
+
+def _agent(intake: Intake, name: str | None) -> Agent | None:
+    """The named agent's active spec and version."""
+    if name is None:
+        return None
+    with intake.services.database.autocommit() as tx:
+        found = agents.find(tx, name)
+        if found is None:
+            raise unknown_agent(name, [agent.name for agent in agents.listed(tx)])
+    return stored_agent(found)
+
+
+def stored_agent(found: ActiveAgent) -> Agent:
+    """Its spec and version."""
+    return stored_spec(found.spec), found.version
+
+
+def unknown_agent(name: str, known: Iterable[str]) -> InvalidInput:
+    """The refusal, which names those that there are."""
+    return InvalidInput(
+        f"unknown agent {name!r}; there are: {', '.join(known) or 'none yet'}", param="agent"
+    )

@@ -1,0 +1,37 @@
+"""How a group's free slots are shared among its lanes."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+from factory.domain.lanes import WEIGHTS, group_of, priority_of
+from factory.limits.window import Window
+
+
+class Shares:
+    """Of what may go out of each group: by weight among those of its lanes that have work."""
+
+    def __init__(self, found: Sequence[Window]) -> None:
+        self._lanes = Counter(group_of(one.lane) for one in found)
+        self._weights = Counter[str]()
+        for one in found:
+            self._weights[group_of(one.lane)] += WEIGHTS[priority_of(one.lane)]
+        self._taken = Counter[str]()
+
+    def take(self, one: Window, jobs: int) -> None:
+        """So many have gone out."""
+        self._taken[group_of(one.lane)] += jobs
+
+    def first(self, one: Window) -> int:
+        """What the lane may have while others may want theirs; at least one job, while there are any."""
+        group = group_of(one.lane)
+        if self._lanes[group] == 1 and one.free < one.patience:
+            return 0
+        share = math.ceil(one.free * WEIGHTS[priority_of(one.lane)] / self._weights[group])
+        return min(share, self.rest(one))
+
+    def rest(self, one: Window) -> int:
+        """What is left of all lanes' shares."""
+        return max(0, one.free - self._taken[group_of(one.lane)])

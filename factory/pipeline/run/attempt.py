@@ -1,0 +1,97 @@
+"""The two writes of an attempt: its claim, and its end.
+
+Each is one statement of the writer, and carries along what the journal has to know of a call at that moment:
+a job of one call is committed twice and not four times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from uuid import UUID
+
+from factory.domain.job import ClaimedJob, Kind, Outcome, new_id
+from factory.domain.state import State
+from factory.llm.catalog import Catalog
+from factory.pipeline.run.calls import record_ends
+from factory.pipeline.run.completion import first_call
+from factory.pipeline.finish import finish_jobs
+from factory.store import journal, moves
+from factory.store.database import Tx
+from factory.store.journal import Call, CallEnd, Step
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A job that a worker would like to run."""
+
+    worker_id: UUID
+    job_id: UUID
+    catalog: Catalog
+    quarantine: bool = False
+    call_id: UUID = field(default_factory=new_id)
+    """Of the call that the job may begin with; the same when the claim is made again."""
+
+
+def claim_jobs(tx: Tx, claims: list[Claim]) -> Sequence[ClaimedJob | None]:
+    """Batch statement: the claims of one worker, and the intents of the jobs' first calls."""
+    taken = moves.claim(
+        tx,
+        claims[0].worker_id,
+        [claim.job_id for claim in claims],
+        [claim.call_id for claim in claims],
+        quarantine=claims[0].quarantine,
+    )
+    claimed = {job.id: job for job in taken}
+    calls = [
+        call
+        for claim in claims
+        if (job := claimed.get(claim.job_id))
+        and (call := opened_call(claim.catalog, job, claim.call_id))
+    ]
+    if calls:
+        journal.open_calls(tx, calls)
+    for call in calls:
+        claimed[call.job_id] = replace(claimed[call.job_id], first_call=call.id)
+    return [claimed.get(claim.job_id) for claim in claims]
+
+
+def opened_call(catalog: Catalog, job: ClaimedJob, call_id: UUID) -> Call | None:
+    """The call that the job begins with, as its claim writes it; None where it does not begin with one."""
+    return first_call(catalog, job, call_id) if job.kind is Kind.COMPLETION else None
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an attempt ends, and the call that it ends with, if it does."""
+
+    outcome: Outcome
+    call: CallEnd | None = None
+
+
+def end_attempts(tx: Tx, endings: list[Ending]) -> Sequence[State | None]:
+    """Batch statement: the new state of each job, None where its lease was stale.
+
+    The calls are closed first, and by whom ever: what was paid is recorded though the job is another's by
+    now, and a job's usage is the sum of its calls. A step whose output becomes the job's is recorded only
+    where it does not.
+    """
+    calls = [_last_call(ending.outcome, ending.call) for ending in endings if ending.call]
+    counted = record_ends(tx, calls) if calls else []
+    states = finish_jobs(tx, [ending.outcome for ending in endings], counted)
+    lost = [
+        ending.call
+        for ending, state in zip(endings, states, strict=True)
+        if ending.call and _is_result(ending.outcome) and state is not State.SUCCEEDED
+    ]
+    if lost:
+        journal.record_steps(tx, [Step(one.job_id, one.step_key, one.output) for one in lost])
+    return states
+
+
+def _last_call(outcome: Outcome, call: CallEnd) -> CallEnd:
+    return replace(call, output=None) if _is_result(outcome) else call
+
+
+def _is_result(outcome: Outcome) -> bool:
+    return outcome.state is State.SUCCEEDED

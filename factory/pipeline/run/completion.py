@@ -1,0 +1,184 @@
+"""The job kind `completion`: one answer of a model, or of the first fallback that gives one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from factory.document import write_json
+from factory.domain.job import ClaimedJob, public_id
+from factory.domain.message import Completion, Message, Params
+from factory.errors import (
+    FactoryError,
+    JobFailure,
+    OutputCut,
+    OutputRefused,
+    ProviderError,
+    ResultTooLarge,
+)
+from factory.limits.budget import Budget, CallSize, most_tokens
+from factory.llm.call import CallTrace
+from factory.llm.catalog import Catalog, Model
+from factory.llm.route import route, should_fall_back
+from factory.llm.saying import LENGTH
+from factory.llm.schema import check_schema
+from factory.pipeline.run.calls import Result, call_once, intent, record_steps
+from factory.pipeline.run.spending import longest_output, open_budget
+from factory.pipeline.run.worker import Worker
+from factory.store.codec import messages_of, params_of
+from factory.store.journal import Call, Step
+
+STEP = "answer"
+MESSAGE_TOKENS = 32
+"""What providers put around a message, at most."""
+SCHEMA_TOKENS = 1000
+"""What providers say to a model of its own accord, so that it keeps to a schema; Anthropic's is 350 to 700."""
+
+
+async def complete(worker: Worker, job: ClaimedJob) -> Result:
+    """The answer as JSON. A step that an earlier attempt paid for is not called again, nor a model that refused."""
+    if STEP in job.steps:
+        return Result(job.steps[STEP])
+    size, asked = call_size(job), job.input.get("fallback_on", ())
+    budget = open_budget(worker.catalog, job, size)
+    failures: list[FactoryError] = []
+    opened = job.first_call
+    for model in route(worker.catalog, job.model or "", job.fallbacks):
+        if refused := job.steps.get(_refused_key(model)):
+            kind = OutputCut if refused["type"] == OutputCut.type else OutputRefused
+            failures.append(kind(refused["message"]))
+            continue
+        try:
+            longest = budget.output_tokens(model.price, longest_output(model, size))
+            return await _ask(worker, job, model, longest, opened)
+        except FactoryError as error:
+            failures.append(error)
+            opened = None
+            if not should_fall_back(error, asked):
+                break
+            await _count(worker, job, model, error, budget)
+    # If any model may answer later, the job is worth another attempt.
+    raise next((error for error in failures if error.retryable), failures[0])
+
+
+async def _count(
+    worker: Worker, job: ClaimedJob, model: Model, error: FactoryError, budget: Budget
+) -> None:
+    """What the failed call leaves for the next model, and for the next attempt: no model is paid to refuse twice."""
+    paid = error.completion if isinstance(error, JobFailure) else None
+    if paid is not None and paid.cost_micros is not None:
+        budget.spend(paid.cost_micros)
+    elif paid is not None or (isinstance(error, ProviderError) and error.may_be_billed):
+        budget.write_off(model.price, model.max_output_tokens)
+    if isinstance(error, OutputRefused | OutputCut):
+        told = {"type": error.type, "message": error.message}
+        await worker.committer.commit(record_steps, Step(job.id, _refused_key(model), told))
+
+
+def _refused_key(model: Model) -> str:
+    """The step under which a model's refusal is kept."""
+    return f"refused:{model.id}"
+
+
+def first_call(catalog: Catalog, job: ClaimedJob, call_id: UUID) -> Call | None:
+    """The call that `complete` begins with, so that its intent can be committed with the claim.
+
+    None where the job may not make it, or needs none. What is wrong with it is said when it runs.
+    """
+    if STEP in job.steps or (job.seconds_left is not None and job.seconds_left <= 0):
+        return None
+    try:
+        model = route(catalog, job.model or "", job.fallbacks)[0]
+        if _refused_key(model) in job.steps:
+            return None
+        size = call_size(job)
+        open_budget(catalog, job, size).output_tokens(model.price, longest_output(model, size))
+    except Exception:  # noqa: BLE001 - one job's odd content must not break the claims of others
+        return None
+    return intent(job, STEP, model, call_id)
+
+
+async def _ask(
+    worker: Worker, job: ClaimedJob, model: Model, longest: int | None, opened: UUID | None
+) -> Result:
+    """`longest`: how many tokens the answer may have, None for no bound."""
+    messages, asked = _messages(job), _params(job)
+    params = replace(asked, max_tokens=longest) if longest != asked.max_tokens else asked
+    trace = CallTrace(
+        public_id(job.id), STEP, job.attempt, job.traceparent, owner=str(job.project_id)
+    )
+    shortened = _is_shortened(longest, asked, model)
+    most_bytes = worker.services.settings.result_max_bytes
+    try:
+        return await call_once(
+            worker,
+            job,
+            STEP,
+            model,
+            lambda: worker.client.complete(model, messages, params, trace),
+            partial(_answer_json, bounded=shortened, most_bytes=most_bytes),
+            opened,
+        )
+    except OutputCut as error:
+        if shortened:
+            error.message += "; max_cost_usd bought no more"
+        raise
+
+
+def call_size(job: ClaimedJob) -> CallSize:
+    """Upper bounds, of what counts only where the job has a limit on its cost."""
+    params = _params(job)
+    if job.max_cost_micros is None:
+        return CallSize(0, params.max_tokens)
+    texts = sum(most_tokens(message.content) + MESSAGE_TOKENS for message in _messages(job))
+    schema = params.json_schema
+    # Some providers' schemas are sent with their references replaced.
+    asked = 0 if schema is None else SCHEMA_TOKENS + check_schema(schema).bytes
+    return CallSize(texts + asked, params.max_tokens)
+
+
+def _messages(job: ClaimedJob) -> Sequence[Message]:
+    return messages_of(job.input)
+
+
+def _params(job: ClaimedJob) -> Params:
+    return params_of(job.params)
+
+
+def _is_shortened(longest: int | None, asked: Params, model: Model) -> bool:
+    """Whether the answer may be shorter than its owner and the model would have it."""
+    wanted = [one for one in (asked.max_tokens, model.max_output_tokens) if one is not None]
+    return longest is not None and (not wanted or longest < min(wanted))
+
+
+def _answer_json(completion: Completion, bounded: bool, most_bytes: int) -> dict[str, Any]:
+    """`bounded`: the job's money allowed a shorter answer than its owner did. One that was cut there says so.
+
+    Raises ResultTooLarge for an answer that, as JSON, is longer than `most_bytes`.
+    """
+    answer = answer_json(completion)
+    if bounded and completion.finish_reason == LENGTH:
+        answer["cut_by"] = "max_cost_usd"
+    # A character takes six bytes at most, and is there twice if it was parsed: most are not measured.
+    if len(completion.text) * 12 > most_bytes and (size := len(write_json(answer))) > most_bytes:
+        raise ResultTooLarge(
+            f"the result has {size:,} bytes, and a job stores at most {most_bytes:,}: "
+            "lower params.max_tokens, or have RESULT_MAX_BYTES raised",
+            completion=completion,
+        )
+    return answer
+
+
+def answer_json(completion: Completion) -> dict[str, Any]:
+    """The result of a completion job."""
+    return {
+        "text": completion.text,
+        "parsed": completion.parsed,
+        "finish_reason": completion.finish_reason,
+        "refusal": completion.refusal,
+        "provider": completion.provider,
+        "model": completion.model,
+    }

@@ -1,0 +1,197 @@
+"""Executing jobs: claim, perform, report."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from factory.domain.job import ClaimedJob, JobError, Kind, Outcome, public_id
+from factory.domain.state import State
+from factory.errors import AttemptBroken, DeadlineExceeded, FactoryError, JobFailure
+from factory.log import job_id as logged_job_id
+from factory.pipeline.run.attempt import Claim, Ending, claim_jobs, end_attempts, opened_call
+from factory.pipeline.run.calls import Result, broken_words, never_sent, settle_usage
+from factory.pipeline.run.completion import complete
+from factory.pipeline.run.delivery import deliver
+from factory.pipeline.run.embedding import embed, find_nearest
+from factory.pipeline.finish import outcome_of
+from factory.pipeline.run.size import size_of
+from factory.pipeline.run.worker import Worker
+from factory.store.journal import CallEnd
+
+Handler = Callable[[Worker, ClaimedJob], Awaitable[Result]]
+HANDLERS: Mapping[Kind, Handler] = {
+    Kind.COMPLETION: complete,
+    Kind.EMBEDDING: embed,
+    Kind.SEARCH: find_nearest,
+    Kind.WEBHOOK: deliver,
+}
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Observer:
+    """Hears of each job of an `execute`, on its loop; what it does must not wait."""
+
+    started: Callable[[ClaimedJob], None] = lambda _job: None
+    ended: Callable[[UUID, State | None, JobError | None], None] = lambda _id, _state, _error: None
+    """The job's new state, None if it was not claimed here or its lease went stale; and why it did not succeed."""
+
+
+NOBODY = Observer()
+
+
+async def execute(worker: Worker, job_ids: Sequence[UUID], observer: Observer = NOBODY) -> None:
+    """Runs those of the jobs that can be claimed, all at once.
+
+    Returns, or raises what broke one of them, when all have ended.
+    """
+    runs = [_run(worker, job_id, observer) for job_id in job_ids]
+    if len(runs) == 1:
+        await _run_here(runs[0])
+        return
+    for broken in await asyncio.gather(*runs, return_exceptions=True):
+        if broken is not None:
+            raise broken
+
+
+async def _run_here(run: Awaitable[None]) -> None:
+    """Without a task of its own, which would be 2 KB more for each call: most messages carry one job."""
+    await run
+    task = asyncio.current_task()
+    # The job has swallowed it: it says how it ended.
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
+async def _run(worker: Worker, job_id: UUID, observer: Observer) -> None:
+    logged_job_id.set(public_id(job_id))
+    state = error = None
+    try:
+        with worker.holding(job_id) as held:
+            job = await _claim(worker, job_id) if held else None
+            if job:
+                observer.started(job)
+                ending = await _perform(worker, job)
+                error = ending.outcome.error
+                state = await _report(worker, ending)
+    finally:
+        observer.ended(job_id, state, error)
+
+
+async def _claim(worker: Worker, job_id: UUID) -> ClaimedJob | None:
+    """The job, if it is this worker's now. A claim that is cancelled half-way is given back.
+
+    So is one that had to wait for Postgres until the leases were over: to the reaper, a dead worker has it.
+    """
+    if not await worker.until_leased():
+        return None
+    claim = Claim(worker.id, job_id, worker.catalog, worker.quarantine)
+    claiming = worker.committer.offer(claim_jobs, claim)
+    try:
+        job = await asyncio.shield(claiming.answer)
+    except asyncio.CancelledError:
+        job = None if claiming.withdraw() else await claiming.answer
+        if job:
+            await _report(worker, Ending(_stopped(worker, job), _unsent(worker, job)))
+        return None
+    if job and not worker.holds_leases():
+        await _report(worker, Ending(_given_back(job), _unsent(worker, job)))
+        return None
+    return job
+
+
+def _unsent(worker: Worker, job: ClaimedJob) -> CallEnd | None:
+    """The end of the call that was opened with the claim, for a job that never came to it."""
+    call = opened_call(worker.catalog, job, job.first_call) if job.first_call else None
+    return never_sent(call) if call else None
+
+
+async def _perform(worker: Worker, job: ClaimedJob) -> Ending:
+    """The handler's result or what its failure means. This is where a job ends, whatever happens."""
+    deadline = asyncio.timeout(job.seconds_left)
+    try:
+        async with deadline:
+            result = await HANDLERS[job.kind](worker, job)
+    except asyncio.CancelledError:
+        return Ending(_stopped(worker, job))
+    except FactoryError as error:
+        error.message = worker.redactor.public(error.message)
+        log.info("attempt %d of %d failed: %s", job.attempt, job.max_attempts, error.message)
+        return Ending(_outcome(worker, job, error))
+    except Exception as error:
+        if isinstance(error, TimeoutError) and deadline.expired():
+            late = DeadlineExceeded("the job's deadline passed while it ran")
+            return Ending(_outcome(worker, job, late))
+        log.exception("attempt %d of %d broke", job.attempt, job.max_attempts)
+        # What broke may have come before the call that the claim has opened; one that was made has its end by now.
+        broken = _outcome(worker, job, AttemptBroken(broken_words(error)))
+        return Ending(broken, _unsent(worker, job))
+    succeeded = Outcome(job.id, job.lease_token, State.SUCCEEDED, output=result.output)
+    return Ending(succeeded, result.call)
+
+
+def _outcome(worker: Worker, job: ClaimedJob, error: FactoryError) -> Outcome:
+    outcome = outcome_of(job, error, worker.services.settings.rate_limit_give_up_s)
+    if outcome.error is None or not outcome.error.answer:
+        return outcome
+    told = {
+        name: text and worker.redactor.clean(text) for name, text in outcome.error.answer.items()
+    }
+    return replace(outcome, error=replace(outcome.error, answer=told))
+
+
+def _stopped(worker: Worker, job: ClaimedJob) -> Outcome:
+    """A draining worker gives the job back; otherwise somebody cancelled it."""
+    if worker.draining and not worker.unwanted(job.id):
+        return _given_back(job)
+    by = "its owner" if worker.unwanted(job.id) else "an operator"
+    error = JobError("cancelled", f"cancelled by {by} while it ran", retryable=False)
+    return Outcome(job.id, job.lease_token, State.CANCELLED, error=error)
+
+
+def _given_back(job: ClaimedJob) -> Outcome:
+    return Outcome(job.id, job.lease_token, State.QUEUED, spends_attempt=False)
+
+
+async def _report(worker: Worker, ending: Ending) -> State | None:
+    """Moves the job on, and gives its new state. From here on a cancellation comes too late."""
+    with suppress(asyncio.CancelledError):
+        try:
+            return await _end(worker, ending)
+        except Exception as error:
+            # Its worker lives, so no reaper would ever take the job back.
+            log.exception("the outcome could not be stored")
+            return await _fail(worker, ending, error)
+    return None
+
+
+async def _fail(worker: Worker, ending: Ending, reason: Exception) -> State | None:
+    """Ends a job without what Postgres refused: the output, or the end of its call, which stays unknown spend."""
+    error = JobFailure(f"the outcome could not be stored: {type(reason).__name__}")
+    outcome, call = ending.outcome, ending.call
+    failed = Outcome(outcome.job_id, outcome.lease_token, State.FAILED, error=JobError.of(error))
+    if call:
+        try:
+            return await _end(
+                worker, Ending(failed, replace(call, output=None, error_type=error.type))
+            )
+        except Exception:
+            log.exception("what the call cost could not be stored")
+    return await _end(worker, Ending(failed))
+
+
+async def _end(worker: Worker, ending: Ending) -> State | None:
+    size = size_of(ending.outcome.output)
+    state = await worker.committer.commit(end_attempts, ending, size)
+    if state is None:
+        log.warning("the lease is stale: another attempt owns the job now")
+        # It may have ended while what this one paid was being written.
+        await worker.committer.commit(settle_usage, ending.outcome.job_id)
+    worker.wake_up.send()
+    return state

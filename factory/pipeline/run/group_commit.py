@@ -1,0 +1,225 @@
+"""Group commit: what many coroutines want written shares one transaction and one fsync."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from factory.errors import TooSlow, Unavailable
+from factory.pipeline.run.batch import ONE, Aside, Statement, Write, parts, run_statements
+from factory.store.database import ANSWER_S, Database, limit_waits
+
+MOST = 1000 * ONE
+"""Bytes of a transaction, from which it takes no further write."""
+PATIENCE_S = 0.05
+"""How long a transaction waits for the one before it."""
+QUICK_S = 5.0
+"""Longest transaction. What takes longer is put aside, and made in parts."""
+LONGEST_S = 8 * ANSWER_S
+"""Longest transaction of a single write that was put aside."""
+LOCK_S = 1.0
+"""Longest wait for a lock of what was put aside: who holds it may keep it for hours."""
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 2.0
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+log = logging.getLogger(__name__)
+
+
+class GroupCommitter:
+    """Threads that commit what coroutines of one loop hand them.
+
+    There is no timer: while a thread waits for its commit, what arrives meanwhile becomes the next
+    batch, so an idle system commits at once and a busy one commits hundreds together. What was
+    handed over is kept and tried again for as long as Postgres is away, so every statement must
+    bear being run again after a commit whose outcome is unknown.
+
+    One transaction at a time: two at once are half as large each, and cost nearly as much. Where one takes
+    long, the next does not wait for it for ever. One that takes too long, because of its size or of one
+    write whose row is locked, is made in parts by threads of their own, while others go on.
+    """
+
+    def __init__(
+        self, database: Database, loop: asyncio.AbstractEventLoop, threads: int = 2
+    ) -> None:
+        self._database = database
+        self._loop = loop
+        self._writes: queue.SimpleQueue[Write[Any] | None] = queue.SimpleQueue()
+        self._aside: queue.SimpleQueue[Aside | None] = queue.SimpleQueue()
+        self._most = MOST
+        self._turn = threading.Lock()
+        self._stopping = threading.Event()
+        self._threads = [self._start(self._run, f"writer-{n}") for n in range(threads)]
+        self._starting = threading.Lock()
+        self._patient: list[threading.Thread] = []
+
+    def _start(self, run: Callable[[], None], name: str) -> threading.Thread:
+        thread = threading.Thread(target=run, name=name, daemon=True)
+        thread.start()
+        return thread
+
+    def offer(self, statement: Statement[Item, Result], item: Item, size: int = 0) -> Write[Result]:
+        """What can be withdrawn until a thread takes it. `size`: bytes, where they may be many. On the loop."""
+        write = Write(statement, item, self._loop.create_future(), ONE + size)
+        self._writes.put(write)
+        return write
+
+    def write(
+        self, statement: Statement[Item, Result], item: Item, size: int = 0
+    ) -> asyncio.Future[Result]:
+        """The item's result, once it is committed. Called on the loop."""
+        return self.offer(statement, item, size).answer
+
+    async def commit(self, statement: Statement[Item, Result], item: Item, size: int = 0) -> Result:
+        """The item's result, once it is committed; a cancellation of the caller is raised only then.
+
+        The threads commit independently. What a cancelled coroutine writes next could overtake what
+        it had under way, such as the end of a job the answer that was paid for.
+        """
+        answer = self.write(statement, item, size)
+        cancelled: asyncio.CancelledError | None = None
+        while not answer.done():
+            try:
+                await asyncio.wait([answer])
+            except asyncio.CancelledError as error:
+                cancelled = error
+        result = answer.result()
+        if cancelled is not None:
+            raise cancelled
+        return result
+
+    def stop(self, timeout_s: float = 10.0) -> None:
+        """Writes what is left, as long as Postgres answers, and ends the threads."""
+        deadline = time.monotonic() + timeout_s
+        for _ in self._threads:
+            self._writes.put(None)
+        _join(self._threads, deadline)
+        for _ in self._patient:
+            self._aside.put(None)
+        _join(self._patient, deadline)
+        self._stopping.set()
+
+    def _run(self) -> None:
+        while (first := self._writes.get()) is not None:
+            in_turn = self._turn.acquire(timeout=PATIENCE_S)
+            try:
+                batch, ends = self._gather(first)
+                if batch:
+                    self._commit(batch)
+            finally:
+                if in_turn:
+                    self._turn.release()
+            if ends:
+                return
+
+    def _gather(self, first: Write[Any]) -> tuple[list[Write[Any]], bool]:
+        batch: list[Write[Any]] = []
+        write: Write[Any] | None = first
+        weight = 0
+        while write is not None:
+            if write.take():
+                batch.append(write)
+                weight += write.weight
+            else:
+                self._tell([(write.answer, None)])
+            if weight >= self._most:
+                return batch, False
+            try:
+                write = self._writes.get_nowait()
+            except queue.Empty:
+                return batch, False
+        return batch, True
+
+    def _commit(self, batch: list[Write[Any]], aside_s: float | None = None) -> None:
+        """One transaction for all; where the data of one is refused, or it takes too long, one for each part.
+
+        `aside_s`: the time that it has because it was too slow before.
+        """
+        try:
+            results = self._persist(batch, aside_s)
+        except Unavailable as error:
+            if self._stopping.is_set():
+                self._tell([(write.answer, error) for write in batch])
+            else:
+                self._put_aside(batch, aside_s, error)
+        except Exception as error:  # noqa: BLE001 — whatever it is, its own coroutine must learn it
+            if len(batch) == 1:
+                self._tell([(batch[0].answer, error)])
+            else:
+                for part in parts(batch):
+                    self._commit(part, aside_s)
+        else:
+            self._most = min(MOST, self._most * 2)
+            self._tell(results)
+
+    def _persist(
+        self, batch: list[Write[Any]], aside_s: float | None
+    ) -> list[tuple[asyncio.Future[Any], Any]]:
+        """Tries for as long as Postgres is away. Raises TooSlow when it is there and takes too long, or is frozen."""
+        pause_s = FIRST_PAUSE_S
+        while True:
+            try:
+                with self._database.transaction(aside_s or QUICK_S) as tx:
+                    if aside_s:
+                        limit_waits(tx, statement_s=aside_s, lock_s=LOCK_S)
+                    return run_statements(tx, batch)
+            except Unavailable as error:
+                if isinstance(error, TooSlow) or self._stopping.is_set():
+                    raise
+                log.warning("%d writes wait for Postgres: %s", len(batch), error)
+                self._stopping.wait(pause_s)
+                pause_s = min(LONGEST_PAUSE_S, pause_s * 2)
+
+    def _put_aside(
+        self, batch: list[Write[Any]], aside_s: float | None, error: Unavailable
+    ) -> None:
+        """Nothing is given up: it may have been paid for."""
+        log.warning("%d writes took too long and are made apart: %s", len(batch), error)
+        self._most = max(ONE, sum(write.weight for write in batch) // 2)
+        if len(batch) == 1:
+            self._stopping.wait(FIRST_PAUSE_S)
+            self._aside.put(Aside(batch, min(LONGEST_S, max(ANSWER_S, 2 * (aside_s or 0)))))
+        else:
+            for part in parts(batch):
+                self._aside.put(Aside(part, QUICK_S))
+        with self._starting:
+            while len(self._patient) < len(self._threads):
+                thread = self._start(self._run_aside, f"patient-writer-{len(self._patient)}")
+                self._patient.append(thread)
+
+    def _run_aside(self) -> None:
+        while True:
+            aside = self._aside.get()
+            if aside:
+                self._commit(aside.writes, aside.answer_s)
+            elif self._aside.empty():
+                return
+            else:
+                self._aside.put(None)
+
+    def _tell(self, results: list[tuple[asyncio.Future[Any], Any]]) -> None:
+        try:
+            self._loop.call_soon_threadsafe(_resolve, results)
+        except RuntimeError:
+            log.warning("%d writes were committed after the loop had closed", len(results))
+
+
+def _join(threads: Sequence[threading.Thread], deadline: float) -> None:
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+
+
+def _resolve(results: list[tuple[asyncio.Future[Any], Any]]) -> None:
+    for future, result in results:
+        if future.done():
+            continue  # its coroutine was cancelled meanwhile
+        if isinstance(result, BaseException):
+            future.set_exception(result)
+        else:
+            future.set_result(result)

@@ -1,0 +1,124 @@
+"""What one worker process holds while it executes jobs."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from factory.knowledge.local import LocalModel
+from factory.llm.call import ProviderClient
+from factory.llm.catalog import Catalog
+from factory.pipeline.wakeup import WakeUpSender
+from factory.pipeline.run.reader import Reader
+from factory.pipeline.run.group_commit import GroupCommitter
+from factory.proxy import Proxy
+from factory.redaction import Redactor
+from factory.services import Services
+from factory.webhooks.allowed import allowed_hosts
+from factory.webhooks.deliver import Courier
+
+FENCED_LOOK_S = 0.1
+
+
+class Worker:
+    """One process' connections and the jobs that it holds. Made and used on the loop that runs the jobs."""
+
+    def __init__(
+        self, services: Services, catalog: Catalog, worker_id: UUID, *, quarantine: bool = False
+    ) -> None:
+        self.id = worker_id
+        self.quarantine = quarantine
+        """Whether it runs a group of suspects and nothing else."""
+        self.services = services
+        self.catalog = catalog
+        self.loop = asyncio.get_running_loop()
+        self.committer = GroupCommitter(services.database, self.loop)
+        self.reader = Reader(services.settings.libpq_url)
+        self.client = ProviderClient(services.settings)
+        self.redactor = Redactor(services.settings)
+        settings = services.settings
+        proxy = Proxy(settings.webhook_proxy_url, settings.no_proxy)
+        self.courier = Courier(allowed_hosts(settings), proxy=proxy)
+        self.local = LocalModel()
+        self.wake_up = WakeUpSender(services.redis)
+        self.draining = False
+        self._leased_until = math.inf
+        self._running: dict[UUID, asyncio.Task[object]] = {}
+        self._unwanted: set[UUID] = set()
+
+    @contextmanager
+    def holding(self, job_id: UUID) -> Iterator[bool]:
+        """Registers the current task as the one that runs the job; False when another one does."""
+        task = asyncio.current_task()
+        if task is None or job_id in self._running:
+            yield False
+            return
+        self._running[job_id] = task
+        try:
+            yield True
+        finally:
+            del self._running[job_id]
+            if job_id in self._unwanted:
+                self._unwanted.discard(job_id)
+                task.uncancel()  # that was for the job alone
+
+    def job_of(self, task: asyncio.Task[Any] | None) -> UUID | None:
+        """The job that the task runs. From another thread only while the loop stands still."""
+        return next((job_id for job_id, one in self._running.items() if one is task), None)
+
+    @property
+    def running(self) -> int:
+        """How many jobs this process has in hand."""
+        return len(self._running)
+
+    def extend_leases(self, until: float) -> None:
+        """From the heartbeat's thread: the leases hold until then, by this machine's monotonic clock."""
+        self._leased_until = until
+
+    def holds_leases(self) -> bool:
+        """False once Postgres has not been reached for a whole lease: the jobs may be others' by now.
+
+        What is under way goes on and is recorded; nothing new may be paid for.
+        """
+        return time.monotonic() < self._leased_until
+
+    async def until_leased(self) -> bool:
+        """True once the leases hold; False when the worker drains before.
+
+        Who waits keeps its slot. A worker that gave up at once would take one hint after another from
+        those who could use them.
+        """
+        while not self.holds_leases():
+            if self.draining:
+                return False
+            await asyncio.sleep(FENCED_LOOK_S)
+        return True
+
+    def cancel(self, job_id: UUID) -> None:
+        """From any thread: the job's owner does not want it any more. Told again, it does nothing."""
+        self.loop.call_soon_threadsafe(partial(self._cancel, job_id))
+
+    def _cancel(self, job_id: UUID) -> None:
+        task = self._running.get(job_id)
+        if task and job_id not in self._unwanted:
+            self._unwanted.add(job_id)
+            task.cancel()
+
+    def unwanted(self, job_id: UUID) -> bool:
+        """Whether the job was cancelled by its owner."""
+        return job_id in self._unwanted
+
+    async def close(self) -> None:
+        """After the last job."""
+        await self.local.close()
+        self.reader.close()
+        self.wake_up.stop()
+        await self.client.close()
+        await self.courier.close()
+        await asyncio.to_thread(self.committer.stop)

@@ -1,0 +1,78 @@
+"""Finds what was lost: jobs of dead workers, hints that nobody claimed, jobs past their deadline."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+
+from factory.domain.job import JobError, Outcome
+from factory.domain.state import State
+from factory.errors import DeadlineExceeded
+from factory.pipeline.finish import finish_jobs
+from factory.pipeline.upkeep.backlog import BacklogMeter
+from factory.pipeline.upkeep.periodic import PeriodicTask
+from factory.pipeline.upkeep.reaper import Reaper
+from factory.services import Services
+from factory.store import counters, hints, leases, moves
+
+TICK_S = 1.0
+LONGEST_PAUSE_S = 2.0
+"""After a failure. A longer pause of the reaper would trigger its own guard against pauses."""
+SWEEP_S = 60.0
+
+
+class Rescue:
+    """All upkeep of live jobs that needs Postgres alone. A part that fails does not hold up the others."""
+
+    def __init__(self, services: Services, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._services = services
+        self._monotonic = monotonic
+        meter = BacklogMeter(services, monotonic)
+        parts = {
+            "the reaper": _every(TICK_S, Reaper(services, monotonic).tick),
+            "the backlog's meter": _every(TICK_S, meter.tick),
+            "the end of overdue jobs": _every(TICK_S, partial(fail_overdue, services)),
+            "the search for lost hints": _every(TICK_S, partial(republish_lost, services)),
+            "the sweep": _every(SWEEP_S, self._sweep),
+        }
+        self._due_at = {
+            PeriodicTask(name, work, LONGEST_PAUSE_S): 0.0 for name, work in parts.items()
+        }
+
+    def tick(self) -> None:
+        """Does what is due; what fails is logged and comes again."""
+        for part, due_at in self._due_at.items():
+            now = self._monotonic()
+            if now >= due_at:
+                self._due_at[part] = now + part.run()
+
+    def _sweep(self) -> None:
+        with self._services.database.transaction() as tx:
+            counters.compact(tx)
+            leases.forget_old(tx)
+
+
+def _every(rest_s: float, work: Callable[[], object]) -> Callable[[], float]:
+    """The work, which then rests so long."""
+
+    def once() -> float:
+        work()
+        return rest_s
+
+    return once
+
+
+def fail_overdue(services: Services) -> int:
+    """Fails queued jobs whose deadline has passed; gives how many."""
+    error = JobError.of(DeadlineExceeded("the job's deadline passed before it could run"))
+    with services.database.transaction() as tx:
+        late = moves.overdue(tx)
+        finish_jobs(tx, [Outcome(job_id, None, State.FAILED, error=error) for job_id in late])
+    return len(late)
+
+
+def republish_lost(services: Services) -> int:
+    """Lets hints that nobody claimed in time, and those of dead workers, go out again; gives how many."""
+    with services.database.transaction() as tx:
+        return hints.forget_fetched(tx, services.settings.lease_s) + hints.forget_lost(tx)
