@@ -23,8 +23,8 @@ log = logging.getLogger("api.access")
 
 
 @dataclass(slots=True)
-class Visit:
-    """A request on its way, as the log and the counters tell of it."""
+class AccessRecord:
+    """A request, as the access log and the counters see it."""
 
     request_id: str
     method: str
@@ -32,12 +32,12 @@ class Visit:
     """The template of the path; a raw path would be a label for every job."""
     client: str | None
     supervisor: bool = False
-    """Whether it is `factory up`, which looks whether all is up."""
+    """Whether `factory up` sent it, to see whether all is up."""
     key: KeyView | None = None
     began: float = field(default_factory=time.time)
     started_s: float = field(default_factory=time.perf_counter)
     waits: bool = False
-    """Whether it is held until a job ends: how long is then the caller's wish."""
+    """Whether it waits for a job: its duration is then the caller's choice."""
 
     @property
     def duration_s(self) -> float:
@@ -73,14 +73,14 @@ class AccessLog:
         self._thread = threading.Thread(target=self._run, name="access-log", daemon=True)
         self._started = threading.Lock()
 
-    def add(self, visit: Visit, status: int) -> None:
-        """Has the line of an answered request written soon, if lines of its level are."""
+    def add(self, record: AccessRecord, status: int) -> None:
+        """Has the line of an answered request written soon, if the log level allows it."""
         if not log.isEnabledFor(logging.INFO):
             return
         if not self._as_json:
-            log.info("%s %s %s", visit.method, visit.route, status)
+            log.info("%s %s %s", record.method, record.route, status)
             return
-        self._entries.append((time.time(), visit.entry(status)))
+        self._entries.append((time.time(), record.entry(status)))
         if not self._thread.is_alive() and self._started.acquire(blocking=False):
             self._thread.start()
 
@@ -107,7 +107,7 @@ class AccessLog:
 
 
 def _line(at: float, entry: dict[str, Any]) -> str:
-    """The line in the shape of `factory.log`, so that all of a process read the same."""
+    """The line in the format of `factory.log`."""
     millis = int(at * 1000) % 1000
     line = {
         "time": f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(at))},{millis:03d}",

@@ -14,12 +14,12 @@ from factory.document import write_json
 class Answer(Response):
     """A whole body in bytes, whose headers are complete and plain ASCII.
 
-    Werkzeug looks through the headers of every response once more, for a Location to make absolute
-    and a length to compute; here there is nothing to find.
+    Skips Werkzeug's pass over the headers of each response, which makes Location absolute and computes
+    the length: here both are as they must be.
     """
 
     def get_wsgi_headers(self, environ: dict[str, Any]) -> Headers:
-        """The headers as they are, where there is a body that they are about."""
+        """The headers unchanged, unless the response has no body."""
         if self.status_code < 200 or self.status_code in (204, 304):
             return super().get_wsgi_headers(environ)
         return self.headers
@@ -37,7 +37,10 @@ def job_answer(
     headers: Mapping[str, str] | None = None,
     environ: dict[str, Any] | None = None,
 ) -> Answer:
-    """A job, answering the current request or that of `environ`, with an ETag over the whole body; 202 also says where and when to look again."""
+    """A job with an ETag over the whole body; 202 also says where and when to look again.
+
+    Answers the current request, or that of `environ`.
+    """
     answer = json_answer(job, status, headers)
     if status == 202:
         answer.headers["Location"] = f"/api/jobs/{job['id']}"

@@ -18,7 +18,7 @@ def require(scope: Scope) -> Callable[[], None]:
         key = gateway().keyring.verify(_bearer_token())
         if key is None:
             raise Unauthorized("the API key is unknown, expired or revoked", code="invalid_token")
-        g.visit.key, g.project_id = key, key.project_id
+        g.access.key, g.project_id = key, key.project_id
         if scope not in key.scopes:
             raise Forbidden(f"this key lacks the scope {scope}", code="insufficient_scope")
 

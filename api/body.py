@@ -1,4 +1,4 @@
-"""Reads bodies strictly: their type, their size and their shape, before anything looks at the content."""
+"""Checks a body's type, size and shape before anything reads its content."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class StrictRequest(Request):
     def read_whole(self) -> bytes:
         """The body, or 413, or 400 where it was cut off.
 
-        Werkzeug ends a body at the limit, or where the connection broke, as if that were all: of a
-        bulk the first lines would be accepted and the others lost without a word.
+        Werkzeug ends a body at the limit, or where the connection broke, as if that were all of it:
+        the first lines of a bulk would be accepted, and the others silently lost.
         """
         text = self.get_data()
         if self.content_length is None:
@@ -64,10 +64,10 @@ def parse_json(text: bytes) -> Any:
         raise BadRequest(
             f"malformed JSON at line {error.lineno}, column {error.colno}: {error.msg}"
         ) from None
-    # Only brackets make it deep, and few texts have so many.
+    # Few texts have enough brackets to be too deep: the others need no walk.
     if text.count(b"{") + text.count(b"[") > DEEPEST and _is_deeper(value, DEEPEST):
         raise InvalidInput(f"the JSON is nested deeper than {DEEPEST} levels")
-    # A NUL can only arrive escaped; the search for its place is rarely needed.
+    # A NUL can only arrive escaped, so most texts need no search.
     if b"\\u0000" in text and (place := find_nul(value)):
         raise InvalidInput(f"{place} holds a NUL character, which cannot be stored", param=place)
     return value

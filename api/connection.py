@@ -11,22 +11,22 @@ from api.sender import send_now
 
 
 class Phase(Enum):
-    """What a connection waits for while no thread works for it. In this order they make room for others."""
+    """What a connection waits for while no thread works for it. The first ones are closed first to make room."""
 
     LINGER = auto()
-    """The answer is sent; the client may read it before the connection closes."""
+    """Its answer is sent; it stays open until the client has read it."""
     FRESH = auto()
-    """It has not sent a whole head yet, and never had an answer."""
+    """New: it has not sent a whole head, and never had an answer."""
     HEAD = auto()
-    """It had answers, and sends its next head."""
+    """It had answers, and is sending its next head."""
     IDLE = auto()
     """It had answers, and sends nothing."""
     BODY = auto()
-    """Its head is there, its body not yet."""
+    """Its head has arrived, its body not yet."""
 
 
-class Line(socket.socket):
-    """A socket that never waits: what the client does not take at once is kept for `api.sender`."""
+class ClientSocket(socket.socket):
+    """A socket that never blocks: what the client does not take at once is kept for `api.sender`."""
 
     def __init__(self, given: socket.socket) -> None:
         super().__init__(given.family, given.type, given.proto, fileno=given.detach())
@@ -34,7 +34,7 @@ class Line(socket.socket):
         self.rest = bytearray()
         self._held = b""
         self.received_s = 0.0
-        """When all of its request was there, by `time.perf_counter`."""
+        """When its request had arrived as a whole, by `time.perf_counter`."""
 
     def dup(self) -> socket.socket:  # type: ignore[override]  # the copy need not keep anything
         """A plain socket on the same connection."""
@@ -82,7 +82,7 @@ class Connection:
         "until",
     )
 
-    def __init__(self, sock: Line, client: Any, server: Any) -> None:
+    def __init__(self, sock: ClientSocket, client: Any, server: Any) -> None:
         self.sock = sock
         self.client = client
         self.server = server

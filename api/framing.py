@@ -1,7 +1,7 @@
-"""Where a request ends in the bytes of a connection (RFC 9112), before anything looks at what it says.
+"""Finds where a request ends in the bytes of a connection (RFC 9112), before it is parsed.
 
-This decides nothing about what is valid: what is unclear is handed on as it is, and the server's parser,
-which then finds no more bytes, refuses it. So no thread ever waits for a client.
+Nothing is validated here: what is unclear is passed on as it is, and the server's parser refuses it
+because no more bytes follow. So no thread ever waits for a client.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ LONGEST_HEAD_BYTES = 32 * 1024
 """Request line and headers together, as many as nginx takes."""
 LONGEST_CHUNK_LINE_BYTES = 4096
 CHUNK_OVERHEAD = 2
-"""A chunked body may be so many times as long on the wire as what it carries."""
+"""How many times longer than its content a chunked body may be on the wire."""
 
 HEAD_END = b"\r\n\r\n"
 FIELDS = re.compile(
@@ -35,14 +35,14 @@ class Received(NamedTuple):
     body: bytes
     """With its chunks, where it is chunked."""
     whole: bool
-    """Whether it ended as it announced; where not, nothing more can be read from its connection."""
+    """Whether it ended as announced; if not, nothing more can be read from its connection."""
     too_large: bool = False
     """Whether a chunked body went beyond its limit."""
     head_too_large: bool = False
 
 
 class Framing(NamedTuple):
-    """What a head tells of the body: its length, or that it is chunked, or neither clearly."""
+    """What a head says of the body: its length, or that it is chunked; neither if it is unclear."""
 
     length: int | None
     chunked: bool
@@ -92,7 +92,7 @@ class Incoming:
 
     @property
     def announced_bytes(self) -> int:
-        """How long the body may be: what is still to come of it at most."""
+        """How long the body may be at most."""
         return (self._framing.length or self._framing.limit) if self._framing else 0
 
     def asks_to_continue(self) -> bool:
@@ -110,7 +110,7 @@ class Incoming:
         """The next request, or None until more of it has come."""
         if self._framing is None and not self._find_head():
             too_long = len(self._data) > LONGEST_HEAD_BYTES
-            # A head whose lines end in LF alone would never end for us; the parser refuses it.
+            # A head whose lines end in LF alone has no end that is found here; the parser refuses it.
             return self.rest(too_long) if too_long or b"\n\n" in self._data else None
         assert self._framing
         if self._framing.chunked:
@@ -122,7 +122,7 @@ class Incoming:
         return self._cut(end) if len(self._data) >= end else None
 
     def rest(self, head_too_large: bool = False, body: bool = True) -> Received:
-        """All there is, though it is no whole request."""
+        """All that has arrived, though it is no whole request."""
         end = self._head_end or len(self._data)
         received = Received(
             bytes(self._data[:end]),

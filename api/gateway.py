@@ -8,11 +8,11 @@ from flask import Flask, current_app
 
 from api.access import AccessLog
 from api.keyring import Keyring
-from api.lounge import Lounge
+from api.parked import ParkedConnections
 from api.meter import Meter, NoMeter
 from api.readiness import Readiness
 from api.sender import Sender
-from api.waiting import Patience
+from api.waiting import WaitingRequests
 from factory.limits.backlog import Gate
 from factory.llm.catalog import Catalog
 from factory.log import open_log
@@ -35,22 +35,22 @@ class Gateway:
     bulks: Bulks
     reading: StatementBatch[Wanted, JobDetail | None]
     keyring: Keyring
-    patience: Patience
-    lounge: Lounge
+    waiting: WaitingRequests
+    parked: ParkedConnections
     meter: Meter | NoMeter
     access_log: AccessLog
     readiness: Readiness
     sender: Sender
 
     def leave(self) -> None:
-        """Lets waiting requests go: the process is asked to end."""
-        self.patience.leave()
-        self.lounge.close()
+        """Answers waiting requests: the process is to end."""
+        self.waiting.leave()
+        self.parked.close()
 
     def close(self) -> None:
-        """Lets waiting requests go, writes the last lines, ends the threads."""
+        """Answers waiting requests, writes the last lines of the log, ends the threads."""
         self.leave()
-        self.lounge.stop()
+        self.parked.stop()
         self.sender.stop()
         self.meter.stop()
         self.access_log.stop()
@@ -67,8 +67,8 @@ def open_gateway(services: Services, catalog: Catalog) -> Gateway:
         Bulks(intake),
         StatementBatch(get_details),
         Keyring(services),
-        Patience(Waiter(services)),
-        Lounge(services.database, sender),
+        WaitingRequests(Waiter(services)),
+        ParkedConnections(services.database, sender),
         Meter(services.database) if services.settings.enable_metrics else NoMeter(),
         AccessLog(services.settings.log_format, open_log(services.settings, "gateway")),
         Readiness(services),

@@ -1,6 +1,6 @@
 """How gunicorn serves the gateway: `gunicorn -c python:api.gunicorn`, and `-b host:port` where needed.
 
-Threads beat greenlets at the tails here, and a client that waits needs none; see `api.server` and `api.lounge`.
+Threads have better tail latencies than greenlets here, and a client that waits needs none; see `api.server` and `api.parked`.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from factory.config import settings_or_exit
 from factory.log import configure_logging
 
 OWN_DESCRIPTORS = 200
-"""What a process needs besides its clients: connections of its own, files."""
+"""File descriptors that a process needs besides its clients': connections of its own, files."""
 
 wsgi_app = "api.wsgi:application"
-# Here, and not in each process anew: what is set wrongly ends gunicorn at once, with one message.
+# Before the fork: a wrong setting ends gunicorn at once, with one message.
 settings = settings_or_exit("gunicorn")
 configure_logging(settings, "gateway")
 logger_class = "api.server_log.ServerLog"
@@ -33,7 +33,7 @@ graceful_timeout = 30
 keepalive = 65
 """Longer than a load balancer keeps its idle connections (60 s), so that it is the one to close them."""
 worker_connections = 4096
-"""Clients of a process at a time; the one that matters least makes room for another."""
+"""Clients of a process at a time; the least important one is closed to make room."""
 forwarder_headers = ""
 """No header sets SCRIPT_NAME or PATH_INFO, whoever sends it."""
 sendfile = False
@@ -47,26 +47,26 @@ exposition = (
 
 
 def on_starting(server: Any) -> None:
-    """Before the first process is made: all count in one directory."""
+    """Before the fork: all processes count in one directory."""
     if exposition:
         exposition.open()
 
 
 def child_exit(server: Any, worker: Any) -> None:
-    """What the process had open or in flight has gone with it."""
+    """The gauges of a process that has ended no longer count."""
     if exposition:
         exposition.forget(worker.pid)
 
 
 def on_exit(server: Any) -> None:
-    """Nothing is left behind."""
+    """Removes the directory."""
     if exposition:
         exposition.close()
 
 
 def post_worker_init(worker: Any) -> None:
     """Has SIGTERM let waiting requests go first: they are answered, not cut off after 30 s."""
-    # What was imported stays: a collection that skips it, and comes more seldom, saves 8 % of a POST.
+    # Imported objects stay: a collection that skips them, and runs less often, saves 8 % of a POST.
     gc.freeze()
     gc.set_threshold(20_000)
     # Each client that waits is a descriptor, and 1,024 of them is a common soft limit.
@@ -74,8 +74,8 @@ def post_worker_init(worker: Any) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     _share_descriptors(worker, most - OWN_DESCRIPTORS)
     here = gateway_of(worker.wsgi)
-    here.meter.read(metrics.HTTP_CONNECTIONS, lambda: worker.nr_conns + here.lounge.guests)
-    here.meter.read(metrics.HTTP_WAITING, lambda: here.lounge.guests)
+    here.meter.read(metrics.HTTP_CONNECTIONS, lambda: worker.nr_conns + here.parked.count)
+    here.meter.read(metrics.HTTP_WAITING, lambda: here.parked.count)
     if exposition:
         exposition.serve()
     stop = signal.getsignal(signal.SIGTERM)
@@ -89,11 +89,11 @@ def post_worker_init(worker: Any) -> None:
 
 
 def _share_descriptors(worker: Any, free: int) -> None:
-    """Clients at work and clients that wait: together no more than there are descriptors."""
-    lounge = gateway_of(worker.wsgi).lounge
-    if free < worker.worker_connections + lounge.most:
+    """Divides the descriptors between active and parked connections."""
+    parked = gateway_of(worker.wsgi).parked
+    if free < worker.worker_connections + parked.most:
         worker.worker_connections = min(worker.worker_connections, max(THREADS, free // 2))
-        lounge.most = max(0, min(lounge.most, free - worker.worker_connections))
+        parked.most = max(0, min(parked.most, free - worker.worker_connections))
 
 
 def worker_exit(server: Any, worker: Any) -> None:

@@ -14,7 +14,7 @@ from api.answers import job_answer, list_answer
 from api.auth import require
 from api.gateway import gateway
 from api.headers import ReadHeaders, SubmitHeaders
-from api.lounge import can_leave
+from api.parked import can_park
 from api.problems import of_factory_error
 from api.schemas import jobs as schemas
 from api.schemas.jobs import AcceptedHeaders, Job, JobList
@@ -154,10 +154,10 @@ def _submitted(wait_s: int) -> Render:
 def _wait(job_id: UUID, wait_s: int, render: Render) -> Response | None:
     """The answer once the job has ended or the time is over; None where nobody can wait."""
     here = gateway()
-    if here.lounge.open and can_leave(request.environ):
-        return here.lounge.park(g.project_id, job_id, wait_s, detach(render))
-    if here.patience.hold(job_id, wait_s):
-        g.visit.waits = True
+    if here.parked.open and can_park(request.environ):
+        return here.parked.park(g.project_id, job_id, wait_s, detach(render))
+    if here.waiting.hold(job_id, wait_s):
+        g.access.waits = True
         return render(_find(job_id))
     return None
 

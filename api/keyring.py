@@ -16,12 +16,12 @@ from factory.store.database import Tx
 from factory.store.keys import KeyView, LiveKey
 
 REMEMBER_S = 30.0
-"""How long a verified key is believed: one revoked in another process works for at most so long."""
+"""How long a verified key is cached: one revoked in another process works for at most so long."""
 MOST_REMEMBERED = 10_000
 REFUSE_S = 5.0
 """How long an unknown token is refused without another look."""
 MOST_REFUSED = 10_000
-"""Unknown tokens have a room of their own: guessing pushes out no good key."""
+"""Unknown tokens are cached apart: guessing displaces no good key."""
 
 T = TypeVar("T")
 
@@ -72,7 +72,7 @@ class Keyring:
             }
 
     def _rehash(self, token: str) -> None:
-        """Once for each key while SECRET_KEY is replaced. A failure keeps no request from being answered."""
+        """Once for each key while SECRET_KEY is replaced. If it fails, the request is answered all the same."""
         try:
             with self._database.transaction() as tx:
                 keys.rehash(tx, self._secret_key, token, self._previous)
@@ -80,7 +80,7 @@ class Keyring:
             log.warning("an API key stays under the earlier SECRET_KEY for now: %s", error)
 
     def _keep(self, kept: dict[str, T], token: str, value: T, most: int) -> None:
-        """Keeps a value; where there are too many, the one that was written first goes."""
+        """Keeps a value; if there are too many, the oldest one goes."""
         with self._lock:
             kept.pop(token, None)
             if len(kept) >= most:

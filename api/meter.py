@@ -13,7 +13,7 @@ from factory import metrics
 from factory.store.database import Database
 
 SAMPLE_S = 1.0
-"""How often what is read rather than counted is read: pool, connections."""
+"""How often the gauges are read: pool, connections."""
 
 Reading = Callable[[], float]
 
@@ -41,7 +41,7 @@ class Meter:
     """The metrics of a process. A thread of its own, which starts with the first request, reads the gauges."""
 
     def __init__(self, database: Database) -> None:
-        # Not at the top: at its import it decides, by a variable of gunicorn's process, where values live.
+        # Not at the top: its import reads the variable that gunicorn's main process sets before.
         from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram  # noqa: PLC0415
 
         self.registry = CollectorRegistry()
@@ -82,12 +82,12 @@ class Meter:
         self._in_flight.inc()
 
     def end(self, method: str, route: str, status: int, duration_s: float | None) -> None:
-        """It has been answered; None for a duration that its client asked for."""
+        """It has been answered; `duration_s` None: the client asked to wait."""
         self._in_flight.dec()
         self.count(method, route, status, duration_s)
 
     def count(self, method: str, route: str, status: int, duration_s: float | None = None) -> None:
-        """Counts a request, also one that never began: its head was refused."""
+        """Counts a request, also one whose head was refused."""
         key = (method, route, status)
         measured = self._measured.get(key) or self._measure(*key)
         measured.requests.inc()

@@ -43,13 +43,13 @@ def search_chunks(json_data: SearchRequest) -> Response:
     The model must be the one that embedded them; 422 says so where it is not. The worker that has it answers;
     without one the call ends with 503 after 20 s. A search counts against the limits of queued jobs.
     """
-    patience = gateway().patience
-    with patience.seat() as seated:
-        if not seated:
+    waiting = gateway().waiting
+    with waiting.slot() as has_slot:
+        if not has_slot:
             raise Unavailable("too many requests are waiting; try again")
         hits = search(
             gateway().intake,
-            patience.waiter,
+            waiting.waiter,
             g.project_id,
             query=json_data.query,
             model=json_data.model,

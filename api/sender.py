@@ -12,16 +12,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 SLOWEST_BYTES_PER_S = 64 * 1024
-"""A client may read so slowly, and no slower, once its patience is over."""
+"""The slowest pace at which a client may read, once the send timeout is over."""
 LOOK_S = 1.0
 
 log = logging.getLogger(__name__)
 
 
-def send_now(line: socket.socket, data: memoryview | bytes) -> int | None:
+def send_now(sock: socket.socket, data: memoryview | bytes) -> int | None:
     """How many bytes the socket took without waiting; None where the client has gone."""
     try:
-        return line.send(data)
+        return sock.send(data)
     except BlockingIOError:
         return 0
     except OSError:
@@ -29,10 +29,10 @@ def send_now(line: socket.socket, data: memoryview | bytes) -> int | None:
 
 
 @dataclass(slots=True, eq=False)
-class Parcel:
-    """An answer on its way."""
+class Unsent:
+    """What a client has not taken yet of its answer."""
 
-    line: socket.socket
+    sock: socket.socket
     rest: memoryview
     until: float
     done: Callable[[bool], None]
@@ -44,21 +44,21 @@ class Sender:
     def __init__(self, patience_s: float) -> None:
         self._patience_s = patience_s
         self._lock = threading.Lock()
-        self._given: list[Parcel] = []
-        self._parcels: set[Parcel] = set()
-        self._lines = selectors.DefaultSelector()
-        self._bell, self._ring = socket.socketpair()
-        self._ring.setblocking(False)
+        self._given: list[Unsent] = []
+        self._unsent: set[Unsent] = set()
+        self._sockets = selectors.DefaultSelector()
+        self._woken, self._waking = socket.socketpair()
+        self._waking.setblocking(False)
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name="sender", daemon=True)
 
-    def send(self, line: socket.socket, rest: bytes, done: Callable[[bool], None]) -> None:
+    def send(self, sock: socket.socket, rest: bytes, done: Callable[[bool], None]) -> None:
         """Sends the rest, then tells whether all of it went. The socket does not block."""
         until = time.monotonic() + self._patience_s + len(rest) / SLOWEST_BYTES_PER_S
         with self._lock:
-            self._given.append(Parcel(line, memoryview(rest), until, done))
+            self._given.append(Unsent(sock, memoryview(rest), until, done))
             if self._thread.ident is None:
-                self._lines.register(self._bell, selectors.EVENT_READ)
+                self._sockets.register(self._woken, selectors.EVENT_READ)
                 self._thread.start()
         self._wake()
 
@@ -71,41 +71,41 @@ class Sender:
 
     def _wake(self) -> None:
         with suppress(BlockingIOError):
-            self._ring.send(b"\0")
+            self._waking.send(b"\0")
 
     def _run(self) -> None:
-        while not self._stopped or self._parcels or self._given:
-            for key, _ in self._lines.select(LOOK_S):
+        while not self._stopped or self._unsent or self._given:
+            for key, _ in self._sockets.select(LOOK_S):
                 if key.data is None:
-                    self._bell.recv(4096)
+                    self._woken.recv(4096)
                 else:
                     self._go_on(key.data)
             self._take_in()
             now = time.monotonic()
-            for parcel in [one for one in self._parcels if one.until < now]:
-                self._end(parcel, False)
+            for unsent in [one for one in self._unsent if one.until < now]:
+                self._end(unsent, False)
 
     def _take_in(self) -> None:
         with self._lock:
             given, self._given = self._given, []
-        for parcel in given:
-            self._parcels.add(parcel)
-            self._lines.register(parcel.line, selectors.EVENT_WRITE, parcel)
+        for unsent in given:
+            self._unsent.add(unsent)
+            self._sockets.register(unsent.sock, selectors.EVENT_WRITE, unsent)
 
-    def _go_on(self, parcel: Parcel) -> None:
-        sent = send_now(parcel.line, parcel.rest)
+    def _go_on(self, unsent: Unsent) -> None:
+        sent = send_now(unsent.sock, unsent.rest)
         if sent is None:
-            self._end(parcel, False)
+            self._end(unsent, False)
             return
-        parcel.rest = parcel.rest[sent:]
-        if not parcel.rest:
-            self._end(parcel, True)
+        unsent.rest = unsent.rest[sent:]
+        if not unsent.rest:
+            self._end(unsent, True)
 
-    def _end(self, parcel: Parcel, sent: bool) -> None:
-        self._parcels.discard(parcel)
-        self._lines.unregister(parcel.line)
+    def _end(self, unsent: Unsent, sent: bool) -> None:
+        self._unsent.discard(unsent)
+        self._sockets.unregister(unsent.sock)
         try:
-            parcel.done(sent)
+            unsent.done(sent)
+        # A bug at the end of one answer must not stop the others.
         except Exception:
-            # What one answer's end brings up must not strand the others.
             log.exception("an answer was sent, and its connection not given back")

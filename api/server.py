@@ -1,9 +1,8 @@
 """How connections are served: gunicorn's threads, which see whole requests only.
 
 gthread hands a connection to a thread, which then waits for the client's bytes: as many unfinished
-requests as there are threads stop it. Here one loop receives, and a thread gets a request once all of it
-is there; what a client does not read of its answer, `api.sender` keeps. So clients cost no thread but
-for the time that their requests take, however slowly they send or read.
+requests as there are threads block it. Here one loop receives, and a thread gets a request once all of it
+has arrived; `api.sender` keeps what a client does not read of its answer. So a slow client holds no thread.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from gunicorn.http.message import Request
 from gunicorn.http.unreader import IterUnreader
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 
-from api.connection import Connection, Line, Phase
+from api.connection import Connection, ClientSocket, Phase
 from api.framing import Received
 from api.gateway import Gateway, gateway_of
 from api.refusals import (
@@ -71,23 +70,23 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     def _here(self) -> Gateway:
         return gateway_of(self.wsgi)
 
-    # In the loop: connections come, their bytes are gathered.
+    # On the loop: connections are accepted and received from.
 
     def accept(self, listener: Any) -> None:
-        """Takes a new connection; where there is no room for it, the one that matters least goes."""
+        """Takes a new connection; where there is no room for it, the least important one is closed."""
         try:
             given, client = listener.accept()
         except OSError as error:
             if error.errno in NO_ROOM:
                 if not self._make_room():
-                    time.sleep(0.01)  # all are at work; the next one that ends makes room
+                    time.sleep(0.01)  # all are busy; the next one that ends makes room
             elif error.errno not in NOBODY:
                 raise
             return
         self.nr_conns += 1
         while self.nr_conns >= self.worker_connections and self._make_room():
             pass
-        conn = Connection(Line(given), client, listener.getsockname())
+        conn = Connection(ClientSocket(given), client, listener.getsockname())
         self._begin(conn, Phase.FRESH, self.cfg.keepalive)
 
     def _make_room(self) -> bool:
@@ -167,7 +166,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
                 self._drop(conn)
 
     def murder_pending(self) -> None:
-        """Nothing is pending as gthread means it."""
+        """Does nothing: gthread's pending connections do not exist here."""
 
     def _cap_keepalive(self, deadline: float) -> None:
         self._watch.cap(deadline)
@@ -186,7 +185,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         self._here.meter.count("other", "unmatched", answer.status_code)
         return as_http(answer)
 
-    # In a thread: one whole request is answered.
+    # On a thread: one whole request is answered.
 
     def handle(self, conn: Connection) -> bool:
         """Answers what was received; whether the connection can go on."""
@@ -200,10 +199,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             conn.sock.push()
             return goes_on
         except StopIteration:
-            return False  # it was taken over, see `api.lounge`
+            return False  # it was taken over, see `api.parked`
         except BrokenPipeError:
             return False
-        except Exception as error:  # noqa: BLE001 — the connection ends with an answer, whatever it was
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, the client gets an answer
             self.handle_error(request, conn.sock, conn.client, error)
             return False
 
@@ -226,8 +225,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             request.force_close()
         return request
 
-    def handle_error(self, req: Any, client: Line, addr: Any, exc: Exception) -> None:
-        """Answers with a problem what went wrong outside of the application."""
+    def handle_error(self, req: Any, client: ClientSocket, addr: Any, exc: Exception) -> None:
+        """Answers a request that failed outside of the application with a problem."""
         if is_refusal(exc):
             log.info("refused: %s", type(exc).__name__)
         else:
@@ -244,12 +243,12 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
                 lambda sent: self.method_queue.defer(self._answered, conn, goes_on and sent),
             )
         elif goes_on and self.alive and not len(conn.incoming):
-            # The loop need not be woken for what it has nothing to do with yet.
+            # The loop need not be woken: it has nothing to do until the client sends.
             self._begin(conn, Phase.IDLE, self.cfg.keepalive)
         else:
             self.method_queue.defer(self._answered, conn, goes_on)
 
-    # In the loop again: the connection goes on or ends.
+    # On the loop again: the connection goes on or ends.
 
     def _answered(self, conn: Connection, goes_on: bool) -> None:
         if not goes_on:

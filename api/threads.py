@@ -1,4 +1,4 @@
-"""The threads of a server: a queue and no more, as nobody asks for what a request gives back."""
+"""The threads that answer requests, fed by a queue."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 class Threads(Generic[T]):
-    """Runs one function over what is put in. A Future for each costs more than all the rest of the way."""
+    """Runs one function over what is put in. No Future for each: that would cost more than all else here."""
 
     def __init__(self, number: int, serve: Callable[[T], None]) -> None:
         self._serve = serve
@@ -42,6 +42,6 @@ class Threads(Generic[T]):
         while (one := self._given.get()) is not None:
             try:
                 self._serve(one)
+            # A thread that ended here would be missing for good.
             except Exception:
-                # A thread that ended here would be missing for good.
                 log.exception("a request failed, and its connection was not given back")

@@ -12,9 +12,9 @@ from typing import Any
 
 from flask import Flask, Response, g, request
 
-from api.access import Visit
+from api.access import AccessRecord
 from api.gateway import Gateway, gateway
-from api.lounge import Parked
+from api.parked import ParkedResponse
 from api.problems import of_factory_error
 from factory.errors import FactoryError
 from factory.store.details import JobDetail
@@ -41,14 +41,14 @@ Headers = list[tuple[str, str]]
 
 
 def watch(app: Flask) -> None:
-    """Has every request of the app pass here."""
+    """Applies this module to every request of the app."""
     app.before_request(_begin)
     app.after_request(_end)
     app.wsgi_app = _guarded(app.wsgi_app)  # type: ignore[method-assign]
 
 
 def _guarded(serve: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
-    """The server with headers for browsers. Werkzeug's own way to add five costs a tenth of a POST."""
+    """Adds headers for browsers. Doing it by Werkzeug would cost a tenth of a POST."""
 
     def guarded(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         docs = environ["PATH_INFO"] in DOCS
@@ -69,8 +69,8 @@ def _guarded(serve: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[by
 def _begin() -> None:
     gateway().meter.begin()
     given = request.headers.get("X-Request-Id", "")
-    g.visit = Visit(
-        # Unique is enough, so it needs no call into the kernel.
+    g.access = AccessRecord(
+        # It need not be secret, so no call into the kernel is needed.
         request_id=given if REQUEST_ID.fullmatch(given) else f"req_{random.getrandbits(128):032x}",
         method=request.method if request.method in METHODS else "other",
         route=request.url_rule.rule if request.url_rule else "unmatched",
@@ -81,9 +81,9 @@ def _begin() -> None:
 
 
 def _received_s() -> float:
-    """When all of it was there: a request may have waited for a thread since."""
-    line = request.environ.get("gunicorn.socket")  # an `api.connection.Line`, under our own server
-    received_s: float = getattr(line, "received_s", 0.0)
+    """When it had arrived as a whole: it may have waited for a thread since."""
+    sock = request.environ.get("gunicorn.socket")
+    received_s: float = getattr(sock, "received_s", 0.0)
     return received_s or time.perf_counter()
 
 
@@ -94,32 +94,32 @@ def _is_supervisor() -> bool:
 
 
 def _end(response: Response) -> Response:
-    if not isinstance(response, Parked):
-        _finish(gateway(), g.visit, response)
+    if not isinstance(response, ParkedResponse):
+        _finish(gateway(), g.access, response)
     return response
 
 
-def _finish(here: Gateway, visit: Visit, response: Response) -> None:
-    response.headers["X-Request-Id"] = visit.request_id
-    _record(here, visit, response.status_code)
+def _finish(here: Gateway, record: AccessRecord, response: Response) -> None:
+    response.headers["X-Request-Id"] = record.request_id
+    _record(here, record, response.status_code)
 
 
-def _record(here: Gateway, visit: Visit, status: int) -> None:
+def _record(here: Gateway, record: AccessRecord, status: int) -> None:
     """Counts and logs an answered request."""
-    duration_s = None if visit.waits else visit.duration_s
-    here.meter.end(visit.method, visit.route, status, duration_s)
-    if visit.route not in PROBES and not visit.supervisor:
-        here.access_log.add(visit, status)
+    duration_s = None if record.waits else record.duration_s
+    here.meter.end(record.method, record.route, status, duration_s)
+    if record.route not in PROBES and not record.supervisor:
+        here.access_log.add(record, status)
 
 
 @dataclass(frozen=True, slots=True)
 class Detached:
-    """A request that is answered after it has left Flask and gunicorn."""
+    """A request that is answered outside of Flask and gunicorn."""
 
     here: Gateway
-    visit: Visit
+    record: AccessRecord
     environ: dict[str, Any]
-    """What a response looks at, and no more: the whole of it is 10 KB."""
+    """The parts that a response reads; the whole would be 10 KB."""
     render: Callable[[JobDetail, dict[str, Any]], Response]
 
     def reply(self, outcome: JobDetail | FactoryError) -> bytes:
@@ -128,19 +128,19 @@ class Detached:
             response = of_factory_error(outcome)
         else:
             response = self.render(outcome, self.environ)
-        _finish(self.here, self.visit, response)
+        _finish(self.here, self.record, response)
         return as_http(response, self.environ)
 
     def gone(self) -> None:
         """Counts and logs that the client went away, under nginx' status for it."""
-        _record(self.here, self.visit, CLIENT_GONE)
+        _record(self.here, self.record, CLIENT_GONE)
 
 
 def detach(render: Callable[[JobDetail, dict[str, Any]], Response]) -> Detached:
     """The current request, to be answered later with what `render` makes of the job."""
-    g.visit.waits = True
+    g.access.waits = True
     environ = {name: request.environ[name] for name in SEEN if name in request.environ}
-    return Detached(gateway(), g.visit, environ, render)
+    return Detached(gateway(), g.access, environ, render)
 
 
 ALONE = {"REQUEST_METHOD": "GET", "PATH_INFO": ""}

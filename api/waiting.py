@@ -14,10 +14,10 @@ from factory.pipeline.accept.wait import Waiter
 THREADS = 48
 """Requests that one process serves at a time; those that come together share their transaction."""
 MOST_WAITING = THREADS * 3 // 4
-"""Requests that one process holds: the other threads keep answering."""
+"""Requests that one process holds; the other threads keep answering."""
 LONGEST_WAIT_S = 60
 SLICE_S = 1.0
-"""How soon a held request notices that its process is leaving."""
+"""How soon a held request notices that its process is to end."""
 
 WAIT = re.compile(r'(?:^|[,;])\s*wait\s*=\s*"?(\d{1,9})"?\s*(?=[,;]|$)', re.IGNORECASE | re.ASCII)
 
@@ -28,38 +28,38 @@ def wait_asked_s(prefer: str) -> int:
     return min(int(found[1]), LONGEST_WAIT_S) if found else 0
 
 
-class Patience:
-    """Seats for requests that wait. Who finds none is answered at once, and may ask again."""
+class WaitingRequests:
+    """A limited number of requests that wait. One beyond it is answered at once, and its client may ask again."""
 
     def __init__(self, waiter: Waiter) -> None:
         self.waiter = waiter
-        self._seats = threading.BoundedSemaphore(MOST_WAITING)
+        self._slots = threading.BoundedSemaphore(MOST_WAITING)
         self._leaving = threading.Event()
 
     @contextmanager
-    def seat(self) -> Iterator[bool]:
-        """Whether there is a seat; it is taken until the block ends."""
-        seated = not self._leaving.is_set() and self._seats.acquire(blocking=False)
+    def slot(self) -> Iterator[bool]:
+        """Whether the request may wait; its slot is taken until the block ends."""
+        has_slot = not self._leaving.is_set() and self._slots.acquire(blocking=False)
         try:
-            yield seated
+            yield has_slot
         finally:
-            if seated:
-                self._seats.release()
+            if has_slot:
+                self._slots.release()
 
     def hold(self, job_id: UUID, wait_s: int) -> bool:
         """Whether the request was held: until its job ended, or for `wait_s` seconds."""
         if not wait_s:
             return False
-        with self.seat() as seated:
-            if seated:
-                self._sit(job_id, time.monotonic() + wait_s)
-            return seated
+        with self.slot() as has_slot:
+            if has_slot:
+                self._wait(job_id, time.monotonic() + wait_s)
+            return has_slot
 
-    def _sit(self, job_id: UUID, until: float) -> None:
+    def _wait(self, job_id: UUID, until: float) -> None:
         while not self._leaving.is_set() and (left_s := until - time.monotonic()) > 0:
             if self.waiter.wait(job_id, min(left_s, SLICE_S)):
                 return
 
     def leave(self) -> None:
-        """Lets everybody go: the process is asked to end."""
+        """Ends all waits: the process is to end."""
         self._leaving.set()

@@ -1,4 +1,4 @@
-"""The connections that a loop watches while no thread works for them."""
+"""The connections that the loop watches, because no thread works for them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MOST_HELD_BYTES = 128 * 1024 * 1024
 
 
 class Watch:
-    """Connections by phase, oldest first, and when their time is over."""
+    """Connections by phase, oldest first, and their timeouts."""
 
     def __init__(self, poller: selectors.BaseSelector) -> None:
         self._poller = poller
@@ -26,7 +26,7 @@ class Watch:
         self, conn: Connection, phase: Phase, patience_s: float, on_bytes: Callable[[object], None]
     ) -> None:
         """Has `on_bytes` called whenever the client sends. Any thread may do this."""
-        # First this: by the time that the poller knows it, the loop may have ended it again.
+        # Before it is registered: from then on the loop may end it at any time.
         self.enter(conn, phase, patience_s)
         with suppress(ValueError):  # it was closed to make room
             self._poller.register(conn.sock, selectors.EVENT_READ, on_bytes)
@@ -56,7 +56,7 @@ class Watch:
         conn.held = len(conn.incoming)
 
     def too_much(self) -> Connection | None:
-        """The oldest unfinished body, where all together hold more than they may."""
+        """The connection with the oldest unfinished body, if all together hold too many bytes."""
         if self._held_bytes <= MOST_HELD_BYTES:
             return None
         return next(iter(self._oldest(Phase.BODY)), None)
@@ -65,17 +65,17 @@ class Watch:
         return list(islice(self._by_phase[phase], 1))
 
     def least(self) -> Connection | None:
-        """The oldest of those that matter least; None where all are at work."""
+        """The oldest of the least important ones; None if threads work for all."""
         return next((conn for phase in Phase for conn in self._oldest(phase)), None)
 
     def overdue(self) -> list[Connection]:
-        """Those whose time is over."""
+        """Connections whose timeout has passed."""
         now = time.monotonic()
         return [one for one in self.all() if one.until < now]
 
     def all(self) -> list[Connection]:
         """Every one."""
-        # Threads add to these meanwhile; a copy is made at one go.
+        # Threads add to these meanwhile; `list` copies in one step.
         return [one for phase in self._by_phase.values() for one in list(phase)]
 
     def cap(self, deadline: float) -> None:

@@ -22,7 +22,7 @@ from factory.domain.job import public_id
 from factory.errors import Unavailable
 from factory.metrics import Delta, delta
 from factory.pipeline.run.worker import Worker
-from factory.store import counters, suspects
+from factory.store import counters, quarantine
 from workers.watchdog import exit_process
 
 PROBE_PERIOD_S = 0.25
@@ -141,7 +141,7 @@ def watch_loop(worker: Worker) -> LoopWatch:
             with worker.services.database.transaction(TELL_S) as tx:
                 counters.add(tx, deltas)
                 if culprit:
-                    suspects.accuse(tx, culprit, worker.id)
+                    quarantine.isolate(tx, culprit, worker.id)
         except Unavailable as error:
             log.warning("could not count the blocked loop: %s", error)
 

@@ -18,7 +18,7 @@ from celery.worker.consumer import Consumer
 
 from factory.domain.job import ClaimedJob, JobError, public_id
 from factory.domain.state import State
-from factory.store.suspects import Suspect
+from factory.store.quarantine import QuarantinedJob
 from workers.pool import on_consumer_thread
 
 ENDS = {
@@ -71,7 +71,7 @@ class JobEvents:
         if sender.event_dispatcher and sender.event_dispatcher.enabled:
             self._tell = self._post
 
-    def started(self, job: ClaimedJob | Suspect) -> None:
+    def started(self, job: ClaimedJob | QuarantinedJob) -> None:
         """The job was claimed here, or by a process of this worker."""
         if self._tell is None:
             return
@@ -110,7 +110,7 @@ class JobEvents:
             self._consumer.event_dispatcher.send(event, **fields)
 
 
-def _described(job: ClaimedJob | Suspect) -> dict[str, Any]:
+def _described(job: ClaimedJob | QuarantinedJob) -> dict[str, Any]:
     """What Flower's columns show of a job, in the spelling of Python, as Celery's own."""
     about = {"model": job.model, "agent": job.agent, "lane": job.lane, "attempt": job.attempt}
     return {

@@ -16,7 +16,7 @@ from factory.pipeline.run.worker import Worker
 from factory.services import Services
 from factory.store import leases
 from factory.store.database import Tx
-from workers.neighbours import is_gone
+from workers.local_peers import is_gone
 
 CANCEL_POLL_S = 1.0
 """A beat also learns what was cancelled, so it is more frequent than leases need."""
@@ -82,7 +82,7 @@ class Heartbeat:
                 self._register(tx)
             if self._worker.draining:
                 leases.drain(tx, self._worker.id)
-            dead = [one for one, pid in beat.neighbours.items() if is_gone(pid)]
+            dead = [one for one, pid in beat.local_peers.items() if is_gone(pid)]
             if dead:
                 mark_dead(tx, dead)
         self._extend_leases(began)

@@ -15,10 +15,10 @@ from factory.domain.job import public_id
 from factory.errors import Unavailable
 from factory.pipeline.dispatch.publish import Message
 from workers.app import WorkerApp
-from workers.strangers import holds_another_type, put_aside
+from workers.foreign_messages import holds_another_type, put_aside
 
 RUN_JOBS = "factory.run_jobs"
-RUN_SUSPECTS = "factory.run_suspects"
+RUN_QUARANTINED = "factory.run_suspects"
 BATCH = 500
 UNSAID: tuple[object, ...] = (None, 0, {}, [None, None])
 """Values of headers that say no more than a header that is not there."""
@@ -75,7 +75,7 @@ class Publisher:
     def _send_one(self, lane: str, message: Message) -> None:
         job_ids = [public_id(job_id) for job_id in message.job_ids]
         self._app.send_task(
-            RUN_SUSPECTS if message.quarantine else RUN_JOBS,
+            RUN_QUARANTINED if message.quarantine else RUN_JOBS,
             args=[job_ids],
             task_id=job_ids[0] if len(job_ids) == 1 else str(uuid.uuid4()),
             queue=lane,

@@ -25,10 +25,10 @@ from factory.pipeline.run.execute import execute
 from factory.pipeline.finish import finish_jobs
 from factory.pipeline.run.worker import Worker
 from factory.services import connect
-from factory.store import leases, suspects
+from factory.store import leases, quarantine
 from factory.store.database import Tx
 from factory.store.leases import Expired
-from factory.store.suspects import Suspect
+from factory.store.quarantine import QuarantinedJob
 from workers.blockage import watch_loop
 from workers.heartbeat import Heartbeat
 
@@ -53,7 +53,7 @@ class Quarantine:
         worker that drains. Its hint is lost, and goes out again.
         """
         async with self._one:
-            for group in groups(await self._worker.committer.write(due_suspects, job_ids)):
+            for group in groups(await self._worker.committer.write(due_jobs, job_ids)):
                 if self._worker.draining:
                     return
                 await self._run_group(group)
@@ -71,12 +71,12 @@ class Quarantine:
     async def _tell_start(self, job_ids: Sequence[UUID]) -> None:
         """The process has no connection to the broker, so what Flower hears of its jobs comes from here."""
         if self._events and self._events.listening:
-            for job in await self._worker.committer.write(seen_suspects, job_ids):
+            for job in await self._worker.committer.write(stored_jobs, job_ids):
                 self._events.started(replace(job, attempt=job.attempt + 1))
 
     async def _tell_end(self, job_ids: Sequence[UUID]) -> None:
         if self._events and self._events.listening:
-            for job in await self._worker.committer.write(seen_suspects, job_ids):
+            for job in await self._worker.committer.write(stored_jobs, job_ids):
                 state = None if job.state is State.RUNNING else job.state
                 self._events.ended(job.id, state, _reason(job))
 
@@ -97,21 +97,21 @@ async def _run_process(worker_id: UUID, job_ids: Sequence[UUID]) -> int:
         raise
 
 
-def due_suspects(tx: Tx, hinted: list[Sequence[UUID]]) -> Sequence[Mapping[UUID, int]]:
+def due_jobs(tx: Tx, hinted: list[Sequence[UUID]]) -> Sequence[Mapping[UUID, int]]:
     """Batch statement: of each message's jobs those that still wait, with their deaths."""
-    found = suspects.due(tx, [job_id for job_ids in hinted for job_id in job_ids])
+    found = quarantine.due(tx, [job_id for job_ids in hinted for job_id in job_ids])
     return [{one: found[one] for one in job_ids if one in found} for job_ids in hinted]
 
 
-def _reason(job: Suspect) -> JobError | None:
+def _reason(job: QuarantinedJob) -> JobError | None:
     if job.error is None:
         return None
     return JobError(job.error["type"], job.error["message"], job.error.get("retryable", False))
 
 
-def seen_suspects(tx: Tx, groups_of_jobs: list[Sequence[UUID]]) -> Sequence[Sequence[Suspect]]:
+def stored_jobs(tx: Tx, groups_of_jobs: list[Sequence[UUID]]) -> Sequence[Sequence[QuarantinedJob]]:
     """Batch statement: how each group's jobs stand."""
-    found = suspects.seen(tx, [job_id for job_ids in groups_of_jobs for job_id in job_ids])
+    found = quarantine.stored(tx, [job_id for job_ids in groups_of_jobs for job_id in job_ids])
     by_id = {one.id: one for one in found}
     return [[by_id[one] for one in job_ids if one in by_id] for job_ids in groups_of_jobs]
 

@@ -12,7 +12,7 @@ from typing import Any
 from celery.worker.request import Request
 
 from factory.redaction import Redactor
-from workers.strangers import StrangeMessage
+from workers.foreign_messages import ForeignMessage
 
 
 class HintRequest(Request):  # type: ignore[misc]
@@ -33,16 +33,16 @@ class HintRequest(Request):  # type: ignore[misc]
         super().send_event(type, **fields)
 
     def _check(self) -> None:
-        """Here nothing counts the message yet. Raises StrangeMessage for what would break in the midst of its start."""
+        """Here nothing counts the message yet. Raises ForeignMessage for what would break in the midst of its start."""
         if not (isinstance(self._args, list) and isinstance(self._kwargs, dict)):
-            raise StrangeMessage("its arguments are no list and no object")
+            raise ForeignMessage("its arguments are no list and no object")
         limits = self.time_limits
         if not (
             isinstance(limits, list | tuple)
             and len(limits) == 2
             and all(isinstance(limit, int | float | None) for limit in limits)
         ):
-            raise StrangeMessage("its time limits are no two numbers")
+            raise ForeignMessage("its time limits are no two numbers")
 
 
 def _nothing(*_: object) -> None:

@@ -12,7 +12,7 @@ from factory.pipeline.run.worker import Worker
 from workers.app import WorkerApp
 from workers.bridge import CoroutineTask
 from workers.events import JobEvents
-from workers.messages import RUN_JOBS, RUN_SUSPECTS
+from workers.messages import RUN_JOBS, RUN_QUARANTINED
 from workers.pool import release_slot
 from workers.quarantine import Quarantine
 
@@ -47,6 +47,6 @@ def register(
         await execute(worker(), [parse_id(job_id) for job_id in job_ids], observer)
 
     # It takes one slot: the jobs are another process'.
-    @app.task(name=RUN_SUSPECTS, base=CoroutineTask, ignore_result=True, send_events=False)  # type: ignore[untyped-decorator]
-    async def run_suspects(job_ids: list[str]) -> None:
+    @app.task(name=RUN_QUARANTINED, base=CoroutineTask, ignore_result=True, send_events=False)  # type: ignore[untyped-decorator]
+    async def run_quarantined(job_ids: list[str]) -> None:
         await quarantine().run([parse_id(job_id) for job_id in job_ids])

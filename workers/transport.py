@@ -18,8 +18,8 @@ from kombu.utils.scheduling import round_robin_cycle
 from redis.exceptions import ResponseError
 
 from workers.intake import URGENCY, Intake
-from workers.strangers import (
-    Strangers,
+from workers.foreign_messages import (
+    DroppedMessages,
     holds_another_type,
     put_aside,
     read_message,
@@ -52,7 +52,7 @@ class EagerFetch:
     """What can start now. None: everything, one message at a time."""
     tasks: Container[str] | None = None
     """Names of tasks that there are. None: any."""
-    strangers = Strangers()
+    dropped = DroppedMessages()
 
     def _brpop_start(self, timeout: float | None = None) -> None:
         """All lanes are looked at here and only here: what is full now is left out until the next BRPOP."""
@@ -95,7 +95,7 @@ class EagerFetch:
             except self.connection_errors:  # type: ignore[attr-defined]
                 raise
             except Exception as error:  # noqa: BLE001 - whatever Celery makes of words that are not its own
-                self.strangers.drop(queue, text, error)
+                self.dropped.drop(queue, text, error)
 
     def _brpop_read(self, **options: Any) -> bool:
         """As kombu's, which ends the worker for a message that is not ours. Raises kombu's Empty where BRPOP

@@ -29,7 +29,7 @@ from workers.app import WorkerApp, create_app
 from workers.blockage import watch_loop
 from workers.events import JobEvents
 from workers.heartbeat import Heartbeat
-from workers.neighbours import pid_namespace
+from workers.local_peers import pid_namespace
 from workers.preparation import prepare_calls
 from workers.quarantine import Quarantine
 from workers.watchdog import ConsumptionWatch

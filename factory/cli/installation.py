@@ -15,7 +15,7 @@ from factory.cli.keys import DEFAULT_PROJECT
 from factory.config import Settings, load_settings
 from factory.domain.access import Scope
 from factory.embedded.home import Home
-from factory.embedded.keeper import ServerKeeper
+from factory.embedded.restarter import ServerRestarter
 from factory.embedded.postgres import EmbeddedPostgres
 from factory.embedded.valkey import EmbeddedValkey
 from factory.llm.catalog import load_catalog
@@ -81,9 +81,9 @@ def _missing(home: Home, environ: Mapping[str, str], stack: ExitStack) -> dict[s
         servers.append(valkey)
     if not environ.get("SECRET_KEY"):
         missing["SECRET_KEY"] = home.secret_key()
-    keeper = ServerKeeper(servers)
-    keeper.start()
-    stack.callback(keeper.stop)
+    restarter = ServerRestarter(servers)
+    restarter.start()
+    stack.callback(restarter.stop)
     return missing
 
 

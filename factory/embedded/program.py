@@ -73,7 +73,7 @@ class Backoff:
         return Backoff(min(self.delay_s * 2, LAST_DELAY_S))
 
 
-class Keeper:
+class ProgramRunner:
     """Keeps one program running in a thread of its own until it is told to stop."""
 
     def __init__(self, program: Program, console: Console, watchdog: Watchdog) -> None:

@@ -14,7 +14,7 @@ from queue import SimpleQueue
 from typing import TextIO
 
 from factory.embedded.console import Console
-from factory.embedded.program import Keeper, Program, ProgramState
+from factory.embedded.program import ProgramRunner, Program, ProgramState
 from factory.embedded.watchdog import Watchdog
 from factory.errors import Unavailable
 
@@ -29,7 +29,7 @@ class Supervisor:
         names = [program.name for program in programs]
         self._console = Console(out, ["factory", *names], os.environ)
         self._programs = programs
-        self._keepers: list[Keeper] = []
+        self._runners: list[ProgramRunner] = []
         self._watchdog: Watchdog | None = None
         self._stopping = threading.Event()
         self._asked: SimpleQueue[int | None] = SimpleQueue()
@@ -68,9 +68,9 @@ class Supervisor:
     def stop(self) -> None:
         """Stop everything in reverse order, replicas of one kind together; returns when all are gone."""
         self._stopping.set()
-        for keeper in self._keepers:
-            keeper.retire()
-        backwards = itertools.groupby(reversed(self._keepers), lambda keeper: keeper.program.kind)
+        for runner in self._runners:
+            runner.retire()
+        backwards = itertools.groupby(reversed(self._runners), lambda runner: runner.program.kind)
         try:
             for _, replicas in backwards:
                 _stop_together(list(replicas))
@@ -81,23 +81,23 @@ class Supervisor:
 
     def hurry(self) -> None:
         """SIGKILL every program now; a `stop` that waits then returns."""
-        for keeper in self._keepers:
-            keeper.kill()
+        for runner in self._runners:
+            runner.kill()
 
     def states(self) -> list[ProgramState]:
         """Every program now, in starting order; `starts` above 1 tells of restarts."""
-        return [keeper.state for keeper in self._keepers]
+        return [runner.state for runner in self._runners]
 
     def _start_all(self) -> None:
         self._watchdog = Watchdog()
-        self._keepers = [
-            Keeper(program, self._console, self._watchdog) for program in self._programs
+        self._runners = [
+            ProgramRunner(program, self._console, self._watchdog) for program in self._programs
         ]
         started = time.monotonic()
-        for keeper in self._keepers:
+        for runner in self._runners:
             if self._stopping.is_set():
                 return
-            keeper.start()
+            runner.start()
         for program in self._programs:
             self._await_ready(program, started + program.ready_s)
 
@@ -110,9 +110,9 @@ class Supervisor:
                 raise Unavailable(f"{program.name} was not ready after {program.ready_s:g} s")
 
 
-def _stop_together(keepers: Sequence[Keeper]) -> None:
-    with ThreadPoolExecutor(len(keepers)) as hands:
-        for stopped in [hands.submit(keeper.stop) for keeper in keepers]:
+def _stop_together(runners: Sequence[ProgramRunner]) -> None:
+    with ThreadPoolExecutor(len(runners)) as hands:
+        for stopped in [hands.submit(runner.stop) for runner in runners]:
             stopped.result()
 
 

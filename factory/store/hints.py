@@ -15,7 +15,7 @@ from factory.domain.lanes import group_of, lanes_of
 from factory.store.database import Tx, ids, rows, run
 from factory.store.prepared import prepared_rows
 from factory.store.restores import HELD
-from factory.store.suspects import SUSPECT, SUSPECT_LANES
+from factory.store.quarantine import QUARANTINED, QUARANTINED_LANES
 
 FIRST_PATIENCE_S = 10
 LONGEST_PATIENCE_S = 300
@@ -23,8 +23,8 @@ LONGEST_PATIENCE_S = 300
 
 # The index is as small as the windows, however deep the backlog.
 IN_FLIGHT = f"""
-SELECT lane, count(*) FILTER (WHERE NOT {SUSPECT}) AS jobs,
-       count(*) FILTER (WHERE {SUSPECT}) AS suspects
+SELECT lane, count(*) FILTER (WHERE NOT {QUARANTINED}) AS jobs,
+       count(*) FILTER (WHERE {QUARANTINED}) AS quarantined
   FROM jobs
  WHERE state = 'running' OR (state = 'queued' AND published_at IS NOT NULL)
  GROUP BY lane
@@ -36,7 +36,7 @@ class InFlight:
     """How many of a lane's jobs run or are published: those in quarantine apart."""
 
     jobs: int = 0
-    suspects: int = 0
+    quarantined: int = 0
 
 
 # The lanes with work, by hopping from lane to lane along ix_jobs_due: the cost is one index probe a
@@ -69,10 +69,10 @@ SELECT lane, jsonb_object_agg(slots, workers) AS sizes
 LOOK = f"""
 SELECT (SELECT array_agg(lane) FROM ({DUE_LANES}) due) AS due,
        (SELECT jsonb_object_agg(lane, sizes) FROM ({WORKERS}) serving) AS workers,
-       (SELECT jsonb_object_agg(lane, jsonb_build_array(jobs, suspects))
+       (SELECT jsonb_object_agg(lane, jsonb_build_array(jobs, quarantined))
           FROM ({IN_FLIGHT}) out) AS in_flight,
        {HELD} AS held,
-       (SELECT array_agg(lane) FROM ({SUSPECT_LANES}) suspect) AS with_suspects
+       (SELECT array_agg(lane) FROM ({QUARANTINED_LANES}) quarantined) AS quarantined_lanes
 """
 
 
@@ -85,7 +85,7 @@ class Look:
     workers: Mapping[str, Mapping[int, int]]
     """How many live workers serve a lane, by their number of slots. One with many lanes counts in each."""
     in_flight: Mapping[str, InFlight]
-    with_suspects: Sequence[str]
+    quarantined_lanes: Sequence[str]
     """Lanes with suspects to publish: mostly none."""
     held: bool = False
     """The database came out of a backup, and nobody has decided about its jobs: nothing may go out."""
@@ -99,7 +99,7 @@ def look(tx: Tx, lease_s: float) -> Look:
         lane: {int(slots): count for slots, count in sizes.items()}
         for lane, sizes in (found.workers or {}).items()
     }
-    return Look(found.due or (), workers, in_flight, found.with_suspects or (), found.held)
+    return Look(found.due or (), workers, in_flight, found.quarantined_lanes or (), found.held)
 
 
 # The jobs of a lane that go next. Projects with work are found by hopping along the index; each offers its own
@@ -115,17 +115,17 @@ def look(tx: Tx, lease_s: float) -> Look:
 PUBLISH = f"""
 WITH RECURSIVE owners AS (
     (SELECT project_id, run_at FROM jobs
-      WHERE lane = %(lane)s AND state = 'queued' AND published_at IS NULL AND NOT {SUSPECT}
+      WHERE lane = %(lane)s AND state = 'queued' AND published_at IS NULL AND NOT {QUARANTINED}
       ORDER BY project_id, run_at, id LIMIT 1)
     UNION ALL
     SELECT next.project_id, next.run_at FROM owners o CROSS JOIN LATERAL (
          SELECT project_id, run_at FROM jobs
-          WHERE lane = %(lane)s AND state = 'queued' AND published_at IS NULL AND NOT {SUSPECT}
+          WHERE lane = %(lane)s AND state = 'queued' AND published_at IS NULL AND NOT {QUARANTINED}
             AND project_id > o.project_id
           ORDER BY project_id, run_at, id LIMIT 1) next
 ), busy AS (
     SELECT project_id, count(*) FILTER (WHERE lane = %(lane)s) AS jobs, count(*) AS held FROM jobs
-     WHERE lane = ANY(%(lanes)s) AND NOT {SUSPECT}
+     WHERE lane = ANY(%(lanes)s) AND NOT {QUARANTINED}
        AND (state = 'running' OR (state = 'queued' AND published_at IS NOT NULL))
      GROUP BY project_id
 ), room AS (
@@ -145,7 +145,7 @@ WITH RECURSIVE owners AS (
      CROSS JOIN LATERAL (
           SELECT id, run_at FROM jobs
            WHERE lane = %(lane)s AND project_id = p.project_id AND state = 'queued'
-             AND published_at IS NULL AND NOT {SUSPECT} AND run_at <= now()
+             AND published_at IS NULL AND NOT {QUARANTINED} AND run_at <= now()
            ORDER BY run_at, id
            LIMIT greatest(least((SELECT jobs FROM level) - p.jobs,
                                 greatest(p.few, (SELECT free FROM room))), 0)) d

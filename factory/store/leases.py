@@ -48,7 +48,7 @@ class Beat:
     """Whether the worker is still registered."""
     unwanted: list[UUID]
     """Its jobs that their owners have cancelled."""
-    neighbours: Mapping[UUID, int]
+    local_peers: Mapping[UUID, int]
     """Process ids of the other workers in its namespace, by worker."""
 
 
@@ -65,14 +65,14 @@ SELECT EXISTS (SELECT FROM beat) AS known,
            AS unwanted,
        (SELECT coalesce(json_object_agg(w.id, w.pid), '{}')
           FROM workers w JOIN beat ON beat.pid_namespace = w.pid_namespace AND beat.id <> w.id
-         WHERE w.stopped_at IS NULL) AS neighbours
+         WHERE w.stopped_at IS NULL) AS local_peers
 """
 
 
 def heartbeat(tx: Tx, worker_id: UUID) -> Beat:
     """Extends the leases of the worker's jobs."""
     [row] = rows(tx, HEARTBEAT, {"id": str(worker_id)})
-    return Beat(row.known, row.unwanted, {UUID(id): pid for id, pid in row.neighbours.items()})
+    return Beat(row.known, row.unwanted, {UUID(id): pid for id, pid in row.local_peers.items()})
 
 
 def drain(tx: Tx, worker_id: UUID) -> None:
@@ -85,7 +85,7 @@ def stop(tx: Tx, worker_id: UUID) -> None:
     run(tx, "UPDATE workers SET stopped_at = now() WHERE id = %(id)s", {"id": str(worker_id)})
 
 
-BURY = """
+MARK_DEAD = """
 UPDATE workers SET stopped_at = now()
  WHERE id = ANY(CAST(%(ids)s AS uuid[])) AND stopped_at IS NULL
 RETURNING lanes
@@ -94,7 +94,7 @@ RETURNING lanes
 
 def mark_dead(tx: Tx, worker_ids: Sequence[UUID]) -> set[str]:
     """The workers' processes are gone: their leases end now. Gives the lanes that they served."""
-    return {lane for row in rows(tx, BURY, {"ids": ids(worker_ids)}) for lane in row.lanes}
+    return {lane for row in rows(tx, MARK_DEAD, {"ids": ids(worker_ids)}) for lane in row.lanes}
 
 
 @dataclass(frozen=True, slots=True)

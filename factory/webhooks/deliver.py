@@ -37,7 +37,7 @@ class Delivery:
     duration_ms: int
 
 
-class Courier:
+class WebhookClient:
     """Delivers over connections of its own, which lead nowhere but to addresses that `target` allows.
 
     To be made and closed inside the event loop that uses it. Any number of deliveries may be under

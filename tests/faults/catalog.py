@@ -12,7 +12,7 @@ from tests.faults.strikes import (
     clock,
     disk,
     floods,
-    guest,
+    extra_program,
     migration,
     network,
     outside,
@@ -81,22 +81,22 @@ FAULTS: Mapping[str, Fault] = {
     ),
     "connections_postgres": Fault(
         partial(network.break_connections, server="postgres"),
-        stage=guest.worker_behind_proxies,
+        stage=extra_program.worker_behind_proxies,
         expected=NOBODY_DIES,
     ),
     "connections_redis": Fault(
         partial(network.break_connections, server="redis"),
-        stage=guest.worker_behind_proxies,
+        stage=extra_program.worker_behind_proxies,
         expected=NOBODY_DIES,
     ),
     "partition_postgres": Fault(
         partial(network.cut_off, server="postgres", seconds=20.0),
         latency_s=(0.5, 6.0),
-        stage=guest.worker_behind_proxies,
+        stage=extra_program.worker_behind_proxies,
     ),
     "partition_redis": Fault(
         partial(network.cut_off, server="redis", seconds=8.0),
-        stage=guest.worker_behind_proxies,
+        stage=extra_program.worker_behind_proxies,
         expected=NOBODY_DIES,
     ),
     "clock_jump": Fault(

@@ -36,10 +36,10 @@ class Scene:
     hooks: list[str] = field(default_factory=list)
     """URLs for the jobs' webhooks, in turn; none without."""
     receivers: Mapping[str, Any] = field(default_factory=dict)
-    guest_pid: int = 0
+    extra_pid: int = 0
     """Of the harness' own worker, where there is one."""
     ways: Mapping[str, Proxy] = field(default_factory=dict)
-    """The guest's, to postgres and redis."""
+    """The extra worker's, to postgres and redis."""
 
     def struck(self) -> None:
         """Notes the time of a fault."""

@@ -21,11 +21,11 @@ from factory.domain.turns import Turns
 from factory.limits.window import Sizes, Window, windows
 from factory.pipeline.dispatch.shares import Shares
 from factory.services import Services
-from factory.store import hints, suspects
+from factory.store import hints, quarantine
 from factory.store.database import Tx
 from factory.store.hints import InFlight, Limits
 
-SUSPECTS_WINDOW = 1024
+QUARANTINE_WINDOW = 1024
 """Jobs in quarantine that a lane has out at once: two of the largest groups."""
 
 STAND_INS = (lane_name(LOCAL, Priority.HIGH), *all_lanes())
@@ -70,10 +70,10 @@ def dispatch(services: Services, send: Send, turns: Turns | None = None) -> int:
     out = {lane: one.jobs for lane, one in look.in_flight.items()}
     this = Round(services, send, look.workers, turns or Turns())
     published = _publish_jobs(this, windows(look.due, workers, out))
-    for lane in look.with_suspects:
-        room = SUSPECTS_WINDOW - look.in_flight.get(lane, InFlight()).suspects
+    for lane in look.quarantined_lanes:
+        room = QUARANTINE_WINDOW - look.in_flight.get(lane, InFlight()).quarantined
         if lane in look.workers and room > 0:
-            published += len(_publish(this, lane, partial(_pick_suspects, lane=lane, room=room)))
+            published += len(_publish(this, lane, partial(_pick_quarantined, lane=lane, room=room)))
     return published
 
 
@@ -129,8 +129,8 @@ def _pick_jobs(tx: Tx, one: Window, window: int, free: int) -> list[Message]:
     return [Message(job_ids[at : at + one.message]) for at in range(0, len(job_ids), one.message)]
 
 
-def _pick_suspects(tx: Tx, lane: str, room: int) -> list[Message]:
-    found = groups(suspects.publish(tx, lane, room))
+def _pick_quarantined(tx: Tx, lane: str, room: int) -> list[Message]:
+    found = groups(quarantine.publish(tx, lane, room))
     return [Message(group, quarantine=True) for group in found]
 
 

@@ -26,7 +26,7 @@ async def deliver(worker: Worker, job: ClaimedJob) -> Result:
     secrets = derive_secrets(worker.services.settings, str(job.project_id))
     started = time.monotonic()
     try:
-        delivery = await worker.courier.deliver(
+        delivery = await worker.webhooks.deliver(
             job.webhook_url or "", f"msg_{job.id.hex}", body, secrets, datetime.now(UTC)
         )
     except (WebhookFailed, WebhookRefused) as error:

@@ -21,7 +21,7 @@ from factory.proxy import Proxy
 from factory.redaction import Redactor
 from factory.services import Services
 from factory.webhooks.allowed import allowed_hosts
-from factory.webhooks.deliver import Courier
+from factory.webhooks.deliver import WebhookClient
 
 FENCED_LOOK_S = 0.1
 
@@ -44,7 +44,7 @@ class Worker:
         self.redactor = Redactor(services.settings)
         settings = services.settings
         proxy = Proxy(settings.webhook_proxy_url, settings.no_proxy)
-        self.courier = Courier(allowed_hosts(settings), proxy=proxy)
+        self.webhooks = WebhookClient(allowed_hosts(settings), proxy=proxy)
         self.local = LocalModel()
         self.wake_up = WakeUpSender(services.redis)
         self.draining = False
@@ -120,5 +120,5 @@ class Worker:
         self.reader.close()
         self.wake_up.stop()
         await self.client.close()
-        await self.courier.close()
+        await self.webhooks.close()
         await asyncio.to_thread(self.committer.stop)

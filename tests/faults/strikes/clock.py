@@ -11,7 +11,7 @@ from pathlib import Path
 from factory.domain.job import first_id
 from tests.faults.client import Accepted
 from tests.faults.scene import Found, Scene
-from tests.faults.strikes.guest import guest, guest_worker
+from tests.faults.strikes.extra_program import extra_program, extra_worker
 
 SETTLES_S = 5.0
 AHEAD = "SELECT count(*) FROM llm_calls WHERE id > %s::uuid"
@@ -37,8 +37,8 @@ def programs_with_own_clock(scene: Scene) -> Iterator[None]:
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",  # as when the time of day is set
     }
     with (
-        guest(scene, "workers.dispatcher", **variables),
-        guest_worker(scene, **variables) as scene.guest_pid,
+        extra_program(scene, "workers.dispatcher", **variables),
+        extra_worker(scene, **variables) as scene.extra_pid,
     ):
         yield
 
@@ -46,7 +46,7 @@ def programs_with_own_clock(scene: Scene) -> Iterator[None]:
 def jump(scene: Scene) -> None:
     """An hour forth, then two back, then right again."""
     for offset in ("+3600", "-3600", "+0"):
-        scene.running_worker_pid(among=[scene.guest_pid])
+        scene.running_worker_pid(among=[scene.extra_pid])
         scene.struck()
         _set(scene, offset)
         time.sleep(SETTLES_S)

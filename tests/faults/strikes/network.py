@@ -24,7 +24,7 @@ LASTS_S, BETWEEN_S = 1.5, 0.5
 
 def break_connections(scene: Scene, server: str) -> None:
     """Each way in turn, shorter than a lease."""
-    scene.running_worker_pid(among=[scene.guest_pid])
+    scene.running_worker_pid(among=[scene.extra_pid])
     for way in WAYS:
         scene.struck()
         way(scene.ways[server])
@@ -35,7 +35,7 @@ def break_connections(scene: Scene, server: str) -> None:
 
 def cut_off(scene: Scene, server: str, seconds: float) -> None:
     """A black hole: the worker runs on, and neither it nor the server learns of it."""
-    scene.running_worker_pid(among=[scene.guest_pid])
+    scene.running_worker_pid(among=[scene.extra_pid])
     scene.struck()
     scene.ways[server].swallow()
     time.sleep(seconds)

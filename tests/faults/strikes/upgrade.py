@@ -27,7 +27,7 @@ from tests.acceptance.stack import eventually, run_factory
 from tests.faults.client import Accepted
 from tests.faults.scene import LONG_S, Found, Scene
 from tests.faults.strikes import programs
-from tests.faults.strikes.guest import guest
+from tests.faults.strikes.extra_program import extra_program
 from tests.faults.strikes.receivers import Receiver, deliveries, serving, settled
 
 BASE = ROOT / "tests" / "upgrade" / "BASE"
@@ -188,7 +188,7 @@ def _gateway_beside(scene: Scene) -> Iterator[str]:
             f"127.0.0.1:{port}",
             "api.wsgi:application",
         )
-        with guest(scene, "gunicorn", *options, WEBHOOK_ALLOW_LOOPBACK="true"):
+        with extra_program(scene, "gunicorn", *options, WEBHOOK_ALLOW_LOOPBACK="true"):
             url = f"http://127.0.0.1:{port}"
             eventually(lambda: _ready(url), LONG_S)
             yield url

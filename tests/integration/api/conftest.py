@@ -91,7 +91,7 @@ def caller(app: APIFlask, services: Services) -> Caller:
 
 
 @pytest.fixture
-def stranger(app: APIFlask, services: Services) -> Caller:
+def other_caller(app: APIFlask, services: Services) -> Caller:
     """A caller of another project, without the scope admin."""
     return Caller(app.test_client(), *make_key(services, "two", "jobs"))
 

@@ -90,19 +90,19 @@ def test_the_end_answers_who_waits(
 
 
 THREADS = 8
-GUESTS = 300
+PARKED = 300
 few_threads = pytest.mark.parametrize("server", [["--threads", str(THREADS)]], indirect=True)
 
 
 @contextmanager
-def guests(client: httpx.Client, socket_path: str, job_id: str) -> Iterator[list[socket.socket]]:
+def parked(client: httpx.Client, socket_path: str, job_id: str) -> Iterator[list[socket.socket]]:
     """Clients that wait for the job, each on a connection of its own."""
     head = (
         f"GET /api/jobs/{job_id} HTTP/1.1\r\nHost: gateway\r\nPrefer: wait=60\r\n"
         f"Authorization: {client.headers['Authorization']}\r\n\r\n"
     )
     with ExitStack() as stack:
-        lines = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(GUESTS)]
+        lines = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(PARKED)]
         for line in lines:
             line.settimeout(PATIENCE_S)
             line.connect(socket_path)
@@ -136,7 +136,7 @@ def test_hundreds_wait_and_hold_no_thread(
     metrics_port: int,
 ) -> None:
     job_id = client.post("/api/jobs", json=JOB).json()["id"]
-    with guests(client, socket_path, job_id) as lines:
+    with parked(client, socket_path, job_id) as lines:
         # Connections are accepted in order, so by now most wait.
         for _ in range(20):
             assert client.post("/api/jobs", json=JOB).status_code == 202
@@ -146,22 +146,22 @@ def test_hundreds_wait_and_hold_no_thread(
 
     heads, _, bodies = zip(*(answer.partition(b"\r\n\r\n") for answer in answers), strict=True)
     assert {head.splitlines()[0] for head in heads} == {b"HTTP/1.1 200 OK"}
-    assert len({head.lower().split(b"x-request-id: ")[1].split()[0] for head in heads}) == GUESTS
+    assert len({head.lower().split(b"x-request-id: ")[1].split()[0] for head in heads}) == PARKED
     for name in (b"\r\nPreference-Applied: wait=60", b"\r\nX-Content-Type-Options: nosniff"):
-        # A guest that came after the end was answered at once.
-        assert sum(name in head for head in heads) > GUESTS / 2
+        # One that came after the end was answered at once.
+        assert sum(name in head for head in heads) > PARKED / 2
     assert {json.loads(body)["result"]["text"] for body in bodies} == {"2, 3, 5"}
-    assert answered(metrics_port)["200"] == GUESTS
+    assert answered(metrics_port)["200"] == PARKED
     server.terminate()
     assert server.wait(PATIENCE_S) == 0
 
 
 @few_threads
-def test_guests_who_leave_are_forgotten_and_the_end_answers_the_others(
+def test_clients_that_leave_are_forgotten_and_the_end_answers_the_others(
     client: httpx.Client, server: subprocess.Popen[bytes], socket_path: str, metrics_port: int
 ) -> None:
     job_id = client.post("/api/jobs", json=JOB).json()["id"]
-    with guests(client, socket_path, job_id) as lines:
+    with parked(client, socket_path, job_id) as lines:
         leaving, staying = lines[:100], lines[100:]
         for line in leaving:
             line.close()

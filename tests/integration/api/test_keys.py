@@ -36,9 +36,9 @@ def test_health_and_documents_need_no_key(app: APIFlask, path: str) -> None:
     assert app.test_client().get(path).status_code == 200
 
 
-def test_a_key_without_the_scope_is_403(stranger: Caller) -> None:
-    assert stranger.get("/api/jobs").status_code == 200
-    answer = stranger.post("/api/keys", {"name": "mine", "scopes": ["admin"]})
+def test_a_key_without_the_scope_is_403(other_caller: Caller) -> None:
+    assert other_caller.get("/api/jobs").status_code == 200
+    answer = other_caller.post("/api/keys", {"name": "mine", "scopes": ["admin"]})
     assert_problem(answer, 403, None, "admin")
 
 
@@ -95,11 +95,11 @@ def test_a_known_key_is_not_looked_up_again(
     assert caller.get("/api/jobs").status_code == 200
 
 
-def test_a_strangers_key_cannot_be_revoked(caller: Caller, stranger: Caller) -> None:
-    answer = caller.delete(f"/api/keys/{stranger.key.split('_')[1]}")
+def test_a_key_of_another_project_cannot_be_revoked(caller: Caller, other_caller: Caller) -> None:
+    answer = caller.delete(f"/api/keys/{other_caller.key.split('_')[1]}")
 
     assert_problem(answer, 404, "prefix")
-    assert stranger.get("/api/jobs").status_code == 200
+    assert other_caller.get("/api/jobs").status_code == 200
 
 
 @pytest.mark.parametrize("prefix", ["%00", "a%00", "..", "x" * 500])

@@ -11,11 +11,11 @@ from .conftest import JOB, MODEL, Caller, end_job
 
 
 def test_queues_count_the_projects_own_jobs(
-    caller: Caller, stranger: Caller, services: Services
+    caller: Caller, other_caller: Caller, services: Services
 ) -> None:
     first = caller.post("/api/jobs", JOB).get_json()["id"]
     caller.post("/api/jobs", JOB)
-    stranger.post("/api/jobs", JOB)
+    other_caller.post("/api/jobs", JOB)
     with services.database.transaction() as tx:
         moves.claim(tx, new_id(), [parse_id(first)])
 

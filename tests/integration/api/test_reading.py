@@ -59,12 +59,12 @@ def test_an_id_that_nobody_has_is_404(caller: Caller, job_id: str) -> None:
     ("method", "suffix"), [("get", ""), ("post", "/cancel"), ("post", "/retry")]
 )
 def test_another_projects_job_is_404(
-    caller: Caller, stranger: Caller, method: str, suffix: str
+    caller: Caller, other_caller: Caller, method: str, suffix: str
 ) -> None:
     job_id = submit(caller)
 
-    assert_problem(getattr(stranger, method)(f"/api/jobs/{job_id}{suffix}"), 404, "id")
-    assert stranger.get("/api/jobs").get_json()["data"] == []
+    assert_problem(getattr(other_caller, method)(f"/api/jobs/{job_id}{suffix}"), 404, "id")
+    assert other_caller.get("/api/jobs").get_json()["data"] == []
     assert caller.get(f"/api/jobs/{job_id}").get_json()["state"] == "queued"
 
 

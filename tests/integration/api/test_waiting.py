@@ -86,15 +86,15 @@ def test_a_read_of_an_ended_job_does_not_wait(caller: Caller, services: Services
 
 
 def test_who_finds_no_seat_is_answered_at_once(app: APIFlask, caller: Caller) -> None:
-    patience = gateway_of(app).patience
-    seats = [patience.seat() for _ in range(MOST_WAITING)]
-    for seat in seats:
-        assert seat.__enter__()
+    waiting = gateway_of(app).waiting
+    slots = [waiting.slot() for _ in range(MOST_WAITING)]
+    for slot in slots:
+        assert slot.__enter__()
     try:
         answer = caller.post("/api/jobs", JOB, Prefer="wait=60")
     finally:
-        for seat in seats:
-            seat.__exit__(None, None, None)
+        for slot in slots:
+            slot.__exit__(None, None, None)
 
     assert answer.status_code == 202
     assert "Preference-Applied" not in answer.headers
@@ -105,6 +105,6 @@ def test_a_leaving_process_lets_waiting_requests_go(
 ) -> None:
     answer = in_background(lambda: caller.post("/api/jobs", JOB, Prefer="wait=60"))
     the_job(services)
-    gateway_of(app).patience.leave()
+    gateway_of(app).waiting.leave()
 
     assert answer().status_code == 202

@@ -15,7 +15,7 @@ from deploy.validate.servers import free_port, listens, room, running
 from tests.integration.deploy.tools import DEPLOY, TOOLS, debian
 
 CONFIG = DEPLOY / "nginx" / "nginx.conf"
-STRANGER = "127.0.0.2"
+OTHER_CLIENT = "127.0.0.2"
 """An address with a limit: 127.0.0.1 has none."""
 
 

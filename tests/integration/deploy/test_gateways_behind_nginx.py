@@ -11,7 +11,7 @@ from deploy.validate.servers import free_port
 from factory.embedded.child import Child
 from factory.simulator import HostedSimulator
 from factory.store import keys, projects
-from tests.integration.deploy.front import STRANGER, running_front
+from tests.integration.deploy.front import OTHER_CLIENT, running_front
 from tests.integration.reliability.rig import (
     READY_S,
     SECRET_KEY,
@@ -36,7 +36,7 @@ def test_a_killed_gateway_is_left_out_and_logs_name_the_client(
         for port in ports:
             with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
                 eventually(lambda client=client: status_of(client, "/health") == 200, READY_S)
-        with running_front(ports, {}) as front, front.client(STRANGER) as client:
+        with running_front(ports, {}) as front, front.client(OTHER_CLIENT) as client:
             client.headers["Authorization"] = f"Bearer {_key(rig)}"
             assert client.post("/api/jobs", json=JOB).status_code == 202
             first.kill()
@@ -46,7 +46,7 @@ def test_a_killed_gateway_is_left_out_and_logs_name_the_client(
             found += [client.get("/api/jobs").status_code for _ in range(REQUESTS)]
         assert set(found) == {202, 200}
         eventually(lambda: len(_visits(tmp_path)) >= 2 * REQUESTS)
-        assert {visit["client"] for visit in _visits(tmp_path)} == {STRANGER}
+        assert {visit["client"] for visit in _visits(tmp_path)} == {OTHER_CLIENT}
 
 
 def _gateway(rig: Rig, port: int) -> Child:

@@ -16,7 +16,7 @@ from api.bulk import LONGEST_BULK_BYTES
 from deploy.validate.checks import nginx as check
 from deploy.validate.servers import room
 from deploy.validate.tools import Invalid
-from tests.integration.deploy.front import CONFIG, STRANGER, Front, running_front
+from tests.integration.deploy.front import CONFIG, OTHER_CLIENT, Front, running_front
 from tests.integration.deploy.tools import TOOLS, debian
 from tests.integration.deploy.upstream import Upstream, running_upstream
 from tests.integration.reliability.rig import eventually
@@ -85,7 +85,7 @@ def test_only_modern_tls_is_spoken(front: Front, version: ssl.TLSVersion, taken:
 
 
 def test_an_address_is_limited_and_probes_are_not(front: Front) -> None:
-    with front.client(STRANGER) as client, ThreadPoolExecutor(8) as hands:
+    with front.client(OTHER_CLIENT) as client, ThreadPoolExecutor(8) as hands:
         answers = list(hands.map(client.get, ["/api/jobs"] * (BURST + 40)))
         probes = list(hands.map(client.get, ["/health"] * (BURST + 40)))
     found = Counter(answer.status_code for answer in answers)

@@ -71,19 +71,19 @@ def test_a_sentinel_with_a_mistake_is_refused(tmp_path: Path) -> None:
 
 
 def test_without_a_password_only_this_machine_is_let_in(tmp_path: Path) -> None:
-    """protected-mode: what binds to all addresses and has no password refuses strangers."""
+    """protected-mode: what binds to all addresses and has no password refuses other machines."""
     text = (FOLDER / "redis-broker.conf").read_text()
     port = free_port()
     here = tmp_path / "redis.conf"
     here.write_text(with_places(text, {"port 6379": f"port {port}"}) + f"dir {tmp_path}\n")
     local = Redis(port=port)
-    stranger = Redis(host=_own_address(), port=port, retry=Retry(NoBackoff(), 0))
+    outsider = Redis(host=_own_address(), port=port, retry=Retry(NoBackoff(), 0))
     with running([_server(), here], tmp_path, lambda: _pings(local)):
         with pytest.raises(RedisError):
-            stranger.ping()
+            outsider.ping()
         assert local.ping()
     local.close()
-    stranger.close()
+    outsider.close()
 
 
 def test_the_group_elects_another_master_and_its_password_stays_good() -> None:

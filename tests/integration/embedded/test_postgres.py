@@ -228,16 +228,16 @@ def test_a_start_right_after_everything_was_killed_works(
 
 
 @pytest.mark.parametrize("name", LOCKS)
-@pytest.mark.parametrize("pid", ["a stranger", "a zombie", "nobody", "torn"])
+@pytest.mark.parametrize("pid", ["a unrelated", "a zombie", "nobody", "torn"])
 def test_a_lock_of_a_crashed_server_does_no_harm(
-    server: EmbeddedPostgres, own: Owner, name: str, pid: str, stranger: int, zombie: int
+    server: EmbeddedPostgres, own: Owner, name: str, pid: str, unrelated: int, zombie: int
 ) -> None:
     """Pids come again: soon in containers, and after each boot. A torn file is what a power loss leaves."""
     gone = _crash(server, own)
     until(lambda: not processes_in(server.directory))
     lock = server.directory / name
     _first, rest = lock.read_text().split("\n", 1)
-    named = {"a stranger": stranger, "a zombie": zombie, "nobody": gone[0]}
+    named = {"a unrelated": unrelated, "a zombie": zombie, "nobody": gone[0]}
     lock.write_text(f"{named[pid]}\n{rest}" if pid in named else "")
     assert ask(server.start(), "SELECT 1") == (1,)
 
@@ -258,7 +258,7 @@ def test_somebody_elses_server_on_the_data_is_left_alone(server: EmbeddedPostgre
 
 
 @pytest.fixture
-def stranger() -> Iterator[int]:
+def unrelated() -> Iterator[int]:
     process = subprocess.Popen(["sleep", "600"])
     yield process.pid
     process.kill()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from factory.services import Services
-from factory.store import hints, keys, projects, suspects
+from factory.store import hints, keys, projects, quarantine
 from factory.store import jobs as stored_jobs
 from factory.store.database import Tx, run
 from factory.store.jobs import JobView
@@ -63,5 +63,5 @@ def _publish_all(tx: Tx) -> set[UUID]:
     return {
         job_id
         for lane in hints.look(tx, 15.0).due
-        for job_id in [*hints.publish(tx, lane, MOST), *suspects.publish(tx, lane, MOST)]
+        for job_id in [*hints.publish(tx, lane, MOST), *quarantine.publish(tx, lane, MOST)]
     }

@@ -36,11 +36,11 @@ def test_an_archived_job_is_answered_like_any_other(caller: Caller, services: Se
 
 
 def test_a_strangers_archived_job_is_not_there(
-    caller: Caller, stranger: Caller, services: Services
+    caller: Caller, other_caller: Caller, services: Services
 ) -> None:
     job_id = _submit(caller)
     _archive(services, job_id, ago=40 * DAY)
-    assert_problem(stranger.get(f"/api/jobs/{job_id}"), 404, "id")
+    assert_problem(other_caller.get(f"/api/jobs/{job_id}"), 404, "id")
 
 
 def test_expired_content_is_gone_and_usage_is_not(caller: Caller, services: Services) -> None:

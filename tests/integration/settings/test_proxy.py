@@ -22,7 +22,7 @@ from factory.llm.call import CallTrace, ProviderClient
 from factory.llm.catalog import load_catalog
 from factory.proxy import Proxy, export_proxy
 from factory.webhooks.allowed import PUBLIC_ONLY
-from factory.webhooks.deliver import Courier, Delivery
+from factory.webhooks.deliver import WebhookClient, Delivery
 from factory.webhooks.sign import derive_secret
 from tests.integration.llm import samples
 from tests.integration.llm.conftest import settings_below
@@ -149,12 +149,12 @@ def deliver(url: str, proxy: Proxy, *answers: list[str]) -> Delivery:
             return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (ip, port or 0)) for ip in found]
 
     async def post() -> Delivery:
-        courier = Courier(PUBLIC_ONLY, timeout_s=30, proxy=proxy)
+        webhook_client = WebhookClient(PUBLIC_ONLY, timeout_s=30, proxy=proxy)
         try:
             secret = derive_secret("k" * 32, "proj_1")
-            return await courier.deliver(url, "evt_1", b"{}", [secret], datetime.now(UTC))
+            return await webhook_client.deliver(url, "evt_1", b"{}", [secret], datetime.now(UTC))
         finally:
-            await courier.close()
+            await webhook_client.close()
 
     given = iter(answers)
     with asyncio.Runner(loop_factory=Names) as runner:

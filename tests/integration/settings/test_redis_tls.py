@@ -35,8 +35,8 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 @pytest.fixture(scope="module")
-def stranger(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return make_authority(tmp_path_factory.mktemp("ca"), "stranger")
+def other_authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return make_authority(tmp_path_factory.mktemp("ca"), "other_authority")
 
 
 @pytest.fixture
@@ -92,11 +92,11 @@ def test_both_clients_talk_to_a_server_of_a_known_authority(
 
 @pytest.mark.parametrize("known", ["none", "another"])
 def test_both_refuse_a_server_of_an_unknown_authority(
-    front: Front, authority: Authority, stranger: Authority, known: str
+    front: Front, authority: Authority, other_authority: Authority, known: str
 ) -> None:
     url = f"rediss://127.0.0.1:{front(authority, '127.0.0.1')}/0"
     refused_by_both(
-        settings_of(url, stranger if known == "another" else None), "self.signed|verify failed"
+        settings_of(url, other_authority if known == "another" else None), "self.signed|verify failed"
     )
 
 
@@ -114,11 +114,11 @@ def test_both_do_without_verification_where_the_url_says_so(
     publish(settings)
 
 
-def test_flower_verifies_as_well(front: Front, authority: Authority, stranger: Authority) -> None:
+def test_flower_verifies_as_well(front: Front, authority: Authority, other_authority: Authority) -> None:
     url = f"rediss://127.0.0.1:{front(authority, '127.0.0.1')}/0"
     assert asyncio.run(flower_ping(settings_of(url, authority)))
     with pytest.raises(RedisConnectionError, match="verify failed"):
-        asyncio.run(flower_ping(settings_of(url, stranger)))
+        asyncio.run(flower_ping(settings_of(url, other_authority)))
 
 
 async def flower_ping(settings: Settings) -> bool:
@@ -151,12 +151,12 @@ def sentinel_url(tmp_path: Path, authority: Authority) -> Iterator[str]:
 
 
 def test_both_verify_sentinels_and_the_master_that_they_name(
-    sentinel_url: str, authority: Authority, stranger: Authority
+    sentinel_url: str, authority: Authority, other_authority: Authority
 ) -> None:
     settings = settings_of(sentinel_url, authority, redis_tls=True)
     ping(settings)
     publish(settings)
-    wrong = settings_of(sentinel_url, stranger, redis_tls=True)
+    wrong = settings_of(sentinel_url, other_authority, redis_tls=True)
     with pytest.raises(RedisConnectionError):
         ping(wrong)
     with pytest.raises((RedisConnectionError, OperationalError)):

@@ -21,7 +21,7 @@ from factory.store import (
     leases,
     listing,
     moves,
-    suspects,
+    quarantine,
 )
 from factory.store.database import array, as_json, rows
 from factory.store.listing import Filter
@@ -168,7 +168,7 @@ QUERIES = {
     "settle": _settle,
     "publish": lambda _: (hints.PUBLISH, PUBLISHED),
     "publish beside a tenth": lambda _: (hints.PUBLISH, LIMITED),
-    "publish suspects": lambda _: (suspects.PUBLISH, WINDOW),
+    "publish quarantined": lambda _: (quarantine.PUBLISH, WINDOW),
     "fetched hints": lambda _: (hints.FETCHED, {"lease_s": 15.0}),
     "look": lambda _: (hints.LOOK, {"lease_s": 15.0}),
     "unpublish": lambda s: (hints.UNPUBLISH, {"ids": _some_ids(s, State.QUEUED)}),
@@ -183,7 +183,7 @@ QUERIES = {
     "abandoned calls": lambda _: (journal.ABANDONED, {}),
     "open": _open,
     "close": _close,
-    "due": lambda s: (suspects.DUE, {"ids": _some_ids(s, State.QUEUED)}),
+    "due": lambda s: (quarantine.DUE, {"ids": _some_ids(s, State.QUEUED)}),
     "cancel": lambda s: (moves.REQUEST_CANCEL, _one(s, State.QUEUED)),
     "retry": lambda s: (moves.RETRY, _one(s, State.SUCCEEDED)),
     "get": lambda s: (jobs.GET, _wanted(s)),

@@ -13,7 +13,7 @@ from standardwebhooks import Webhook
 
 from factory.errors import WebhookFailed, WebhookRefused
 from factory.webhooks.allowed import AllowedHosts
-from factory.webhooks.deliver import LONGEST_ANSWER_BYTES, Courier, Delivery
+from factory.webhooks.deliver import LONGEST_ANSWER_BYTES, WebhookClient, Delivery
 from factory.webhooks.sign import derive_secret, event_body
 
 SECRET = derive_secret("k" * 32, "proj_1")
@@ -53,13 +53,13 @@ async def receiving(answer: Answer) -> AsyncIterator[Receiver]:
         await runner.cleanup()
 
 
-async def post(courier: Courier, url: str) -> Delivery:
-    return await courier.deliver(url, "evt_1", BODY, [SECRET], datetime.now(UTC))
+async def post(webhook_client: WebhookClient, url: str) -> Delivery:
+    return await webhook_client.deliver(url, "evt_1", BODY, [SECRET], datetime.now(UTC))
 
 
 @contextlib.asynccontextmanager
-async def courier(timeout_s: float = 10.0) -> AsyncIterator[Courier]:
-    opened = Courier(AllowedHosts(loopback=True), timeout_s=timeout_s)
+async def webhook_client(timeout_s: float = 10.0) -> AsyncIterator[WebhookClient]:
+    opened = WebhookClient(AllowedHosts(loopback=True), timeout_s=timeout_s)
     try:
         yield opened
     finally:
@@ -70,7 +70,7 @@ def deliver(answer: Answer, timeout_s: float = 10.0) -> tuple[Delivery | Excepti
     """One delivery to a receiver that gives `answer`: what came of it, and what the receiver saw."""
 
     async def scenario() -> tuple[Delivery | Exception, Receiver]:
-        async with receiving(answer) as receiver, courier(timeout_s) as sender:
+        async with receiving(answer) as receiver, webhook_client(timeout_s) as sender:
             try:
                 return await post(sender, receiver.url), receiver
             except (WebhookFailed, WebhookRefused) as error:
@@ -173,7 +173,7 @@ def test_a_slow_receiver_holds_up_no_other():
         async with (
             receiving(stall) as slow,
             receiving(answering(200)) as quick,
-            courier() as sender,
+            webhook_client() as sender,
         ):
             stuck = [asyncio.create_task(post(sender, slow.url)) for _ in range(150)]
             await asyncio.wait_for(all_in.wait(), 10)
@@ -223,7 +223,7 @@ def test_a_connection_serves_again_after_a_short_answer():
         return web.Response(text="thanks")
 
     async def twice() -> None:
-        async with receiving(note_peer) as receiver, courier() as sender:
+        async with receiving(note_peer) as receiver, webhook_client() as sender:
             await post(sender, receiver.url)
             await post(sender, receiver.url)
 
@@ -244,7 +244,7 @@ def test_a_proxy_of_the_environment_is_passed_by(monkeypatch):
 def test_no_cookie_is_kept_between_receivers():
     async def scenario() -> Receiver:
         async with receiving(answering(200, **{"Set-Cookie": "a=b"})) as receiver:
-            async with courier() as sender:
+            async with webhook_client() as sender:
                 await post(sender, receiver.url)
                 await post(sender, receiver.url)
             return receiver

@@ -10,7 +10,7 @@ import pytest
 
 from factory.errors import WebhookFailed, WebhookRefused
 from factory.webhooks.allowed import PUBLIC_ONLY
-from factory.webhooks.deliver import Courier, Delivery
+from factory.webhooks.deliver import WebhookClient, Delivery
 from factory.webhooks.sign import derive_secret
 
 PUBLIC = "93.184.216.34"
@@ -58,12 +58,12 @@ class HostileNetwork(asyncio.SelectorEventLoop):
 
 
 async def deliver(url: str = "http://hooks.example.com:8080/in") -> Delivery:
-    courier = Courier(PUBLIC_ONLY, timeout_s=10)
+    webhook_client = WebhookClient(PUBLIC_ONLY, timeout_s=10)
     try:
         secret = derive_secret("k" * 32, "proj_1")
-        return await courier.deliver(url, "evt_1", b"{}", [secret], datetime.now(UTC))
+        return await webhook_client.deliver(url, "evt_1", b"{}", [secret], datetime.now(UTC))
     finally:
-        await courier.close()
+        await webhook_client.close()
 
 
 def test_the_checked_address_is_the_one_called_whatever_the_name_says_next():

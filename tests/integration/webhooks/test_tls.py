@@ -10,7 +10,7 @@ import pytest
 
 from factory.errors import WebhookFailed
 from factory.webhooks.allowed import AllowedHosts
-from factory.webhooks.deliver import Courier
+from factory.webhooks.deliver import WebhookClient
 from factory.webhooks.sign import derive_secret
 
 
@@ -39,15 +39,15 @@ def test_the_name_is_sent_and_a_certificate_that_proves_nothing_gets_no_body(sel
     async def scenario() -> None:
         server = await asyncio.start_server(receive, "127.0.0.1", 0, ssl=self_signed)
         port = server.sockets[0].getsockname()[1]
-        courier = Courier(AllowedHosts(loopback=True), timeout_s=10)
+        webhook_client = WebhookClient(AllowedHosts(loopback=True), timeout_s=10)
         secret = derive_secret("k" * 32, "proj_1")
         try:
             with pytest.raises(WebhookFailed, match="certificate of the receiver is not valid"):
-                await courier.deliver(
+                await webhook_client.deliver(
                     f"https://localhost:{port}/", "evt_1", b"{}", [secret], datetime.now(UTC)
                 )
         finally:
-            await courier.close()
+            await webhook_client.close()
             server.close()
             await server.wait_closed()
 

@@ -11,7 +11,7 @@ import pytest
 from factory.domain.job import ClaimedJob, new_id, public_id
 from factory.domain.quarantine import GROUPS, QUARANTINE_DEATHS
 from factory.domain.state import State
-from factory.pipeline.dispatch.publish import SUSPECTS_WINDOW, Message, dispatch
+from factory.pipeline.dispatch.publish import QUARANTINE_WINDOW, Message, dispatch
 from factory.services import Services
 from factory.store import moves
 from factory.store.database import rows, run
@@ -77,14 +77,14 @@ def _have_died(services: Services, deaths: int) -> None:
 
 def test_a_crowd_of_suspects_leaves_the_lane_to_the_others(services: Services) -> None:
     given_worker(services, slots=10)
-    given_jobs(services, SUSPECTS_WINDOW + 10)
+    given_jobs(services, QUARANTINE_WINDOW + 10)
     _have_died(services, QUARANTINE_DEATHS)
     innocent = set(given_jobs(services, 10))
     apart = {True: set(), False: set()}
     for message in [*_sent(services), *_sent(services)]:
         apart[message.quarantine] |= set(message.job_ids)
     assert apart[False] == innocent
-    assert len(apart[True]) == SUSPECTS_WINDOW
+    assert len(apart[True]) == QUARANTINE_WINDOW
 
 
 def test_an_ordinary_worker_cannot_take_it(services: Services) -> None:

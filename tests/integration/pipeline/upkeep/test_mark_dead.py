@@ -16,7 +16,7 @@ from factory.services import Services
 from factory.store import leases
 from tests.integration.pipeline.bench import Bench, until
 from tests.integration.store.samples import ask, claim, given_job, given_worker, publish, view
-from workers.neighbours import is_gone, pid_namespace
+from workers.local_peers import is_gone, pid_namespace
 
 HERE = "this machine"
 
@@ -71,7 +71,7 @@ def test_a_process_of_somebody_else_is_there(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_programs_of_one_machine_agree_on_its_name() -> None:
-    code = "from workers.neighbours import pid_namespace; print(pid_namespace())"
+    code = "from workers.local_peers import pid_namespace; print(pid_namespace())"
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert other.stdout.strip() == pid_namespace()
 

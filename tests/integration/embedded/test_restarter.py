@@ -12,7 +12,7 @@ import psycopg2
 from redis import Redis
 from redis.exceptions import ConnectionError
 
-from factory.embedded.keeper import Restartable, ServerKeeper
+from factory.embedded.restarter import Restartable, ServerRestarter
 from factory.embedded.postgres import EmbeddedPostgres
 from factory.embedded.valkey import EmbeddedValkey
 from tests.integration.embedded.processes import until
@@ -21,12 +21,12 @@ from tests.integration.embedded.processes import until
 @contextmanager
 def _kept(server: Restartable) -> Iterator[str]:
     url = server.start()
-    keeper = ServerKeeper([server])
-    keeper.start()
+    restarter = ServerRestarter([server])
+    restarter.start()
     try:
         yield url
     finally:
-        keeper.stop()
+        restarter.stop()
         server.stop()
 
 

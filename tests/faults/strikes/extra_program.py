@@ -20,7 +20,7 @@ SLOTS = 100
 
 
 @contextmanager
-def guest(scene: Scene, module: str, *arguments: str, **variables: str) -> Iterator[int]:
+def extra_program(scene: Scene, module: str, *arguments: str, **variables: str) -> Iterator[int]:
     """Runs `python -m module arguments…` as one of the platform's programs; gives its pid."""
     state, home = scene.state(), scene.stack.home
     shared = {
@@ -30,7 +30,7 @@ def guest(scene: Scene, module: str, *arguments: str, **variables: str) -> Itera
         "LOG_FORMAT": "text",
         **simulated_environment(to_simulate({}, force=True), scene.simulator_url()),
     }
-    with (home.parent / "guest.log").open("a") as log:
+    with (home.parent / "extra-program.log").open("a") as log:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", module, *arguments],
             env=environment(home, **{**shared, **variables}),
@@ -50,10 +50,10 @@ def guest(scene: Scene, module: str, *arguments: str, **variables: str) -> Itera
 
 
 @contextmanager
-def guest_worker(scene: Scene, **variables: str) -> Iterator[int]:
+def extra_worker(scene: Scene, **variables: str) -> Iterator[int]:
     """A third worker, which beats; gives its pid."""
     options = ("--lanes", "all", "--slots", str(SLOTS))
-    with guest(scene, "workers.worker", *options, **variables) as pid:
+    with extra_program(scene, "workers.worker", *options, **variables) as pid:
         eventually(lambda: pid in {one["pid"] for one in scene.stack.workers()}, LONG_S)
         yield pid
 
@@ -65,8 +65,8 @@ def worker_behind_proxies(scene: Scene) -> Iterator[None]:
     with ExitStack() as stack:
         postgres = stack.enter_context(running_proxy(postgres_socket(state.database_url)))
         redis = stack.enter_context(running_proxy(_redis_socket(state.redis_url)))
-        scene.guest_pid = stack.enter_context(
-            guest_worker(
+        scene.extra_pid = stack.enter_context(
+            extra_worker(
                 scene,
                 DATABASE_URL=f"postgresql://postgres@127.0.0.1:{postgres.port}/postgres",
                 REDIS_URL=f"redis://127.0.0.1:{redis.port}/0",

@@ -20,24 +20,24 @@ LONGEST_BYTES = 256 * 1024
 log = logging.getLogger(__name__)
 
 
-class StrangeMessage(Exception):
+class ForeignMessage(Exception):
     """A message that no program of ours sends."""
 
 
 def read_message(text: bytes, tasks: Container[str] | None) -> dict[str, Any]:
-    """The message, if Celery can be given it without harm. Raises StrangeMessage.
+    """The message, if Celery can be given it without harm. Raises ForeignMessage.
 
     Only what Celery reads without looking is checked: the shape, the names and the encoding. `tasks`: those that
     are known; None where any is.
     """
     if len(text) > LONGEST_BYTES:
-        raise StrangeMessage(f"{len(text)} bytes")
+        raise ForeignMessage(f"{len(text)} bytes")
     try:
         # orjson shares the names of the headers among messages: half the memory of each, a third of the time.
         message = orjson.loads(text)
         headers, properties = message["headers"], message["properties"]
         if tasks is not None and headers["task"] not in tasks:
-            raise StrangeMessage(
+            raise ForeignMessage(
                 f"a task that is not known here: {str(headers['task'])[:SHOWN_BYTES]!r}"
             )
         fits = (
@@ -50,14 +50,14 @@ def read_message(text: bytes, tasks: Container[str] | None) -> dict[str, Any]:
             and not headers.get("compression")
         )
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise StrangeMessage(f"{type(error).__name__}: {str(error)[:SHOWN_BYTES]}") from None
+        raise ForeignMessage(f"{type(error).__name__}: {str(error)[:SHOWN_BYTES]}") from None
     if not fits:
-        raise StrangeMessage("it is no message of Celery's")
+        raise ForeignMessage("it is no message of Celery's")
     found: dict[str, Any] = message
     return found
 
 
-class Strangers:
+class DroppedMessages:
     """Counts what was dropped; tells of the first, the tenth, the hundredth …"""
 
     def __init__(self) -> None:

@@ -16,7 +16,7 @@ from factory.errors import Unavailable
 from factory.pipeline.dispatch.publish import Message
 from tests.integration.pool.conftest import RunningWorker, StartWorker, eventually
 from workers.messages import Publisher
-from workers.strangers import ASIDE
+from workers.foreign_messages import ASIDE
 
 LANE = "anthropic.normal"
 OTHER_LANE = "gemini.low"

@@ -14,17 +14,17 @@ from factory.domain.quarantine import ALONE_DEATHS, QUARANTINE_DEATHS
 from factory.domain.state import State
 from factory.store.database import Tx, ids, rows, run
 
-SUSPECT = f"deaths >= {QUARANTINE_DEATHS}"
+QUARANTINED = f"deaths >= {QUARANTINE_DEATHS}"
 """As it stands in the index: a parameter would hide it from the planner."""
 
-SUSPECT_LANES = f"""
+QUARANTINED_LANES = f"""
 SELECT DISTINCT lane FROM jobs
- WHERE state = 'queued' AND published_at IS NULL AND {SUSPECT} AND run_at <= now()
+ WHERE state = 'queued' AND published_at IS NULL AND {QUARANTINED} AND run_at <= now()
 """
 PUBLISH = f"""
 WITH chosen AS (
     SELECT id, run_at FROM jobs
-     WHERE lane = %(lane)s AND state = 'queued' AND published_at IS NULL AND {SUSPECT}
+     WHERE lane = %(lane)s AND state = 'queued' AND published_at IS NULL AND {QUARANTINED}
        AND run_at <= now()
      ORDER BY run_at, id LIMIT %(window)s FOR UPDATE SKIP LOCKED
 ), marked AS (
@@ -43,7 +43,7 @@ def publish(tx: Tx, lane: str, window: int) -> dict[UUID, int]:
 
 DUE = f"""
 SELECT id, deaths FROM jobs
- WHERE id = ANY(CAST(%(ids)s AS uuid[])) AND state = 'queued' AND run_at <= now() AND {SUSPECT}
+ WHERE id = ANY(CAST(%(ids)s AS uuid[])) AND state = 'queued' AND run_at <= now() AND {QUARANTINED}
  ORDER BY id
 """
 
@@ -54,7 +54,7 @@ def due(tx: Tx, job_ids: Sequence[UUID]) -> dict[UUID, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Suspect:
+class QuarantinedJob:
     """What Flower shows of a job in quarantine. `error`: as stored, why its newest attempt did not succeed."""
 
     id: UUID
@@ -67,27 +67,27 @@ class Suspect:
     error: dict[str, Any] | None
 
 
-SEEN = """
+STORED = """
 SELECT j.id, j.kind, j.state, j.lane, j.model, j.agent, j.attempt, coalesce(r.error, j.last_error) AS error
   FROM jobs j LEFT JOIN job_results r ON r.job_id = j.id
  WHERE j.id = ANY(CAST(%(ids)s AS uuid[]))
 """
 
 
-def seen(tx: Tx, job_ids: Sequence[UUID]) -> list[Suspect]:
+def stored(tx: Tx, job_ids: Sequence[UUID]) -> list[QuarantinedJob]:
     """Those of the jobs that are not archived, in no order."""
-    found = (row._asdict() for row in rows(tx, SEEN, {"ids": ids(job_ids)}))
+    found = (row._asdict() for row in rows(tx, STORED, {"ids": ids(job_ids)}))
     return [
-        Suspect(**{**row, "kind": Kind(row["kind"]), "state": State(row["state"])}) for row in found
+        QuarantinedJob(**{**row, "kind": Kind(row["kind"]), "state": State(row["state"])}) for row in found
     ]
 
 
-ACCUSE = f"""
+ISOLATE = f"""
 UPDATE jobs SET deaths = greatest(deaths, {ALONE_DEATHS} - 1)
  WHERE id = CAST(%(job)s AS uuid) AND worker_id = CAST(%(worker)s AS uuid) AND state = 'running'
 """
 
 
-def accuse(tx: Tx, job_id: UUID, worker_id: UUID) -> None:
+def isolate(tx: Tx, job_id: UUID, worker_id: UUID) -> None:
     """The worker is about to die of this job, as it has seen: after that death the job runs alone."""
-    run(tx, ACCUSE, {"job": str(job_id), "worker": str(worker_id)})
+    run(tx, ISOLATE, {"job": str(job_id), "worker": str(worker_id)})

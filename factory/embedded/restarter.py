@@ -26,13 +26,13 @@ class Restartable(Protocol):
     def stop(self) -> None: ...
 
 
-class ServerKeeper:
+class ServerRestarter:
     """A thread that looks after servers which run; end it before you stop them."""
 
     def __init__(self, servers: Sequence[Restartable]) -> None:
         self._servers = servers
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="server-keeper", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="server-restarter", daemon=True)
 
     def start(self) -> None:
         """Starts looking."""
