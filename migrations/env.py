@@ -18,7 +18,7 @@ from factory.config.load import USAGE
 from factory.embedded.home import Home, home_directory
 from factory.embedded.postgres import EmbeddedPostgres
 from factory.errors import Misconfigured
-from factory.store.archive_tables import jobs_archive
+from factory.store.all_tables import metadata
 from factory.store.database import DIALECT, connector
 from factory.store.server import is_pooled
 
@@ -87,7 +87,7 @@ def _migrate(connection: Connection) -> None:
     connection.commit()
     context.configure(
         connection=connection,
-        target_metadata=jobs_archive.metadata,
+        target_metadata=metadata,
         include_name=lambda name, kind, parents: kind != "table" or name not in partitions,
         transaction_per_migration=True,
     )

@@ -19,7 +19,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
-from factory.store.tables import jobs, llm_calls, metadata
+from factory.store.metadata import metadata
+from factory.store.tables import jobs, llm_calls
 
 LIVE = {
     "published_at",

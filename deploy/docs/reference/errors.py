@@ -7,9 +7,17 @@ from collections.abc import Iterator
 
 from api.problems import STATUS
 from deploy.docs.reference.table import table
-from factory import errors
-from factory.errors import FactoryError, JobFailure, ProviderError, UnusableOutput
+from factory.errors import (
+    FactoryError,
+    JobFailure,
+    ProviderError,
+    UnusableOutput,
+    jobs,
+    platform,
+    providers,
+)
 
+MODULES = (platform, jobs, providers)
 BASES = (FactoryError, JobFailure, ProviderError, UnusableOutput)
 """Never raised themselves."""
 
@@ -33,33 +41,34 @@ PROVIDERS = """## What a call to a provider failed of
 """
 
 
-def page(module: object = errors) -> str:
+def page() -> str:
     """The page's Markdown."""
-    found = list(_kinds(module))
+    found = list(_kinds())
     gateway = [kind for kind in found if not issubclass(kind, JobFailure) and _answered(kind)]
-    jobs = [
+    failures = [
         kind
         for kind in found
         if issubclass(kind, JobFailure) and not issubclass(kind, ProviderError)
     ]
-    providers = [kind for kind in found if issubclass(kind, ProviderError)]
+    calls = [kind for kind in found if issubclass(kind, ProviderError)]
     lines = [
         INTRO,
         API,
         *table(("status", "type", "when"), (_answer_row(kind) for kind in gateway)),
         JOBS,
-        *table(("type", "retried", "when"), map(_row, jobs)),
+        *table(("type", "retried", "when"), map(_row, failures)),
         PROVIDERS,
-        *table(("type", "retried", "may be billed", "when"), map(_provider_row, providers)),
+        *table(("type", "retried", "may be billed", "when"), map(_provider_row, calls)),
     ]
     return "\n".join(lines)
 
 
-def _kinds(module: object) -> Iterator[type[FactoryError]]:
+def _kinds() -> Iterator[type[FactoryError]]:
     """In the order of the code."""
-    for kind in vars(module).values():
-        if inspect.isclass(kind) and issubclass(kind, FactoryError) and kind not in BASES:
-            yield kind
+    for module in MODULES:
+        classes = (one for one in vars(module).values() if inspect.isclass(one))
+        own = (one for one in classes if one.__module__ == module.__name__)
+        yield from (one for one in own if issubclass(one, FactoryError) and one not in BASES)
 
 
 def _answered(kind: type[FactoryError]) -> bool:
