@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg2
@@ -15,55 +14,14 @@ from factory.config import Settings
 from factory.domain.job import new_id
 from factory.embedded.postgres import EmbeddedPostgres
 from factory.errors import Unavailable
-from factory.pipeline.run import group_commit as writer_module
+from factory.pipeline.run import group_commit
 from factory.pipeline.run.group_commit import GroupCommitter
 from factory.services import Services, connect
 from factory.store.database import Tx, as_json, rows, run
 from factory.store.migrate import upgrade
 from tests.integration.pipeline.bench import until
+from tests.integration.pipeline.run.statements import count, insert_key, miscount, with_committer
 from tests.integration.store.samples import ask, tell
-
-INSERT = """
-INSERT INTO counters (metric, labels, amount)
-SELECT metric, labels, 1
-  FROM jsonb_to_recordset(CAST(%(items)s AS jsonb)) AS g(metric text, labels jsonb)
-"""
-
-
-def count(tx: Tx, items: list[str]) -> Sequence[int]:
-    """Writes a row an item; gives its transaction."""
-    run(tx, INSERT, {"items": as_json([{"metric": item, "labels": {}} for item in items])})
-    [row] = rows(tx, "SELECT pg_current_xact_id()::text::bigint AS xid")
-    return [row.xid] * len(items)
-
-
-def insert_key(tx: Tx, keys: list[str]) -> Sequence[str]:
-    """Bears being run again, as every statement of the writer must."""
-    for key in keys:
-        statement = (
-            "INSERT INTO projects (id, name) VALUES (%(id)s, %(name)s) ON CONFLICT DO NOTHING"
-        )
-        run(tx, statement, {"id": str(new_id()), "name": key})
-    return keys
-
-
-def miscount(_tx: Tx, _items: list[str]) -> Sequence[int]:
-    return []
-
-
-def with_writer(services: Services, work: Callable[[GroupCommitter], Awaitable[Any]]) -> Any:
-    """What `work` gives, with a writer on a loop of its own."""
-
-    async def run_it() -> Any:
-        writer = GroupCommitter(services.database, asyncio.get_running_loop())
-        try:
-            return await work(writer)
-        finally:
-            await asyncio.to_thread(writer.stop)
-
-    with asyncio.Runner() as runner:
-        return runner.run(asyncio.wait_for(run_it(), 60))
-
 
 def _metrics(services: Services) -> list[str]:
     return [row.metric for row in ask(services, "SELECT metric FROM counters ORDER BY metric")]
@@ -73,9 +31,9 @@ def test_many_coroutines_share_few_transactions(services: Services) -> None:
     names = [f"{n:04}" for n in range(1000)]
 
     async def work(committer: GroupCommitter) -> list[int]:
-        return await asyncio.gather(*(writer.write(count, name) for name in names))
+        return await asyncio.gather(*(committer.write(count, name) for name in names))
 
-    transactions = with_writer(services, work)
+    transactions = with_committer(services, work)
     assert _metrics(services) == names
     assert len(set(transactions)) <= 20
 
@@ -84,21 +42,21 @@ def test_a_result_comes_only_after_its_commit(services: Services) -> None:
     async def work(committer: GroupCommitter) -> list[list[str]]:
         seen = []
         for name in ("a", "b", "c"):
-            await writer.write(count, name)
+            await committer.write(count, name)
             seen.append(_metrics(services))
         return seen
 
-    assert with_writer(services, work) == [["a"], ["a", "b"], ["a", "b", "c"]]
+    assert with_committer(services, work) == [["a"], ["a", "b"], ["a", "b", "c"]]
 
 
 def test_kinds_of_statements_share_a_transaction_and_each_gets_its_own_answers(
     services: Services,
 ) -> None:
     async def work(committer: GroupCommitter) -> list[Any]:
-        writes = [writer.write(insert_key if n % 2 else count, f"{n:03}") for n in range(100)]
+        writes = [committer.write(insert_key if n % 2 else count, f"{n:03}") for n in range(100)]
         return await asyncio.gather(*writes)
 
-    answers = with_writer(services, work)
+    answers = with_committer(services, work)
     assert answers[1::2] == [f"{n:03}" for n in range(1, 100, 2)]
     assert all(isinstance(answer, int) for answer in answers[0::2])
 
@@ -107,10 +65,10 @@ def test_kinds_of_statements_share_a_transaction_and_each_gets_its_own_answers(
 def test_a_bad_item_fails_alone(services: Services, bad: str) -> None:
     async def work(committer: GroupCommitter) -> list[Any]:
         names = [*(f"{n:02}" for n in range(20)), bad, *(f"{n:02}" for n in range(20, 40))]
-        writes = [writer.write(count, name) for name in names]
+        writes = [committer.write(count, name) for name in names]
         return await asyncio.gather(*writes, return_exceptions=True)
 
-    answers = with_writer(services, work)
+    answers = with_committer(services, work)
     failed = [place for place, answer in enumerate(answers) if isinstance(answer, Exception)]
     assert failed == [20]
     assert _metrics(services) == [f"{n:02}" for n in range(40)]
@@ -118,10 +76,10 @@ def test_a_bad_item_fails_alone(services: Services, bad: str) -> None:
 
 def test_a_statement_that_answers_too_few_fails_and_writes_nothing(services: Services) -> None:
     async def work(committer: GroupCommitter) -> list[Any]:
-        writes = [writer.write(miscount, "x"), writer.write(count, "y")]
+        writes = [committer.write(miscount, "x"), committer.write(count, "y")]
         return await asyncio.gather(*writes, return_exceptions=True)
 
-    broken, fine = with_writer(services, work)
+    broken, fine = with_committer(services, work)
     assert isinstance(broken, ValueError)
     assert isinstance(fine, int)
 
@@ -130,24 +88,24 @@ def test_a_waiter_that_is_cancelled_breaks_no_other_and_is_written_all_the_same(
     services: Services,
 ) -> None:
     async def work(committer: GroupCommitter) -> None:
-        tasks = [asyncio.ensure_future(_wait(writer, f"{n:02}")) for n in range(20)]
+        tasks = [asyncio.ensure_future(_wait(committer, f"{n:02}")) for n in range(20)]
         await asyncio.sleep(0)
         for task in tasks[::2]:
             task.cancel()
         done = await asyncio.gather(*tasks, return_exceptions=True)
         assert sum(isinstance(one, asyncio.CancelledError) for one in done) == 10
 
-    with_writer(services, work)
+    with_committer(services, work)
     assert _metrics(services) == [f"{n:02}" for n in range(20)]
 
 
 async def _wait(committer: GroupCommitter, name: str) -> None:
-    await writer.write(count, name)
+    await committer.write(count, name)
 
 
 def test_a_commit_outlives_its_cancellation_and_then_tells(services: Services) -> None:
     async def work(committer: GroupCommitter) -> list[str]:
-        task = asyncio.ensure_future(writer.commit(count, "paid"))
+        task = asyncio.ensure_future(committer.commit(count, "paid"))
         await asyncio.sleep(0)
         task.cancel()
         await asyncio.sleep(0)
@@ -156,7 +114,7 @@ def test_a_commit_outlives_its_cancellation_and_then_tells(services: Services) -
             await task
         return _metrics(services)
 
-    assert with_writer(services, work) == ["paid"]
+    assert with_committer(services, work) == ["paid"]
 
 
 def test_a_transaction_that_takes_long_holds_up_no_other(services: Services) -> None:
@@ -167,14 +125,14 @@ def test_a_transaction_that_takes_long_holds_up_no_other(services: Services) -> 
         return [released.wait(30) for _ in items]
 
     async def work(committer: GroupCommitter) -> list[bool]:
-        slow = writer.write(wait, "slow")
+        slow = committer.write(wait, "slow")
         await until(begun.is_set)
-        await asyncio.wait_for(writer.write(count, "quick"), 10)
+        await asyncio.wait_for(committer.write(count, "quick"), 10)
         ended = slow.done()
         released.set()
         return [ended, await slow]
 
-    assert with_writer(services, work) == [False, True]
+    assert with_committer(services, work) == [False, True]
 
 
 def sleep(tx: Tx, seconds: list[float]) -> Sequence[float]:
@@ -186,20 +144,20 @@ def sleep(tx: Tx, seconds: list[float]) -> Sequence[float]:
 def test_a_batch_that_is_too_slow_is_made_in_parts(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer_module, "QUICK_S", 1.0)
+    monkeypatch.setattr(group_commit, "QUICK_S", 1.0)
 
     async def work(committer: GroupCommitter) -> list[float]:
-        first = writer.write(sleep, 0.01)  # the others wait for it, and become one batch
-        writes = [writer.write(sleep, 0.4) for _ in range(8)]
+        first = committer.write(sleep, 0.01)  # the others wait for it, and become one batch
+        writes = [committer.write(sleep, 0.4) for _ in range(8)]
         return await asyncio.gather(first, *writes)
 
-    assert with_writer(services, work) == [0.01, *[0.4] * 8]
+    assert with_committer(services, work) == [0.01, *[0.4] * 8]
 
 
 def test_a_write_whose_row_is_locked_costs_the_others_one_pause(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer_module, "QUICK_S", 1.0)
+    monkeypatch.setattr(group_commit, "QUICK_S", 1.0)
     tell(services, "INSERT INTO projects (id, name) VALUES (gen_random_uuid(), 'locked')")
     holder = psycopg2.connect(services.settings.libpq_url)
     holder.cursor().execute("SELECT FROM projects WHERE name = 'locked' FOR UPDATE")
@@ -210,45 +168,45 @@ def test_a_write_whose_row_is_locked_costs_the_others_one_pause(
 
     async def work(committer: GroupCommitter) -> str:
         names = [f"{n:02}" for n in range(20)]
-        writes = [writer.write(touch, name) for name in [*names, "locked", *names]]
+        writes = [committer.write(touch, name) for name in [*names, "locked", *names]]
         others = [write for place, write in enumerate(writes) if place != 20]
         assert await asyncio.gather(*others) == names * 2
         for name in names:  # each would wait again if the locked one were made with it
-            await asyncio.wait_for(writer.write(touch, name), 5)
+            await asyncio.wait_for(committer.write(touch, name), 5)
         assert not writes[20].done()
         holder.close()
         return await writes[20]
 
-    assert with_writer(services, work) == "locked"
+    assert with_committer(services, work) == "locked"
 
 
 def test_a_single_write_that_takes_long_gets_the_time_and_is_not_lost(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer_module, "QUICK_S", 0.5)
-    monkeypatch.setattr(writer_module, "ANSWER_S", 0.5)
+    monkeypatch.setattr(group_commit, "QUICK_S", 0.5)
+    monkeypatch.setattr(group_commit, "ANSWER_S", 0.5)
 
     async def work(committer: GroupCommitter) -> float:
-        return await writer.write(sleep, 2.5)
+        return await committer.write(sleep, 2.5)
 
-    assert with_writer(services, work) == 2.5
+    assert with_committer(services, work) == 2.5
 
 
 def test_a_batch_is_weighed_and_not_only_counted(services: Services) -> None:
     large, small = 1_000_000, 200
 
     async def work(committer: GroupCommitter, size: int) -> list[int]:
-        blocker = writer.write(sleep, 0.3)
+        blocker = committer.write(sleep, 0.3)
         await asyncio.sleep(0.1)
-        writes = [writer.write(count_together, "x", size) for _ in range(40)]
+        writes = [committer.write(count_together, "x", size) for _ in range(40)]
         await blocker
         return await asyncio.gather(*writes)
 
     def count_together(_tx: Tx, items: list[str]) -> Sequence[int]:
         return [len(items)] * len(items)
 
-    assert set(with_writer(services, lambda writer: work(writer, small))) == {40}
-    assert max(with_writer(services, lambda writer: work(writer, large))) <= 5
+    assert set(with_committer(services, lambda committer: work(committer, small))) == {40}
+    assert max(with_committer(services, lambda committer: work(committer, large))) <= 5
 
 
 def test_what_is_withdrawn_before_its_turn_is_not_written(services: Services) -> None:
@@ -259,16 +217,16 @@ def test_what_is_withdrawn_before_its_turn_is_not_written(services: Services) ->
         return [released.wait(30) for _ in items]
 
     async def work(committer: GroupCommitter) -> None:
-        running = [writer.offer(wait, name) for name in ("a", "b")]
+        running = [committer.offer(wait, name) for name in ("a", "b")]
         await until(begun.is_set)
-        offers = [writer.offer(count, f"{n:02}") for n in range(20)]
+        offers = [committer.offer(count, f"{n:02}") for n in range(20)]
         assert not running[0].withdraw()
         assert all(offer.withdraw() for offer in offers[::2])
         released.set()
         await asyncio.gather(*(offer.answer for offer in offers[1::2]))
         assert [await offer.answer for offer in offers[::2]] == [None] * 10
 
-    with_writer(services, work)
+    with_committer(services, work)
     assert _metrics(services) == [f"{n:02}" for n in range(1, 20, 2)]
 
 
@@ -281,10 +239,10 @@ def test_one_bad_item_of_many_costs_few_transactions(services: Services) -> None
 
     async def work(committer: GroupCommitter) -> list[Any]:
         names = [*(f"{n:04}" for n in range(300)), "nul\x00", *(f"{n:04}" for n in range(300))]
-        writes = [writer.write(refuse, name) for name in names]
+        writes = [committer.write(refuse, name) for name in names]
         return await asyncio.gather(*writes, return_exceptions=True)
 
-    answers = with_writer(services, work)
+    answers = with_committer(services, work)
     assert [type(one) is int for one in answers].count(False) == 1
     assert len(tries) < 60
 
@@ -292,63 +250,7 @@ def test_one_bad_item_of_many_costs_few_transactions(services: Services) -> None
 def test_stop_writes_what_is_left(services: Services) -> None:
     async def work(committer: GroupCommitter) -> None:
         for n in range(50):
-            writer.write(count, f"{n:02}")
+            committer.write(count, f"{n:02}")
 
-    with_writer(services, work)
+    with_committer(services, work)
     assert len(_metrics(services)) == 50
-
-
-@pytest.fixture
-def own_postgres(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
-    server = EmbeddedPostgres(tmp_path / "postgres")
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def own_services(own_postgres: EmbeddedPostgres) -> Iterator[Services]:
-    """Services over a Postgres that the test may stop."""
-    url = own_postgres.start()
-    upgrade(url)
-    settings = Settings(database_url=url, redis_url="redis://nowhere", secret_key="x" * 32)
-    connected = connect(settings, "test")
-    yield connected
-    connected.close()
-
-
-def test_nothing_handed_over_is_lost_when_postgres_restarts(
-    own_services: Services, own_postgres: EmbeddedPostgres
-) -> None:
-    keys = [f"{n:04}" for n in range(600)]
-
-    async def work(committer: GroupCommitter) -> list[str]:
-        writes = []
-        for key in keys:
-            writes.append(writer.write(insert_key, key))
-            if key == "0200":
-                await asyncio.to_thread(own_postgres.stop)
-            if key == "0400":
-                await until(lambda: not any(write.done() for write in writes[300:]))
-                await asyncio.to_thread(own_postgres.start)
-            await asyncio.sleep(0)
-        return await asyncio.gather(*writes)
-
-    assert with_writer(own_services, work) == keys
-    names = ask(own_services, "SELECT name FROM projects ORDER BY name")
-    assert [row.name for row in names] == keys
-
-
-def test_a_writer_that_stops_without_postgres_says_so(
-    own_services: Services, own_postgres: EmbeddedPostgres
-) -> None:
-    own_postgres.stop()
-
-    async def work() -> None:
-        writer = GroupCommitter(own_services.database, asyncio.get_running_loop())
-        write = writer.write(insert_key, "lost")
-        await asyncio.to_thread(writer.stop, 0.2)
-        with pytest.raises(Unavailable):
-            await write
-
-    with asyncio.Runner() as runner:
-        runner.run(asyncio.wait_for(work(), 20))
