@@ -1,8 +1,8 @@
 """Quarantine: jobs whose workers died run apart from the others, in ever smaller groups.
 
-All that a worker had in flight when it died is suspect, and most of it is innocent: after a machine's
-end that is thousands of jobs. One process for each would take hours. So suspects share a process; when
-that dies too, its jobs go on in a smaller group, and a job that dies alone is the killer.
+Any job that a worker ran when it died may be to blame, and most are not: after the loss of a machine these are
+thousands of jobs. A process for each would take hours. So jobs in quarantine share a process; if that dies too, its
+jobs go on in smaller groups, and a job whose process dies with it alone is called poison.
 """
 
 from __future__ import annotations
@@ -11,22 +11,22 @@ from collections.abc import Mapping
 from uuid import UUID
 
 QUARANTINE_DEATHS = 2
-"""A job whose workers died so often is a suspect."""
+"""A job whose workers died so often is in quarantine."""
 GROUPS = (512, 64, 8, 1)
-"""How many suspects share a process, by the deaths since they became that."""
+"""How many jobs share a process, by the deaths since they are in quarantine."""
 ALONE_DEATHS = QUARANTINE_DEATHS + len(GROUPS) - 1
-"""From so many deaths on a suspect has a process of its own."""
+"""From so many deaths on a job has a process of its own."""
 
 
 def group_size(deaths: int) -> int:
-    """How many suspects of so many deaths may share a process."""
+    """How many jobs with so many deaths may share a process."""
     return GROUPS[min(deaths - QUARANTINE_DEATHS, len(GROUPS) - 1)]
 
 
-def groups(suspects: Mapping[UUID, int]) -> list[list[UUID]]:
-    """The suspects, given with their deaths, as they may share processes; the largest groups first."""
+def groups(deaths_by_job: Mapping[UUID, int]) -> list[list[UUID]]:
+    """The jobs as they may share processes; the largest groups first."""
     by_size: dict[int, list[UUID]] = {}
-    for job_id, deaths in suspects.items():
+    for job_id, deaths in deaths_by_job.items():
         by_size.setdefault(group_size(deaths), []).append(job_id)
     return [
         members[at : at + size]

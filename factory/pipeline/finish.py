@@ -1,4 +1,4 @@
-"""How an attempt ends: what an error means for the job, and the one statement that moves it."""
+"""The end of an attempt: what an error means for the job, and the one statement that moves it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from factory.store.database import Tx
 
 
 def outcome_of(job: ClaimedJob, error: FactoryError, longest_wait_s: float) -> Outcome:
-    """Once more, later, where that can help; else failed. Neither a rate wait nor a lost lease spends an attempt.
+    """Another attempt, if that can help; else failed. A wait for a rate limit, a lost lease and a newer format spend none.
 
-    A job that has met nothing but rate limits for `longest_wait_s` seconds is failed, and says so.
+    A job that has met nothing but rate limits for `longest_wait_s` seconds is failed, and its error says so.
     """
     if isinstance(error, RateLimited) and (job.deferred_s or 0.0) >= longest_wait_s:
         return _failed(job, _given_up(error, longest_wait_s))
@@ -42,7 +42,7 @@ def _failed(job: ClaimedJob, error: JobError) -> Outcome:
 
 
 def _given_up(error: RateLimited, longest_wait_s: float) -> JobError:
-    """The provider's last word is kept behind ours."""
+    """Our message, followed by the provider's last one."""
     waited = f"rate limited for {longest_wait_s / 3600:g} hours (RATE_LIMIT_GIVE_UP_S), given up"
     return replace(JobError.of(error), message=f"{waited}: {error.message}"[:2000])
 
@@ -52,7 +52,7 @@ def finish_jobs(
 ) -> Sequence[State | None]:
     """The new state of each job, None where its lease was stale; counts what ended, and `calls`.
 
-    What the same lease has moved before is told again: nobody may have heard of that commit.
+    A move that the same lease has made before gives its state again: perhaps nobody heard of that commit.
     """
     moved = {(one.id, one.lease_token): one for one in moves.finish(tx, outcomes)}
     ended = [

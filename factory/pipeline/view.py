@@ -15,7 +15,7 @@ from factory.store.jobs import JobView
 
 
 def job_json(job: JobView, position: int | None = None) -> dict[str, Any]:
-    """The Job of API.md. `cost_usd` null: not finished yet, or not known (`unknown_calls` > 0)."""
+    """The Job of docs/reference/api.md. `cost_usd` null: not finished yet, or not known (`unknown_calls` > 0)."""
     return {
         "id": public_id(job.id),
         "object": "job",
@@ -54,7 +54,7 @@ def job_json(job: JobView, position: int | None = None) -> dict[str, Any]:
 
 
 def detail_json(job: JobDetail) -> dict[str, Any]:
-    """The job with what was asked and what happened, for who asks for this one."""
+    """One job with its input and its calls."""
     waits = job.state is State.QUEUED
     return {
         **job_json(job),
@@ -72,7 +72,7 @@ def detail_json(job: JobDetail) -> dict[str, Any]:
 
 
 def _asked(job_input: Any) -> Any:
-    """The messages or the texts; of other kinds of jobs what they were given."""
+    """The messages or the texts; for other kinds of jobs their whole input."""
     if not isinstance(job_input, dict):
         return job_input
     texts = job_input.get("texts")
@@ -109,7 +109,7 @@ def _call_json(call: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _webhook_json(job: JobDetail) -> dict[str, Any] | None:
-    """Where the event is on its way; `state` null while there is none yet."""
+    """The delivery of the job's event; `state` null while there is none yet."""
     if job.webhook_url is None:
         return None
     sent = job.webhook or {}

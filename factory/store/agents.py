@@ -84,7 +84,7 @@ SELECT FROM agents a
 
 
 def is_active(tx: Tx, name: str, spec_hash: str, file: str) -> bool:
-    """Whether this spec of this file is what jobs get that name the agent."""
+    """Whether this spec of this file is the agent's active one."""
     return bool(rows(tx, IS_ACTIVE, {"name": name, "spec_hash": spec_hash, "file": file}))
 
 
@@ -100,5 +100,5 @@ UPDATE agents SET retired_at = now() WHERE name = ANY(%(names)s) AND retired_at 
 
 
 def retire(tx: Tx, names: Sequence[str]) -> None:
-    """Nothing new may name these agents; jobs that did go on. A file that comes back brings its agent back."""
+    """New jobs may not name these agents; accepted ones go on. Registering an agent again brings it back."""
     run(tx, RETIRE, {"names": list(names)})

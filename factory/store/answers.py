@@ -1,7 +1,7 @@
 """Bounds how long Postgres may take to answer.
 
-libpq waits for ever where nothing breaks the connection: the kernel of a frozen server goes on
-acknowledging, so neither keepalives nor `tcp_user_timeout` end the wait, and a unix socket has none.
+libpq waits for ever if nothing breaks the connection. The kernel of a frozen server still acknowledges, so neither
+keepalives nor `tcp_user_timeout` end the wait; a unix socket has neither.
 https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNECT-TCP-USER-TIMEOUT
 """
 
@@ -23,23 +23,23 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True, eq=False)
 class Limit:
-    """The time of one answer."""
+    """The time limit of one answer."""
 
-    line: socket.socket
+    sock: socket.socket
     due: float
     passed: bool = False
-    """Whether it was too long, so that the connection was cut."""
+    """Whether the time was over, so that the connection was cut."""
 
     def cut(self) -> None:
-        """From any thread: ends the connection, and within a second what Postgres does for it. Afterwards nothing."""
+        """From any thread: ends the connection; Postgres ends its statement within a second. Harmless afterwards."""
         with suppress(OSError):  # it is closed, or broke by itself
-            self.line.shutdown(socket.SHUT_RDWR)
+            self.sock.shutdown(socket.SHUT_RDWR)
 
 
 class AnswerWatch:
-    """A thread that cuts connections on which an answer is overdue; who waits for it gets an error.
+    """A thread that cuts connections on which an answer is overdue, so that the caller gets an error.
 
-    It starts with the first limit, so it survives a fork before that.
+    It starts with the first limit, so the process may fork before that.
     """
 
     def __init__(self) -> None:
@@ -53,8 +53,8 @@ class AnswerWatch:
         """Cuts the connection behind the descriptor when the block takes longer."""
         # A copy of the descriptor: libpq closes its own when the connection breaks, and the number
         # may be another connection's by the time the answer is overdue.
-        with socket.socket(fileno=os.dup(fileno)) as line:
-            limit = Limit(line, time.monotonic() + answer_s)
+        with socket.socket(fileno=os.dup(fileno)) as sock:
+            limit = Limit(sock, time.monotonic() + answer_s)
             self._add(limit)
             try:
                 yield limit

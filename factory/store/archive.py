@@ -1,4 +1,4 @@
-"""The archive: ended jobs moved out of the way of live ones, read there, and moved back for a retry."""
+"""The archive: ended jobs are moved there, so that live ones stay fast, and moved back for a retry."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from uuid import UUID
 from factory.store.database import Tx, rows, run
 
 UNENDED_CALL_DAYS = 1
-"""A job with a call that has no end stays so long where a late end still finds it."""
+"""A job with an open call is not archived for so long, so that a late end of the call is still recorded."""
 
-# Whoever wants a row or a table that retention works on waits for it, so retention must not wait itself.
+# Others wait for the rows and tables that retention holds, so retention itself must not wait long.
 BRIEF = "SET LOCAL statement_timeout = '2s'; SET LOCAL lock_timeout = '200ms'"
 
 
 def be_brief(tx: Tx) -> None:
-    """From here on the transaction rather fails than waits: it raises Unavailable."""
+    """Sets short lock and statement timeouts: the transaction raises Unavailable rather than wait."""
     run(tx, BRIEF)
 
 
@@ -27,13 +27,13 @@ CALL = """
     id, job_id, project_id, step_key, attempt, provider, model, started_at, finished_at, status,
     error_type, error_message, http_status, input_tokens, output_tokens, cached_tokens, cost_micros, latency_ms"""
 
-# The job that carries the event of an ended one; after an owner's retry there are several.
+# The webhook job of an ended job; after a retry there are several.
 WEBHOOK_JOB = """
 SELECT w.id FROM jobs w WHERE w.parent_id = e.id AND w.kind = 'webhook' ORDER BY w.id DESC LIMIT 1
 """
 
-# One statement: a job is in one place before and in one after, whatever dies in between, and two movers
-# take different jobs. Finished steps are kept for a retry, so only a failed job has use for its own.
+# One statement, so a job is always in exactly one place. Two dispatchers take different jobs. Finished steps are
+# kept for failed jobs alone: only those can be retried.
 MOVE = f"""
 WITH old AS MATERIALIZED (
     SELECT id FROM jobs j
@@ -82,8 +82,8 @@ def move(tx: Tx, after_s: float, limit: int) -> int:
     return run(tx, MOVE, {"after_s": after_s, "limit": limit})
 
 
-# Just as it was: what a retry does to a failed job is written once, in `store.moves`. Without its content
-# the job cannot run again, so it stays.
+# The job is restored as it was; `store.moves` then retries it like any other. A job whose content has been removed
+# cannot run again and stays in the archive.
 RESTORE = f"""
 WITH wanted AS MATERIALIZED (
     SELECT a.id, a.finished_at
@@ -130,6 +130,6 @@ SELECT min(finished_at) AS at FROM jobs WHERE state IN ('succeeded', 'failed', '
 
 
 def oldest(tx: Tx) -> datetime | None:
-    """When the first of the ended jobs that are still to be moved has ended."""
+    """The earliest end among jobs that are not archived yet."""
     found: datetime | None = rows(tx, OLDEST)[0].at
     return found

@@ -1,7 +1,7 @@
-"""Where jobs go once they have ended: three tables in partitions by time, each with a default partition.
+"""The archive of ended jobs: three tables partitioned by time, each with a default partition.
 
-`store.archive` moves rows here, `store.partitions` makes the partitions and drops them. Nothing on the
-way of a live job reads or writes these.
+`store.archive` moves rows here, `store.partitions` makes and drops the partitions. Nothing that runs a live job
+reads or writes these.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ LIVE = {
     "deferred_since",
     "last_error",
 }
-"""What only a live job has."""
+"""Columns that only a live job has."""
 
 
 def _like(table: Table, moment: str, *, without: set[str] | None = None) -> list[Column[object]]:
-    """The table's columns, of which `moment` says to which partition a row belongs."""
+    """The table's columns; `moment` is the one that decides a row's partition."""
     return [
         Column(one.name, one.type, nullable=one.nullable and one.name != moment)
         for one in table.columns
@@ -83,7 +83,7 @@ job_contents = Table(
     PrimaryKeyConstraint("job_id", "finished_at"),
     postgresql_partition_by="RANGE (finished_at)",
 )
-"""What was asked and answered: large, other people's, and soon to go. One partition a day."""
+"""What was asked and answered: large, confidential and kept for weeks only. One partition a day."""
 
 llm_calls_archive = Table(
     "llm_calls_archive",

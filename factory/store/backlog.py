@@ -1,4 +1,4 @@
-"""How much waits, per project: measured by a dispatcher, read by every gateway before it accepts more."""
+"""Queued jobs per project: measured by a dispatcher, read by gateways before they accept more."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from uuid import UUID
 
 from factory.store.database import Tx, rows, run
 
-# Counted in two parts, as the two partial indexes have them: the history is never read. A project
-# without queued jobs loses its row, so the table stays as small as the trouble is.
+# Counted in two parts, one for each partial index, so that no ended job is read. A project without queued jobs
+# loses its row, so the table stays small.
 MEASURE = """
 WITH counted AS MATERIALIZED (
     SELECT project_id, sum(jobs)::bigint AS queued
@@ -27,7 +27,7 @@ SELECT project_id, queued, %(drained_per_s)s, now() FROM counted ORDER BY projec
 ON CONFLICT (project_id) DO UPDATE
    SET queued = excluded.queued, drained_per_s = excluded.drained_per_s, measured_at = now()
 """
-# Two dispatchers measure the same; the second need not wait for the first.
+# Two dispatchers would measure the same: the second one skips it.
 TRY_LOCK = "SELECT pg_try_advisory_xact_lock(7246173) AS mine"
 
 
@@ -43,7 +43,7 @@ SELECT coalesce(sum(amount), 0)::float8 AS jobs FROM counters WHERE metric = 'jo
 
 
 def finished(tx: Tx) -> float:
-    """Jobs that have ended since the beginning."""
+    """Jobs that have ended since the database was made."""
     return float(rows(tx, FINISHED)[0].jobs)
 
 
@@ -65,5 +65,5 @@ SELECT coalesce(sum(queued) FILTER (WHERE project_id = %(project_id)s), 0)::bigi
 
 
 def depth(tx: Tx, project_id: UUID) -> Depth:
-    """What waits, of the project and of all."""
+    """Queued jobs of the project and of all projects."""
     return Depth(**rows(tx, DEPTH, {"project_id": str(project_id)})[0]._asdict())

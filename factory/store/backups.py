@@ -1,4 +1,4 @@
-"""What a backup asks of Postgres: a snapshot to dump from, sums to compare with. And the trace that it leaves."""
+"""What a backup needs of Postgres: a snapshot to dump from, checksums to compare, and a record of the backup."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from psycopg2 import sql
 from factory.store.database import Tx, rows, run
 from factory.store.servers import Cursor, connected
 
-# A backup may take hours, and its session does nothing meanwhile.
-PATIENT = (
+# A backup may take hours, during which its session is idle.
+WITHOUT_TIMEOUTS = (
     "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0;"
     " SET timezone = 'UTC'; SET extra_float_digits = 1"
 )
@@ -29,7 +29,7 @@ class Sum:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One moment of a database, for as long as the block lasts that opened it."""
+    """One moment of a database; valid within the `snapshot` block."""
 
     id: str
     at: datetime
@@ -47,7 +47,7 @@ def snapshot(libpq_url: str) -> Iterator[Snapshot]:
     with connected(libpq_url) as connection:
         connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
         with connection.cursor() as cursor:
-            cursor.execute(PATIENT)
+            cursor.execute(WITHOUT_TIMEOUTS)
             yield _snapshot(cursor)
 
 
@@ -61,9 +61,9 @@ def _snapshot(cursor: Cursor) -> Snapshot:
 
 
 def sums(libpq_url: str) -> Mapping[str, Sum]:
-    """Of every table, as it is now. Raises Unavailable."""
+    """The sum of every table as it is now. Raises Unavailable."""
     with connected(libpq_url) as connection, connection.cursor() as cursor:
-        cursor.execute(PATIENT)
+        cursor.execute(WITHOUT_TIMEOUTS)
         return _sums(cursor)
 
 
@@ -96,7 +96,7 @@ def _revision(cursor: Cursor) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the log of a server is: what a base backup begins with."""
+    """A server's position in its write-ahead log, from which a base backup begins."""
 
     database: str
     user: str
@@ -125,7 +125,7 @@ ON CONFLICT (kind) DO UPDATE
 
 
 def record(tx: Tx, kind: str, name: str, size_bytes: int, finished_at: datetime) -> None:
-    """The newest backup of its kind is this one."""
+    """Records the newest backup of its kind."""
     params = {"kind": kind, "name": name, "size_bytes": size_bytes, "finished_at": finished_at}
     run(tx, RECORD, params)
 
@@ -149,6 +149,6 @@ class Newest:
 
 
 def newest(tx: Tx) -> list[Newest]:
-    """Of each kind that there has been."""
+    """The newest backup of each kind that there is."""
     found = rows(tx, "SELECT kind, finished_at, verified_at FROM backups ORDER BY kind")
     return [Newest(**row._asdict()) for row in found]

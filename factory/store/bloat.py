@@ -1,4 +1,4 @@
-"""How much room tables and b-trees take beyond what their rows need, by statistics: an estimate that reads no table."""
+"""An estimate, from statistics alone, of the space that tables and b-trees take beyond what their rows need."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from factory.store.database import Tx, rows
 
-# A row of a table has a head of 24 bytes, an entry of an index one of 8; both a pointer of 4 in their page, and
-# both are padded to 8. https://www.postgresql.org/docs/current/storage-page-layout.html
+# A table's row has a header of 24 bytes, an index entry one of 8; both have a pointer of 4 bytes in their page, and
+# are padded to 8. https://www.postgresql.org/docs/current/storage-page-layout.html
 SIZES = """
 WITH keys AS (
     SELECT i.indexrelid AS relation, 8 AS head, a.attrelid, a.attname

@@ -24,7 +24,7 @@ class NewChunk:
     embedding: Sequence[float]
 
 
-# An attempt after a crash writes the same ordinals; the first writing stands.
+# An attempt after a crash writes the same ordinals; what was written first is kept.
 INSERT = """
 WITH given AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(CAST(%(chunks)s AS jsonb)) AS g(
@@ -68,13 +68,13 @@ def _as_row(chunk: NewChunk) -> dict[str, Any]:
 
 
 def _vector(values: Sequence[float]) -> str:
-    """As pgvector reads it. One format for all numbers takes half the time of one for each."""
+    """As pgvector reads it. Formatting all numbers at once takes half the time."""
     return ("[" + "%.8g," * len(values))[:-1] % tuple(values) + "]"
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a stored chunk is from, and how many numbers its vector has."""
+    """Where a stored chunk comes from, and how many numbers its vector has."""
 
     source: str
     start: int
@@ -91,7 +91,7 @@ SELECT c.ordinal, c.source, c.start_offset, c.end_offset, vector_dims(e.embeddin
 
 
 def stored(tx: Tx, job_id: UUID, model: str) -> dict[int, Place]:
-    """What the job has stored, by ordinal."""
+    """The job's stored chunks, by ordinal."""
     found = rows(tx, STORED, {"job_id": str(job_id), "model": model})
     return {
         row.ordinal: Place(row.source, row.start_offset, row.end_offset, row.dimensions)
@@ -112,7 +112,7 @@ def has_any(tx: Tx, project_id: UUID, model: str) -> bool:
 
 
 def any_model(tx: Tx, project_id: UUID) -> str | None:
-    """A model that the project has chunks of."""
+    """A model that embedded chunks of the project, if there is one."""
     found = rows(tx, ANY_MODEL, {"project_id": str(project_id)})
     return str(found[0].model) if found else None
 
@@ -142,8 +142,8 @@ SELECT n.chunk_id, c.job_id, c.source, c.start_offset, c.end_offset, c.content, 
   JOIN chunks c ON c.id = n.chunk_id
  ORDER BY n.distance
 """
-# Models without an index of their own are searched exactly. A name may stand for another model than it did once, as
-# with Ollama: vectors of another length are of that one, and nothing can be compared with them.
+# Models without an index of their own are searched exactly. A name may stand for another model than it did before, as
+# with Ollama. Vectors of another length come from that model and cannot be compared.
 NEAREST = """
 SELECT e.chunk_id, c.job_id, c.source, c.start_offset, c.end_offset, c.content,
        1 - (e.embedding <=> CAST(%(query)s AS vector)) AS score

@@ -1,8 +1,8 @@
 """What stored JSON means, whichever version wrote it.
 
-Programs of two versions run beside each other, and a webhook waits for days. So a field that is not known here is
-left out of account, and one that is missing has its default. What must not be misread by who does not know it is
-written with a higher `v` than `VERSION` here: such a document is left to a newer program. None means 1.
+Programs of two versions run side by side, and a webhook may wait for days. So an unknown field is ignored, and a
+missing one has its default. A document that an older program would misread is written with a higher `v`: a program
+whose `VERSION` is lower leaves it to newer ones. No `v` means 1.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ DEFAULTS: Mapping[str, Any] = {
 
 
 def understood(document: Any) -> Mapping[str, Any]:
-    """The document. Raises NewerFormat, or JobFailure for what is no object."""
+    """The document. Raises NewerFormat, or JobFailure if it is no object."""
     if not isinstance(document, Mapping):
         raise JobFailure("what is stored of the job is no JSON object")
     version = document.get("v", 1)
@@ -68,7 +68,7 @@ def params_of(given: Mapping[str, Any]) -> Params:
 
 
 def messages_of(job_input: Mapping[str, Any]) -> list[Message]:
-    """Of a completion's input. Raises NewerFormat, also for a role that is not known here."""
+    """The messages of a completion's input. Raises NewerFormat, also for an unknown role."""
     try:
         return [
             Message(Role(item["role"]), item["content"])
@@ -84,7 +84,7 @@ def texts_of(job_input: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def told_job(snapshot: Mapping[str, Any]) -> JobView:
-    """The job as it ended, out of what `store.moves` put into the event when it was born. Raises NewerFormat."""
+    """The job as it ended, from what `store.moves` put into its event. Raises NewerFormat."""
     known = {name: value for name, value in understood(snapshot).items() if name in VIEW}
     values: dict[str, Any] = {**DEFAULTS, **known}
     for name in IDS:
@@ -105,6 +105,6 @@ def _time(text: str) -> datetime | None:
 
 
 def stored_spec(given: Any) -> AgentSpec:
-    """An agent's spec that was checked when it was registered. Raises InvalidInput, NewerFormat."""
+    """An agent's stored spec, which was checked at its registration. Raises InvalidInput, NewerFormat."""
     known = {name: value for name, value in understood(given).items() if name in FIELDS}
     return parse_spec(known)

@@ -1,4 +1,4 @@
-"""Counters as rows that are only ever inserted: no two workers wait for each other's row."""
+"""Counters as rows that are only inserted, so that no two workers wait for the same row."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def totals(tx: Tx) -> list[Delta]:
     ]
 
 
-# One statement: a reader sees the rows before or the sums after, never both or neither.
+# One statement: a reader sees either the rows or their sums.
 COMPACT = """
 WITH taken AS (
     DELETE FROM counters WHERE id IN (
@@ -48,6 +48,6 @@ COMPACT_ABOVE = "SELECT count(*) > 2000 AS many FROM (SELECT 1 FROM counters LIM
 
 
 def compact(tx: Tx) -> None:
-    """Folds the rows of each counter into one, once there are more than 2,000."""
+    """Sums the rows of each counter into one, once there are more than 2,000 in all."""
     if rows(tx, COMPACT_ABOVE)[0].many:
         run(tx, COMPACT)

@@ -24,17 +24,17 @@ Tx = Connection
 DIALECT = "postgresql+psycopg2://"
 STATEMENT_TIMEOUT_S = 30
 ANSWER_S = 15.0
-"""Longest transaction, unless it asks for more time: after as long without Postgres a lease is over."""
+"""Longest transaction, unless it asks for more time. Also the time after which a lease is over without Postgres."""
 IDLE_S = 10
-"""Longest pause within a transaction. Shorter than `ANSWER_S`: where a connection is lost half-way, the rows
-that its transaction holds are free by the time its client notices and tries again.
+"""Longest pause within a transaction. Shorter than `ANSWER_S`: when a connection breaks in the middle, its rows are
+unlocked by the time its client notices and tries again.
 """
 CONNECT_TIMEOUT_S = 5
-OVERTAXED = ("57014", "55P03", "53200")
-"""SQLSTATEs of what took too long, waited too long for a lock, or took too much memory at once."""
+OVERLOADED = ("57014", "55P03", "53200")
+"""SQLSTATEs of statements that took too long, waited too long for a lock, or needed too much memory."""
 POOL_WAIT_S = 5
-PASSING = ("08", "25006", "25P03", "26000", "40", "42P05", "53", "55P03", "57", "58")
-"""SQLSTATEs of what passes: connections, a read-only standby, idle transactions cut off, prepared statements of
+TRANSIENT = ("08", "25006", "25P03", "26000", "40", "42P05", "53", "55P03", "57", "58")
+"""SQLSTATEs of transient errors: connections, a read-only standby, idle transactions cut off, prepared statements of
 another connection, deadlocks, full disks, locks, shutdowns and timeouts, I/O. https://www.postgresql.org/docs/current/errcodes-appendix.html
 """
 
@@ -53,7 +53,7 @@ def connector(
 
 
 def _time(text: Any, cursor: Any) -> datetime | None:
-    """Postgres knows times that Python does not: a row that holds one is read all the same."""
+    """Postgres knows times that Python does not; they are read as the earliest or latest one."""
     try:
         found: datetime | None = PYDATETIMETZ(text, cursor)
     except (ValueError, OverflowError, psycopg2.DataError):
@@ -63,7 +63,7 @@ def _time(text: Any, cursor: Any) -> datetime | None:
 
 
 def _json(text: str) -> Any:
-    """Postgres stores numbers and depths that Python does not read: those stay text."""
+    """Postgres stores numbers and depths that Python cannot read; such a document stays text."""
     try:
         return read_json(text)
     except ValueError:
@@ -100,7 +100,7 @@ class Database:
 
     @property
     def pool_size(self) -> int:
-        """Connections that there may be."""
+        """The most connections that there may be."""
         return self._pool_size
 
     @property
@@ -117,9 +117,9 @@ class Database:
         return self._open(answer_s, autocommit=False)
 
     def autocommit(self, answer_s: float = ANSWER_S) -> AbstractContextManager[Tx]:
-        """Each statement commits by itself: one trip to Postgres where a transaction takes three.
+        """Each statement commits by itself: one round trip to Postgres instead of three.
 
-        For what reads, and for a single statement that writes. Raises as `transaction` does.
+        For reads, and for a single statement that writes. Raises as `transaction` does.
         """
         return self._open(answer_s, autocommit=True)
 
@@ -129,7 +129,7 @@ class Database:
         try:
             with self.engine.connect() as tx:
                 driver: Any = tx.connection.dbapi_connection
-                # Not by SQLAlchemy's switch: that costs more CPU than the two trips that are saved.
+                # Not by SQLAlchemy's isolation level: that costs more CPU than the two round trips that are saved.
                 driver.autocommit = autocommit
                 with self._answers.limit(driver.fileno(), answer_s) as limit, tx.begin():
                     tx.info["limit"] = limit
@@ -137,8 +137,8 @@ class Database:
         except PoolTimeout as error:
             raise Unavailable(f"no connection is free: {_first_line(error)}") from error
         except DBAPIError as error:
-            if _passes(error):
-                raise _passing(error, overdue=limit is not None and limit.passed) from error
+            if _is_transient(error):
+                raise _unavailable(error, overdue=limit is not None and limit.passed) from error
             raise
 
     def close(self) -> None:
@@ -148,7 +148,7 @@ class Database:
 
 
 def limit_waits(tx: Tx, *, statement_s: float, lock_s: float) -> None:
-    """How long each statement of the transaction may take, and wait for a lock."""
+    """Limits how long each statement of the transaction may take, and wait for a lock."""
     run(
         tx,
         f"SET LOCAL statement_timeout = {round(statement_s * 1000)};"
@@ -157,7 +157,7 @@ def limit_waits(tx: Tx, *, statement_s: float, lock_s: float) -> None:
 
 
 def limit_of(tx: Tx) -> Limit:
-    """The time that the transaction has. Another thread may end it sooner."""
+    """The time limit of the transaction; another thread may end it sooner."""
     limit: Limit = tx.info["limit"]
     return limit
 
@@ -173,27 +173,27 @@ def _connection_options(process: str, statement_s: float) -> Mapping[str, Any]:
         "tcp_user_timeout": 20_000,
         "options": f"-c statement_timeout={round(statement_s * 1000)}ms -c timezone=UTC"
         f" -c idle_in_transaction_session_timeout={IDLE_S}s"
-        # Of what is prepared; what is not has its values before it.
+        # For prepared statements; the others are planned with their values.
         " -c plan_cache_mode=force_generic_plan"
-        # What a client has given up must not go on and hold its locks.
+        # A statement whose client has gone must end and give up its locks.
         " -c client_connection_check_interval=1s",
     }
 
 
-def _passes(error: DBAPIError) -> bool:
-    """Whether the same statement may succeed later. The driver's classes do not tell: to psycopg2 an
-    index row that is too long is an OperationalError as well.
+def _is_transient(error: DBAPIError) -> bool:
+    """Whether the same statement may succeed later. The driver's classes do not say: for psycopg2, an index row that is
+    too long is an OperationalError as well.
     """
     code: str | None = getattr(error.orig, "pgcode", None)
     if error.connection_invalidated:
         return True
     if code is None:
         return isinstance(error, OperationalError | InterfaceError)
-    return code.startswith(PASSING)
+    return code.startswith(TRANSIENT)
 
 
-def _passing(error: DBAPIError, *, overdue: bool) -> Unavailable:
-    measured = getattr(error.orig, "pgcode", None) in OVERTAXED
+def _unavailable(error: DBAPIError, *, overdue: bool) -> Unavailable:
+    measured = getattr(error.orig, "pgcode", None) in OVERLOADED
     if measured or overdue:
         return TooSlow(f"the database takes too long: {_first_line(error)}", measured=measured)
     return Unavailable(f"the database does not answer: {_first_line(error)}")
@@ -205,9 +205,9 @@ def _first_line(error: Exception) -> str:
 
 
 def rows(tx: Tx, statement: str, params: Mapping[str, Any] | None = None) -> Sequence[Row[Any]]:
-    """All rows of a statement with `%(name)s` parameters, straight to the driver.
+    """All rows of a statement with `%(name)s` parameters.
 
-    The hot path skips SQLAlchemy's compiler: it costs more than Postgres needs for the statement.
+    Goes straight to the driver: SQLAlchemy's compiler would cost more than the statement itself.
     """
     return tx.exec_driver_sql(statement, dict(params or {})).fetchall()
 
@@ -228,5 +228,5 @@ def ids(values: Iterable[UUID]) -> list[str]:
 
 
 def array(values: Iterable[UUID | str]) -> str:
-    """The same as the text of an array, for a prepared statement. Of what needs no quotes."""
+    """Values as the text of an array, for a prepared statement. Only for values that need no quotes."""
     return f"{{{','.join(map(str, values))}}}"

@@ -1,4 +1,4 @@
-"""The log of webhooks' deliveries: one row per attempt."""
+"""The log of webhook deliveries: one row per attempt."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ ON CONFLICT (id) DO NOTHING
 
 
 def log(tx: Tx, attempts: Sequence[Attempt]) -> None:
-    """Records what became of the attempts."""
+    """Records attempts and their results."""
     run(tx, LOG, {"attempts": as_json([asdict(attempt) for attempt in attempts])})
 
 
-# The ids tell the time, so the table needs no other index to find its oldest rows.
+# Ids begin with the time, so no other index is needed to find the oldest rows.
 FORGET = """
 DELETE FROM webhook_deliveries WHERE id IN (
     SELECT id FROM webhook_deliveries WHERE id < %(first)s

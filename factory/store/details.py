@@ -1,4 +1,4 @@
-"""One job with all that its owner may ask of it: what was asked, each call, and the way of its webhook."""
+"""One job in full: its input, its calls, and the delivery of its webhook."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from factory.store.database import Tx
 from factory.store.jobs import ARCHIVED, LIVE, SHOWN, WANTED, JobView, Wanted, look_up
 
 MOST_CALLS = 100
-"""A job that meets rate limits for a day may have made thousands; the last ones are shown."""
+"""The last ones are shown: a job that met rate limits for a day may have made thousands."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobDetail(JobView):
-    """A job as its owner sees it who asks for this one."""
+    """A job as its owner sees it when asking for this one."""
 
     input: Any = None
     params: Mapping[str, Any] | None = None
@@ -26,11 +26,11 @@ class JobDetail(JobView):
     deadline_at: datetime | None = None
     webhook_url: str | None = None
     last_error: dict[str, Any] | None = None
-    """Of the last attempt, while the job waits for the next one."""
+    """The error of the last attempt, while the job waits for the next one."""
     calls: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
     """The last calls, oldest first: columns of `llm_calls`."""
     webhook: Mapping[str, Any] | None = None
-    """The job that carries the event: state, attempt, next_at; of its last delivery http_status and error."""
+    """The webhook job: state, attempt, next_at; http_status and error of its last delivery."""
 
 
 def _calls(table: str) -> str:
@@ -53,7 +53,7 @@ def _webhook(which: str, table: str) -> str:
 
 
 LIVE_WEBHOOK = _webhook("w.parent_id = j.id AND w.kind = 'webhook'", "jobs")
-# The event may be on its way for days after its job has been archived.
+# The event may still be undelivered days after its job was archived.
 ARCHIVED_WEBHOOK = (
     f"coalesce(({_webhook('w.id = j.webhook_job_id', 'jobs')}),"
     f" ({_webhook('w.id = j.webhook_job_id', 'jobs_archive')}))"
@@ -73,7 +73,7 @@ GET_ARCHIVED = f"""
 
 
 def get_details(tx: Tx, wanted: Sequence[Wanted]) -> list[JobDetail | None]:
-    """For each the job if it is the project's, live or archived, or None."""
+    """The job of each pair, live or archived; None if the project has no such job."""
     looks = ("details", GET_LIVE), ("details_archived", GET_ARCHIVED)
     return look_up(tx, wanted, *looks, _detail)
 

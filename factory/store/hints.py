@@ -1,7 +1,7 @@
-"""Which queued jobs to publish, and the marks of what was published.
+"""Which queued jobs to publish, and the marks on those that were.
 
-A job whose hint is out has `published_at`; a claim or any move clears it. Nothing here changes a
-state: a hint that is lost, doubled or stale does no harm.
+`published_at` is set while a job's hint is out; a claim or any other move clears it. Nothing here changes a state: a
+hint that is lost, doubled or stale does no harm.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ FIRST_PATIENCE_S = 10
 LONGEST_PATIENCE_S = 300
 """How long a hint may stay unclaimed before it counts as lost: doubled with each publish."""
 
-# The index is as small as the windows, however deep the backlog.
+# Reads an index that is as small as the windows, however deep the backlog.
 IN_FLIGHT = f"""
 SELECT lane, count(*) FILTER (WHERE NOT {QUARANTINED}) AS jobs,
        count(*) FILTER (WHERE {QUARANTINED}) AS quarantined
@@ -33,7 +33,7 @@ SELECT lane, count(*) FILTER (WHERE NOT {QUARANTINED}) AS jobs,
 
 @dataclass(frozen=True, slots=True)
 class InFlight:
-    """How many of a lane's jobs run or are published: those in quarantine apart."""
+    """How many of a lane's jobs run or are published; those in quarantine are counted apart."""
 
     jobs: int = 0
     quarantined: int = 0
@@ -65,7 +65,7 @@ SELECT lane, jsonb_object_agg(slots, workers) AS sizes
 """
 
 
-# One snapshot and one trip: each end of a job asks for a round, and most find no room.
+# One snapshot and one round trip: each end of a job causes a round of dispatch, and most find no room.
 LOOK = f"""
 SELECT (SELECT array_agg(lane) FROM ({DUE_LANES}) due) AS due,
        (SELECT jsonb_object_agg(lane, sizes) FROM ({WORKERS}) serving) AS workers,
@@ -83,16 +83,16 @@ class Look:
     due: Sequence[str]
     """Lanes that have unpublished queued jobs, due or not, by name."""
     workers: Mapping[str, Mapping[int, int]]
-    """How many live workers serve a lane, by their number of slots. One with many lanes counts in each."""
+    """Live workers that serve a lane, by their number of slots. A worker counts in each of its lanes."""
     in_flight: Mapping[str, InFlight]
     quarantined_lanes: Sequence[str]
-    """Lanes with suspects to publish: mostly none."""
+    """Lanes with quarantined jobs to publish: mostly none."""
     held: bool = False
-    """The database came out of a backup, and nobody has decided about its jobs: nothing may go out."""
+    """The database was restored from a backup, and nobody has decided about its jobs: nothing may go out."""
 
 
 def look(tx: Tx, lease_s: float) -> Look:
-    """All of it at one moment."""
+    """Reads all of it at one moment."""
     [found] = prepared_rows(tx, "look", LOOK, {"lease_s": lease_s})
     in_flight = {lane: InFlight(*counts) for lane, counts in (found.in_flight or {}).items()}
     workers = {
@@ -102,16 +102,21 @@ def look(tx: Tx, lease_s: float) -> Look:
     return Look(found.due or (), workers, in_flight, found.quarantined_lanes or (), found.held)
 
 
-# The jobs of a lane that go next. Projects with work are found by hopping along the index; each offers its own
-# oldest, and a job's turn is its place among its project's jobs after those already in flight: a project with
-# 10,000 jobs and one with a single job both get their first turn first. So all fill up to the same level, and a
-# project offers what it lacks: a round reads a window and not a window a project. Where one has less than its
-# share, the next round gives it to others. `free` jobs may be any project's, as long as all lanes of the group hold
-# `full` with them; what a project gets beyond that must leave it with `few` jobs in the group at most. What the group
-# holds is counted here, with the group's turn taken, or two dispatchers would fill it twice.
-# SKIP LOCKED lets two dispatchers pick different jobs at the same moment. CASE hides from the planner that the
-# index of all that is due would do: it took that, after a bulk of which its statistics had not heard, and read
-# the whole backlog instead of a window by primary key. Suspects go out by themselves.
+# The jobs of a lane that go next.
+#
+# Fairness: projects with work are found by a loose index scan, and each offers its oldest jobs. A job's turn is its
+# place among its project's jobs, counted after those in flight. So a project with 10,000 jobs and one with a single
+# job both get their first turn first, and all projects fill up to the same level. A project offers no more than it
+# lacks to that level, so a round reads one window and not a window per project. What a project cannot use of its
+# share goes to others in the next round.
+#
+# Limits: `free` jobs may belong to any project, as long as all lanes of the group then hold at most `full`. Jobs
+# beyond that may only go to projects that then hold at most `few` in the group. What the group holds is counted
+# under the group's lock; otherwise two dispatchers would fill it twice.
+#
+# SKIP LOCKED lets two dispatchers pick different jobs at the same moment. CASE keeps the planner from the index of
+# due jobs: with statistics from before a large bulk it chose that, and read the whole backlog instead of a window
+# by primary key. Jobs in quarantine are published apart.
 PUBLISH = f"""
 WITH RECURSIVE owners AS (
     (SELECT project_id, run_at FROM jobs
@@ -175,18 +180,18 @@ class Limits:
 
     free: int
     full: int
-    """What all projects may hold in the group with them."""
+    """What all projects together may hold in the group."""
     few: int
 
 
 ANY = Limits(2**31, 2**31, 0)
 """As many as there are."""
 
-# A mark that is lost in a crash of Postgres lets its hint go out again, which does no harm; so nobody waits for
-# its fsync. Sent along with the statement, which is one transaction with it.
+# Without waiting for an fsync: a mark that is lost in a crash of Postgres lets its hint go out again, which does no
+# harm. Sent in one round trip, and one transaction, with the statement.
 WITHOUT_FSYNC = "SET LOCAL synchronous_commit = off;"
 
-# One dispatcher a group at a time, and what follows sees what the one before has marked. Sent along as well.
+# One dispatcher per group at a time, so that each sees the marks of the one before. Sent in the same round trip.
 TURN = "SELECT pg_advisory_xact_lock(7246175, hashtext(%(group)s));"
 
 
@@ -210,11 +215,11 @@ PROVIDERS = "SELECT id, provider FROM jobs WHERE id = ANY(CAST(%(ids)s AS uuid[]
 
 
 def providers(tx: Tx, job_ids: Sequence[UUID]) -> dict[UUID, str]:
-    """Whom the jobs call."""
+    """The jobs' providers."""
     return {row.id: row.provider for row in rows(tx, PROVIDERS, {"ids": ids(job_ids)})}
 
 
-# In the order of claims, which wait for who holds a row.
+# Rows are locked in the order in which claims lock them.
 UNPUBLISH = """
 UPDATE jobs SET published_at = NULL
  WHERE id IN (
@@ -225,7 +230,7 @@ UPDATE jobs SET published_at = NULL
 
 
 def unpublish(tx: Tx, job_ids: Sequence[UUID]) -> int:
-    """Takes the marks back: the hints were not sent, or a worker gave them back unread."""
+    """Takes the marks back from jobs whose hints were not sent."""
     return run(tx, UNPUBLISH, {"ids": ids(job_ids)})
 
 
@@ -245,9 +250,9 @@ def forget_lost(tx: Tx) -> int:
     return run(tx, LOST, {"first": FIRST_PATIENCE_S, "longest": LONGEST_PATIENCE_S})
 
 
-# A worker that died took the messages along that it had fetched, up to one beat after the last that was
-# heard of. Not all that went out before was with it, but a hint that is doubled does no harm; and what has
-# gone out again is younger, so that each death counts once. Older deaths are left to patience.
+# The messages that a worker had fetched are lost with it. It may have fetched until one beat after its last heartbeat,
+# so all hints of its lanes that went out before that are published again; doubled ones do no harm. They then have a
+# later `published_at`, so each death counts once. Earlier deaths are covered by `forget_lost`.
 FETCHED = """
 UPDATE jobs SET published_at = NULL, publishes = 0
  WHERE id IN (
@@ -265,7 +270,7 @@ UPDATE jobs SET published_at = NULL, publishes = 0
 
 
 def forget_fetched(tx: Tx, lease_s: float) -> int:
-    """Lets the hints go out again that workers may have held which fell silent; gives how many."""
+    """Lets hints go out again that silent workers may have fetched; gives how many."""
     return run(tx, FETCHED, {"lease_s": lease_s})
 
 
@@ -279,7 +284,7 @@ UPDATE jobs SET published_at = NULL, publishes = 0
 
 
 def forget_of_lanes(tx: Tx, lanes: Iterable[str]) -> int:
-    """A worker of these lanes is gone, with the messages that it had fetched; gives how many go out again."""
+    """Lets the hints of lanes go out again whose worker is gone, and with it what it had fetched; gives how many."""
     return run(tx, OF_LANES, {"lanes": sorted(lanes)})
 
 
@@ -291,5 +296,5 @@ UPDATE jobs SET published_at = NULL, publishes = 0
 
 
 def forget_all(tx: Tx) -> int:
-    """The broker is new or was emptied: every hint that was out is lost."""
+    """Lets all hints go out again: the broker is new or was emptied; gives how many."""
     return run(tx, FORGET_ALL)

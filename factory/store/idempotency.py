@@ -21,8 +21,8 @@ class Taken:
     answer: Any
 
 
-# A repetition that arrives while the first is in its transaction waits for the unique index, but not
-# for long; then it reads the first's answer.
+# A repetition that arrives during the first request's transaction waits briefly for the unique index, and then reads
+# the first answer.
 LOCK_TIMEOUT = "SET LOCAL lock_timeout = '1s'"
 TAKE = """
 INSERT INTO idempotency_keys (project_id, key, request_hash, job_id, answer)
@@ -43,7 +43,7 @@ def find(tx: Tx, project_id: UUID, key: str) -> Taken | None:
 def take(
     tx: Tx, project_id: UUID, key: str, request_hash: str, *, job_id: UUID | None, answer: Any
 ) -> Taken | None:
-    """Binds the key to this request's answer; the earlier use where there is one."""
+    """Binds the key to this request's answer; gives the earlier use, if there is one."""
     params = {
         "project_id": str(project_id),
         "key": key,
@@ -73,5 +73,5 @@ DELETE FROM idempotency_keys WHERE (project_id, key) IN (
 
 
 def forget_old(tx: Tx, limit: int) -> int:
-    """Deletes keys of more than two days, at most `limit`; the contract keeps them one."""
+    """Deletes keys older than two days, at most `limit`; the API promises one day."""
     return run(tx, FORGET, {"limit": limit})

@@ -1,4 +1,4 @@
-"""Jobs written and read. Every move between states is in `store.moves`."""
+"""Writes and reads jobs. Every move between states is in `store.moves`."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from factory.domain.state import State
 from factory.store.database import Tx, array, as_json, ids, rows
 from factory.store.prepared import prepared_rows
 
-# One statement writes a set: the rows travel as one JSON document, which costs less than twenty
-# arrays and keeps a set of one and a set of 10,000 the same statement.
+# One statement for any number of jobs: the rows travel as one JSON document, which costs less than twenty arrays.
 INSERT = """
 WITH given AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(CAST(%(jobs)s AS jsonb)) AS g(
@@ -49,7 +48,7 @@ def insert(tx: Tx, jobs: Sequence[NewJob]) -> None:
 
 
 def packed(jobs: Sequence[NewJob]) -> str:
-    """Jobs as `insert_packed` takes them: who has this text needs the jobs no more."""
+    """Jobs as the text that `insert_packed` takes."""
     return as_json([_as_row(job) for job in jobs])
 
 
@@ -67,7 +66,7 @@ def accept(tx: Tx, jobs: Sequence[NewJob]) -> list[datetime]:
 
 
 def queued(job: NewJob, created_at: datetime) -> JobView:
-    """What reading the job back would give: the hot path saves that."""
+    """The view that reading the new job back would give, without the read."""
     return JobView(
         id=job.id,
         project_id=job.project_id,
@@ -161,9 +160,9 @@ class JobView:
     cost_micros: int | None
     """None: not finished, or a price or a call's outcome is unknown."""
     unknown_calls: int
-    """Calls whose cost nobody knows: no price, or no answer was recorded."""
+    """Calls of unknown cost: without a price, or without a recorded answer."""
     expired: bool = False
-    """Whether input, output and error have been removed; usage and cost are there."""
+    """Whether input, output and error have been removed; usage and cost are kept."""
 
 
 SHOWN = """
@@ -176,7 +175,7 @@ SELECT j.id, j.project_id, j.kind, j.state, j.lane, j.provider, j.model, j.agent
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where jobs are read from: what of a view is called otherwise there, and the tables."""
+    """Where jobs are read from: the columns whose names differ, and the tables."""
 
     columns: str
     tables: str
@@ -219,7 +218,7 @@ def get(tx: Tx, project_id: UUID, job_id: UUID) -> JobView | None:
 
 
 def get_all(tx: Tx, wanted: Sequence[Wanted]) -> list[JobView | None]:
-    """For each the job if it is the project's, live or archived, or None."""
+    """The job of each pair, live or archived; None if the project has no such job."""
     return look_up(tx, wanted, ("get", GET), ("get_archived", GET_ARCHIVED), view_of)
 
 
@@ -231,9 +230,9 @@ Look = tuple[str, str]
 def look_up(
     tx: Tx, wanted: Sequence[Wanted], live: Look, archived: Look, view: Callable[[Any], View]
 ) -> list[View | None]:
-    """For each what `view` makes of its row, from where the job is, or None."""
+    """What `view` makes of each job's row, live or archived, or None."""
     found: dict[Wanted, View] = {}
-    # Once more at the end: a retry may have brought one back between the first two looks.
+    # Live jobs once more at the end: a retry may have moved one back between the two reads.
     for name, statement in (live, archived, live):
         if missing := [one for one in wanted if one not in found]:
             params = {
@@ -271,11 +270,11 @@ class LaneDepth:
     state: str
     jobs: int
     oldest_age_s: float
-    """Age of the oldest job that is due, since it became due; 0 where none is."""
+    """Seconds since the oldest due job became due; 0 if none is due."""
 
 
-# `waiting for its run_at` is not age: a job delayed on purpose is not late. Each part has an index that
-# holds live jobs alone, so a scrape does not read the history.
+# A job that waits for its `run_at` is not late, so that does not count as age. Each part has an index of live jobs
+# alone, so no ended job is read.
 DEPTHS = """
 WITH live AS (
     SELECT lane, project_id, run_at, 'queued' AS state FROM jobs
@@ -296,6 +295,6 @@ SELECT lane, state, count(*) AS jobs,
 
 
 def depths(tx: Tx, project_id: UUID | None = None) -> list[LaneDepth]:
-    """Live jobs by lane and state; of all projects where none is named."""
+    """Live jobs by lane and state, of one project or of all."""
     params = {"project_id": str(project_id) if project_id else None}
     return [LaneDepth(**row._asdict()) for row in rows(tx, DEPTHS, params)]

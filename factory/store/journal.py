@@ -1,4 +1,4 @@
-"""The journal: one row per physical call, written before it, and the outputs of finished steps."""
+"""The journal: a row for each physical call, written before it is made, and the outputs of finished steps."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from factory.domain.money import Usage
 from factory.store.database import Tx, as_json, ids, rows, run
 from factory.store.prepared import prepared_rows
 
-# Guarded by the lease: a worker that slept through its lease's end must not spend money for a job that
-# is somebody else's by now. Only running jobs have a token, which the constraint `lease` keeps true: their state
-# is not asked for, or the planner would read the index of all that run.
+# Guarded by the lease: a worker whose lease expired while it slept must not spend money for a job that another worker
+# may have. Only running jobs have a token (constraint `lease`), so the state is not checked: with it, the planner
+# would read the index of all running jobs.
 OPEN = """
 WITH held AS MATERIALIZED (
     SELECT g.*
@@ -32,7 +32,7 @@ SELECT id FROM held
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """The intent to call a provider: from here on, money may be spent."""
+    """The intent to call a provider. Once it is written, money may be spent."""
 
     id: UUID
     job_id: UUID
@@ -47,7 +47,7 @@ class Call:
 def open_calls(tx: Tx, calls: Sequence[Call]) -> set[UUID]:
     """Writes the intents of calls whose lease still holds; gives their ids.
 
-    An open row that nobody closes is unknown spend.
+    A row that stays open is unknown spend.
     """
     given = [
         {
@@ -68,7 +68,7 @@ def open_calls(tx: Tx, calls: Sequence[Call]) -> set[UUID]:
 
 @dataclass(frozen=True, slots=True)
 class CallEnd:
-    """What came of a call. With `output`, the step it belongs to is finished for good."""
+    """The end of a call. With `output`, its step is finished for good."""
 
     call_id: UUID
     job_id: UUID
@@ -84,8 +84,8 @@ class CallEnd:
     output: Any = None
 
 
-# Guarded by the call's id alone: a worker that lost its lease still records what it paid for. A call is open
-# as long as it has no end; asked for by `status`, the planner would read the index of all that are open.
+# Guarded by the call's id alone: a worker that lost its lease still records what it paid for. An open call is found
+# by `finished_at`: with `status`, the planner would read the index of all open calls.
 CLOSE = """
 WITH given AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(CAST(%(ends)s AS jsonb)) AS g(
@@ -108,7 +108,7 @@ RETURNING c.id, EXISTS (SELECT FROM job_results r
 """
 
 
-# What the calls of a job (alias `e`) cost together. One call of unknown cost makes the sum unknown.
+# The sums over the calls of a job (alias `e`). One call of unknown cost makes the cost unknown.
 USAGE = """
 SELECT coalesce(sum(c.input_tokens), 0) AS input_tokens,
        coalesce(sum(c.output_tokens), 0) AS output_tokens,
@@ -118,7 +118,7 @@ SELECT coalesce(sum(c.input_tokens), 0) AS input_tokens,
        count(*) - count(c.cost_micros) AS unknown_calls
   FROM llm_calls c WHERE c.job_id = e.job_id
 """
-# A call may end after its job has: a zombie's, once the zombie wakes. Then the job's cost is known after all.
+# A call of a worker that lost its lease may end after its job. Then the job's cost becomes known after all.
 SETTLE = f"""
 WITH settled AS MATERIALIZED (
     SELECT e.job_id, u.* FROM job_results e CROSS JOIN LATERAL ({USAGE}) u
@@ -131,7 +131,7 @@ UPDATE job_results r
 """
 
 
-# In the order in which the end of a job takes them. What is read afterwards is what they have left that held them.
+# Locked in the order in which the end of a job locks them, so that SETTLE reads what the last writer has committed.
 LOCK = (
     "SELECT FROM jobs WHERE id = ANY(CAST(%(ids)s AS uuid[])) ORDER BY id FOR UPDATE",
     "SELECT FROM job_results WHERE job_id = ANY(CAST(%(ids)s AS uuid[])) ORDER BY job_id FOR UPDATE",
@@ -139,10 +139,10 @@ LOCK = (
 
 
 def settle(tx: Tx, job_ids: Sequence[UUID]) -> None:
-    """Sums up what ended jobs of unknown cost have used, after all who write that at the moment.
+    """Recomputes the usage of ended jobs whose cost is unknown, after transactions that are writing it now.
 
-    A call that ends while another transaction ends its job is not seen there: whoever closed it settles once more,
-    when that is committed.
+    A call that ends while another transaction ends its job is not seen by that: who closed the call calls this again
+    after that transaction has committed.
     """
     params = {"ids": ids(job_ids)}
     for statement in LOCK:
@@ -153,7 +153,7 @@ def settle(tx: Tx, job_ids: Sequence[UUID]) -> None:
 def close_calls(tx: Tx, ends: Sequence[CallEnd]) -> set[UUID]:
     """Records the ends of calls and the outputs of the steps that they finish.
 
-    Gives the calls that were open until now, so that nobody counts one twice.
+    Gives the calls that were open until now, so that none is counted twice.
     """
     given = [
         {
@@ -197,7 +197,7 @@ class Step:
 
 
 def record_steps(tx: Tx, steps: Sequence[Step]) -> None:
-    """Records steps for whoever runs their jobs next; one that is there stays as it is."""
+    """Records finished steps for later attempts; one that is recorded already is not changed."""
     given = [
         {"job_id": step.job_id, "step_key": step.step_key, "output": step.output} for step in steps
     ]
@@ -214,5 +214,5 @@ SELECT (SELECT count(*) FROM llm_calls c
 
 
 def open_calls_left(tx: Tx) -> int:
-    """Calls without an end whose attempt is over: money may have been spent, nobody knows."""
+    """How many calls have no end though their attempt is over: unknown spend."""
     return int(rows(tx, ABANDONED)[0].calls)

@@ -1,7 +1,7 @@
 """Keyed hashes of API keys, under the installation's SECRET_KEY and, while it is replaced, under the earlier one.
 
-A key is stored under each of them, by the secret's fingerprint. So gateways with the new secret and those
-that still have the old one alone accept the same keys, in whichever order they are restarted.
+A key's hash is stored under each secret's fingerprint. So gateways with the new secret and those that know only the
+old one accept the same keys, whatever the order of their restarts.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ FINGERPRINT_LETTERS = 16
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """The installation's secret, and earlier ones whose keys are still good."""
+    """The installation's secret, and earlier ones whose keys are still valid."""
 
     current: str
     previous: tuple[str, ...] = ()
@@ -31,11 +31,11 @@ class Secrets:
         return {fingerprint(secret): secret_hash(secret, key) for secret in self.all}
 
     def oldest_hash(self, key: str) -> str:
-        """What programs compare that know only the oldest of the secrets."""
+        """The hash that programs compare which know only the oldest secret."""
         return secret_hash(self.all[-1], key)
 
     def know(self, key: str, stored: str, by_fingerprint: Mapping[str, str]) -> bool:
-        """Whether one of the secrets made one of the stored hashes of this key; `stored` names no secret."""
+        """Whether a stored hash of this key was made with one of the secrets; `stored` is the one without a fingerprint."""
         return any(
             hmac.compare_digest(known, by_fingerprint.get(mark, stored))
             for mark, known in self.hashes(key).items()
@@ -49,11 +49,11 @@ def secret_hash(secret_key: str, key: str) -> str:
 
 @lru_cache(maxsize=8)
 def fingerprint(secret_key: str) -> str:
-    """Tells one secret from another, and tells nothing of it."""
+    """Distinguishes secrets, and reveals nothing of them."""
     digest = hmac.digest(secret_key.encode(), b"fingerprint of SECRET_KEY", hashlib.sha256)
     return digest.hex()[:FINGERPRINT_LETTERS]
 
 
 def secrets_of(secret_key: str, previous: Sequence[str]) -> Secrets:
-    """Without an earlier one that is the current one."""
+    """The secrets; an earlier one that equals the current one is left out."""
     return Secrets(secret_key, tuple(one for one in previous if one != secret_key))

@@ -18,7 +18,7 @@ SHAPE = re.compile(r"af_([0-9a-f]{12})_[0-9a-f]{48}")
 
 
 def prefix_of(key: str) -> str | None:
-    """The public part of `af_<prefix>_<secret>`, or None when `create` cannot have made it."""
+    """The public part of `af_<prefix>_<secret>`, or None if it is no key of that form."""
     found = SHAPE.fullmatch(key)
     return found[1] if found else None
 
@@ -85,18 +85,18 @@ SELECT {COLUMNS}, secret_hash, secret_hashes,
 
 @dataclass(frozen=True, slots=True)
 class LiveKey:
-    """A key that may be used now, and for how much longer; None where it does not expire."""
+    """A key that may be used now, and for how much longer; None if it does not expire."""
 
     view: KeyView
     expires_in_s: float | None
     outdated: bool = False
-    """Its hash under the current secret is to be added: `rehash`."""
+    """Whether its hash under the current secret is missing, so that `rehash` must add it."""
 
 
 def verify_all(
     tx: Tx, secret_key: str, keys: Sequence[str], previous: Sequence[str] = ()
 ) -> list[LiveKey | None]:
-    """For each of these texts the live key that it is, or None. `previous`: secrets that are being replaced."""
+    """The live key of each text, or None. `previous`: secrets that are being replaced."""
     known = secrets_of(secret_key, previous)
     prefixes = [prefix_of(key) for key in keys]
     wanted = sorted({prefix for prefix in prefixes if prefix})
@@ -126,7 +126,7 @@ UPDATE api_keys SET secret_hash = %(secret_hash)s, secret_hashes = %(secret_hash
 
 
 def rehash(tx: Tx, secret_key: str, key: str, previous: Sequence[str]) -> bool:
-    """Adds a verified key's hash under the current secret; False if somebody has. The earlier ones stay, for
+    """Adds a verified key's hash under the current secret; False if it is there already. Earlier hashes stay, for
     programs that have not been restarted yet.
     """
     known = secrets_of(secret_key, previous)
@@ -149,9 +149,9 @@ SELECT prefix FROM api_keys
 
 
 def outdated(tx: Tx, secret_key: str, previous: Sequence[str] = ()) -> list[str]:
-    """Prefixes of live keys that are not stored under the current secret, and so hang on an earlier one.
+    """Prefixes of live keys without a hash under the current secret: they depend on an earlier one.
 
-    Without `previous` only those that say under which they are: older rows do not.
+    Without `previous`, rows that do not say which secret they were hashed with are left out.
     """
     known = secrets_of(secret_key, previous)
     params = {"mark": fingerprint(secret_key), "all": bool(known.previous)}

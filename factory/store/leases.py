@@ -27,7 +27,7 @@ def register(
 ) -> None:
     """A worker process has started. Its id is new with every start: a restart inherits no lease.
 
-    Workers with the same `pid_namespace` see each other's processes, and bury the dead.
+    Workers with the same `pid_namespace` see each other's processes, and mark dead ones.
     """
     params = {
         "id": str(worker_id),
@@ -52,8 +52,7 @@ class Beat:
     """Process ids of the other workers in its namespace, by worker."""
 
 
-# One round trip a beat: it extends the lease, and learns what there is to learn. A worker that beats has not
-# ended, whatever its neighbours thought.
+# One round trip per beat. A worker that beats is alive, so a mark that says otherwise is removed.
 HEARTBEAT = """
 WITH beat AS (
     UPDATE workers SET heartbeat_at = now(), stopped_at = NULL WHERE id = %(id)s

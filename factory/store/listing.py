@@ -55,7 +55,7 @@ class Listed(NamedTuple):
 
 LARGEST_LISTED_BYTES = 64 * 1024
 """A larger result, as JSON, is left out of a list; so a page of 100 jobs is bounded."""
-# The stored size first: what is far too large need not be unpacked to be measured.
+# The stored size is checked first, so that a far too large result is not unpacked to be measured.
 FITS = f"""
 (pg_column_size(page.output) <= {LARGEST_LISTED_BYTES}
  AND octet_length(page.output::text) <= {LARGEST_LISTED_BYTES})
@@ -66,7 +66,7 @@ OTHERS = ", ".join(f"page.{one.name}" for one in fields(JobView) if one.name != 
 def find_listed(
     tx: Tx, project_id: UUID, chosen: Filter, *, limit: int, after: UUID | None
 ) -> list[Listed]:
-    """The same, without the results that are large."""
+    """As `find`, without results that are large."""
     params = _params(project_id, chosen, limit, after)
     found = rows(tx, listed_statement(chosen, after), params)
     return [Listed(_view(row), not row.fits) for row in found]
@@ -80,7 +80,7 @@ def _view(row: Any) -> JobView:
 
 
 def listed_statement(chosen: Filter, after: UUID | None) -> str:
-    """Cuts what `statement` finds, after its limit: nothing else is unpacked."""
+    """Leaves large results out of one page, so that no other rows are unpacked."""
     page = statement(chosen, after)
     return f"""
 SELECT {OTHERS}, CASE WHEN {FITS} THEN page.output END AS output,
@@ -89,7 +89,7 @@ SELECT {OTHERS}, CASE WHEN {FITS} THEN page.output END AS output,
 
 
 def statement(chosen: Filter, after: UUID | None) -> str:
-    """One statement, so one snapshot: a job that is moved meanwhile is listed once."""
+    """One statement, so one snapshot: a job that is archived meanwhile is listed once."""
     live = _page(LIVE_VIEW, _clauses(chosen, after, metadata="p.metadata"))
     archived = _page(ARCHIVE_VIEW, _clauses(chosen, after, metadata="j.metadata"))
     return f"({live}) UNION ALL ({archived}) ORDER BY id DESC LIMIT %(limit)s"

@@ -1,4 +1,4 @@
-"""Vacuum and reindex, of all tables that are ours. Each statement needs a connection that commits by itself."""
+"""Vacuums and reindexes our tables. Each statement needs an autocommit connection."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SELECT c.oid::regclass::text AS name FROM pg_class c
    AND NOT c.relispartition AND pg_has_role(c.relowner, 'USAGE')
  ORDER BY pg_total_relation_size(c.oid), 1
 """
-# A partition whose time is over is not written to any more: its indexes are as small as they were.
+# A partition of the past is no longer written to, so its indexes do not grow.
 INDEXED = """
 SELECT c.oid::regclass::text AS name FROM pg_class c
  WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r' AND c.relhasindex
@@ -29,8 +29,8 @@ SELECT c.oid::regclass::text AS name FROM pg_class c
    AND coalesce((regexp_match(pg_get_expr(c.relpartbound, c.oid), 'TO [(]''([^'']+)'''))[1]::timestamptz > now(), true)
  ORDER BY pg_total_relation_size(c.oid), 1
 """
-# What an interrupted REINDEX CONCURRENTLY has left: it costs each write, and no query uses it. One that is
-# being built now, by whomever, is none. https://www.postgresql.org/docs/current/sql-reindex.html
+# An interrupted REINDEX CONCURRENTLY leaves an index that slows down writes and is used by no query. One that is
+# being built now does not count. https://www.postgresql.org/docs/current/sql-reindex.html
 LEFTOVERS = """
 SELECT i.indexrelid::regclass::text AS name FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
  WHERE NOT i.indisvalid AND c.relname ~ '_cc(new|old)[0-9]*$' AND pg_has_role(c.relowner, 'USAGE')
@@ -40,7 +40,7 @@ SELECT i.indexrelid::regclass::text AS name FROM pg_index i JOIN pg_class c ON c
 
 
 def take_turn(tx: Tx) -> None:
-    """One maintenance at a time, until the connection ends. Raises Conflict."""
+    """Takes the lock that lets one maintenance run at a time, until the connection ends. Raises Conflict."""
     statement = "SELECT pg_try_advisory_lock(%(turn)s) AS taken"
     if not rows(tx, statement, {"turn": TURN})[0].taken:
         raise Conflict("another maintenance of this database runs")
@@ -63,7 +63,7 @@ def leftovers(tx: Tx) -> Sequence[str]:
 
 
 def vacuum(tx: Tx, table: str) -> str | None:
-    """Makes room and statistics anew; gives what went wrong. What autovacuum is at is left to it."""
+    """Vacuums and analyzes a table, unless autovacuum is at it; gives what went wrong."""
     return _attempt(tx, f"VACUUM (ANALYZE, SKIP_LOCKED) {table}")
 
 

@@ -1,8 +1,8 @@
 """Every move of a job between states: one guarded statement each, over a set of jobs.
 
-A move is guarded by the state it leaves, and by the lease token where a worker holds the job. A
-statement that finds another state or token changes nothing, and its caller learns so from the ids
-that come back. Rows are locked in the order of their ids, so that two sets never deadlock.
+A move is guarded by the state it leaves and, if a worker holds the job, by the lease token. A statement that finds
+another state or token changes nothing; the caller sees that from the ids that come back. Rows are locked in the
+order of their ids, so that two sets never deadlock.
 """
 
 from __future__ import annotations
@@ -23,13 +23,12 @@ from factory.store.journal import USAGE
 from factory.store.prepared import prepared_rows
 from factory.store.restores import HELD
 
-# queued → running. `published_at` plays no part: a hint is a hint, only this decides. A stale hint of
-# a job that waits for its next attempt is refused by `run_at`. A worker takes its own running job
-# again after a claim whose commit it never heard of; it asks only for jobs that it does not know to
-# hold, and that is no new attempt. What was paid for before comes along whenever the job has been
-# started before: counts of attempts begin anew with an owner's retry, `started_at` does not.
-# It waits for who holds a row: mostly a dispatcher that came too late to publish it. To pass over it, as if it were
-# another worker's, used up the hint, and its job was left until the hint counted as lost.
+# queued → running. `published_at` does not matter: the claim alone decides. `run_at` refuses a stale hint of a job that
+# waits for its next attempt. A worker may claim its own running job again after a claim whose commit it did not hear
+# of; that is no new attempt. Steps and spend of earlier attempts are read if the job was started before: an owner's
+# retry resets the count of attempts, but not `started_at`.
+# A locked row is waited for. Mostly a dispatcher holds it that came too late to publish it; with SKIP LOCKED the hint
+# would be used up, and the job left until the hint counts as lost.
 KINDS = ", ".join(f"'{kind}'" for kind in Kind)
 CLAIM = f"""
 WITH open AS MATERIALIZED (
@@ -76,10 +75,10 @@ def claim(
     *,
     quarantine: bool = False,
 ) -> list[ClaimedJob]:
-    """Takes those of the jobs that are queued and due; the others are somebody else's or not due.
+    """Takes those of the jobs that are queued and due.
 
-    A suspect is taken only by a process in `quarantine`. `call_ids` are of calls that this claim is to open: if
-    it is made again, they are no earlier attempt's.
+    Jobs in quarantine are only given to a process for `quarantine`. `call_ids`: the calls that this claim opens. If it
+    is repeated, they must not count as calls of an earlier attempt.
     """
     params = {
         "ids": array(job_ids),
@@ -103,11 +102,10 @@ def _claimed(row: Any) -> ClaimedJob:
 
 
 # running → succeeded | failed | cancelled | queued | waiting, and where no lease is given queued |
-# waiting → failed | cancelled and waiting → queued. The usage of a finished job is the sum of its
-# calls, so what failed attempts cost is in it; a call without a known cost is unknown spend. The job's
-# webhook is born in the same statement: an event is owed exactly when the state says so, and tells of the
-# job as it ended, whatever its owner does with it later; `j` is still as it was before. A caller's cancel
-# beats a retry, never a result that is already there.
+# waiting → failed | cancelled and waiting → queued. The usage of a finished job is the sum of its calls, those of
+# failed attempts included; a call without a known cost is unknown spend. The webhook job is inserted by the same
+# statement, so there is one exactly when the job has ended, and it shows the job as it ended; `j` is the row before
+# the update. An owner's cancel wins over another attempt, never over a result.
 FINISH = f"""
 WITH given AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(CAST(%(outcomes)s AS jsonb)) AS g(
@@ -186,7 +184,7 @@ SELECT id, lease_token, lane, state FROM moved
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """A job, the lease that it was held by, and the state that this lease moved it to."""
+    """A job, the lease that held it, and the state that this lease moved it to."""
 
     id: UUID
     lease_token: int | None
@@ -195,13 +193,13 @@ class Moved:
 
 
 def finish(tx: Tx, outcomes: Sequence[Outcome]) -> list[Moved]:
-    """The jobs that moved; one whose lease was stale is left out."""
+    """Ends attempts; gives the jobs that moved. One whose lease was stale is left out."""
     found = prepared_rows(tx, "finish", FINISH, finish_params(outcomes))
     return [_moved(row) for row in found]
 
 
-# A reaper that ends a lease leaves no mark of it: what its holder says afterwards is stale. What has gone
-# on since, by another lease or the owner's retry, began with a job that was queued.
+# The reaper records no `last_lease_token`, so what the lost worker reports afterwards is stale. A job that runs again
+# by now was queued by the move that is looked for.
 FINISHED_BEFORE = """
 SELECT j.id, j.last_lease_token AS lease_token, j.lane,
        CASE WHEN j.state = 'running' THEN 'queued' ELSE j.state END AS state
@@ -212,7 +210,7 @@ SELECT j.id, j.last_lease_token AS lease_token, j.lane,
 
 
 def finished_before(tx: Tx, outcomes: Sequence[Outcome]) -> list[Moved]:
-    """Those of the outcomes that are there already: a commit that nobody heard of is made again."""
+    """Those of the outcomes that were committed before: the commit's answer was lost, and it is repeated."""
     if not outcomes:
         return []
     params = {
@@ -249,7 +247,7 @@ def _as_row(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-# failed → queued, by the owner: attempts start anew, finished steps stay and are not paid again.
+# failed → queued, by the owner: the count of attempts starts at 0; finished steps stay and are not paid again.
 RETRY = """
 WITH moved AS (
     UPDATE jobs
@@ -279,8 +277,8 @@ RETURNING state
 def request_cancel(tx: Tx, project_id: UUID, job_id: UUID) -> State | None:
     """Marks a live job as unwanted; its state, or None when it is not live.
 
-    A running job's worker sees the mark and ends it. The caller ends a queued one in the same
-    transaction: the mark holds the row, so no claim comes between.
+    A running job's worker sees the mark and ends the job. The caller ends a queued one in the same transaction, which
+    holds the row, so that no claim comes between.
     """
     found = rows(tx, REQUEST_CANCEL, {"id": str(job_id), "project_id": str(project_id)})
     return State(found[0].state) if found else None

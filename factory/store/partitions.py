@@ -12,7 +12,7 @@ from factory.store.database import Tx, rows, run
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A table and the column by which its rows are kept together."""
+    """A partitioned table and the column that decides a row's partition."""
 
     table: str
     column: str
@@ -25,7 +25,7 @@ CONTENTS = Family("job_contents", "finished_at", Period.DAY)
 FAMILIES = (JOBS, CALLS, CONTENTS)
 
 TURN = "SELECT pg_advisory_xact_lock(7246174)"
-"""Two dispatchers make the same partitions: one after the other."""
+"""Lets one dispatcher make partitions at a time."""
 EXISTING = """
 SELECT c.relname AS name,
        (regexp_match(pg_get_expr(c.relpartbound, c.oid), 'TO [(]''([^'']+)'))[1]::timestamptz AS ends
@@ -44,8 +44,8 @@ def missing(tx: Tx, family: Family, first: datetime, last: datetime) -> list[Spa
     return [span for span in family.period.spans(first, last) if _name(family, span) not in there]
 
 
-# Attaching takes a weaker lock than creating in place, and the rows that came too early for their
-# partition, which the default one took in, come along.
+# Attaching takes a weaker lock than creating in place. Rows that were written before their partition existed are moved
+# from the default partition.
 MAKE = (
     "CREATE TABLE {name} (LIKE {table} INCLUDING ALL)",
     "LOCK TABLE {table}_default IN SHARE ROW EXCLUSIVE MODE",

@@ -1,13 +1,13 @@
 """Prepared statements for the hot path: planned once a second on a connection, not at each run.
 
-Postgres plans the end of an attempt for 1.5 ms and runs it in 1.0. A plan that is kept for long is no answer:
-it was made for the sizes that tables had, and a bulk can grow an empty table to a million rows before Postgres
-looks at its statistics again. Nor does it fit a statement that needs its values to be planned well: `publish`
-would read the backlog, as `LIMIT $2` may be anything. https://www.postgresql.org/docs/current/sql-prepare.html
+Postgres needs 1.5 ms to plan the end of an attempt and 1.0 ms to run it. A plan must not be kept for long: it fits
+the sizes that tables had, and a bulk can grow an empty table to a million rows before Postgres updates its
+statistics. Nor must a statement be prepared whose plan depends on its values: `publish` would read the whole
+backlog, as `LIMIT $2` may be anything. https://www.postgresql.org/docs/current/sql-prepare.html
 
-A pooler that gives each transaction another server connection does not keep what was prepared. Behind one that
-shows itself nothing is prepared. One that does not is found by the first run that misses its statement: that run
-fails in passing, and its connection prepares nothing any more.
+A pooler that gives each transaction another server connection does not keep what was prepared. If a pooler is
+detected, nothing is prepared. If not, the first run that misses its statement fails with an error that passes,
+and its connection prepares nothing from then on.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from factory.store.server import is_pooled
 
 KEPT_S = 1.0
 LOST = ("26000", "42P05")
-"""SQLSTATEs of a prepared statement that is not there, and of one that is there already."""
+"""SQLSTATEs of a prepared statement that does not exist, and of one that exists already."""
 PARAMETER = re.compile(r"%\((\w+)\)s")
 
 
@@ -48,7 +48,7 @@ class _Kept:
     until: float = 0.0
     names: set[str] = field(default_factory=set)
     pooled: bool = False
-    """A pooler stands between: the connection is not always the same one."""
+    """Whether a pooler is in between, so that the server connection may change."""
 
 
 def prepared_rows(
@@ -56,7 +56,7 @@ def prepared_rows(
 ) -> Sequence[Row[Any]]:
     """As `rows`, for a statement that runs many times a second. Arrays must come as text, such as `{1,2}`.
 
-    `name` is what logs show, with a sum of the text behind it: programs of two versions may share a pooler.
+    Logs show `name`, followed by a checksum of the text, as programs of two versions may share a pooler.
     """
     kept = _kept(tx)
     if kept.pooled:
@@ -72,7 +72,7 @@ def prepared_rows(
     try:
         found = rows(tx, text, params)
     except DBAPIError as error:
-        kept.until = 0.0  # whether it was prepared, nobody knows
+        kept.until = 0.0  # it may or may not have been prepared
         kept.pooled = getattr(error.orig, "pgcode", None) in LOST
         raise
     kept.names.add(form.name)
@@ -88,7 +88,7 @@ def _kept(tx: Tx) -> _Kept:
 
 @lru_cache(maxsize=64)
 def prepared_form(name: str, statement: str) -> Form:
-    """`%(a)s` becomes `$1` where it is prepared, and is filled in where it is run."""
+    """`%(a)s` becomes `$1` in PREPARE, and stays a parameter in EXECUTE."""
     full = f"{name}_{crc32(statement.encode()):08x}"
     order = list(dict.fromkeys(PARAMETER.findall(statement)))
     body = PARAMETER.sub(lambda found: f"${order.index(found[1]) + 1}", statement)

@@ -19,7 +19,7 @@ class Project:
     created_at: datetime
 
 
-# The no-op update makes a second creator wait for the first and then read its row.
+# The update that changes nothing makes a second creator wait for the first and then read its row.
 ENSURE = """
 INSERT INTO projects (id, name) VALUES (%(id)s, %(name)s)
 ON CONFLICT (name) DO UPDATE SET name = excluded.name

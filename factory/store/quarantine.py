@@ -1,5 +1,5 @@
-"""Which jobs in quarantine to publish. They have a window of their own: however many there are, and
-however long they wait for their turn, the other jobs of the lane go on.
+"""Jobs in quarantine: which to publish, and how they stand. They have a window of their own, so that the other jobs
+of a lane go on, however many wait in quarantine.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ SELECT id, deaths FROM marked ORDER BY run_at, id
 
 
 def publish(tx: Tx, lane: str, window: int) -> dict[UUID, int]:
-    """Marks at most `window` due suspects of the lane as published; gives their deaths."""
+    """Marks at most `window` due quarantined jobs of the lane as published; gives their deaths."""
     return {row.id: row.deaths for row in rows(tx, PUBLISH, {"lane": lane, "window": window})}
 
 
@@ -49,13 +49,13 @@ SELECT id, deaths FROM jobs
 
 
 def due(tx: Tx, job_ids: Sequence[UUID]) -> dict[UUID, int]:
-    """The deaths of those of the jobs that still wait for their turn: the hints of the others are stale."""
+    """The deaths of those of the jobs that still wait; the hints of the others are stale."""
     return {row.id: row.deaths for row in rows(tx, DUE, {"ids": ids(job_ids)})}
 
 
 @dataclass(frozen=True, slots=True)
 class QuarantinedJob:
-    """What Flower shows of a job in quarantine. `error`: as stored, why its newest attempt did not succeed."""
+    """A job in quarantine as Flower shows it. `error`: as stored, of its last attempt."""
 
     id: UUID
     kind: Kind
@@ -75,7 +75,7 @@ SELECT j.id, j.kind, j.state, j.lane, j.model, j.agent, j.attempt, coalesce(r.er
 
 
 def stored(tx: Tx, job_ids: Sequence[UUID]) -> list[QuarantinedJob]:
-    """Those of the jobs that are not archived, in no order."""
+    """Those of the jobs that are not archived, in no particular order."""
     found = (row._asdict() for row in rows(tx, STORED, {"ids": ids(job_ids)}))
     return [
         QuarantinedJob(**{**row, "kind": Kind(row["kind"]), "state": State(row["state"])}) for row in found
@@ -89,5 +89,5 @@ UPDATE jobs SET deaths = greatest(deaths, {ALONE_DEATHS} - 1)
 
 
 def isolate(tx: Tx, job_id: UUID, worker_id: UUID) -> None:
-    """The worker is about to die of this job, as it has seen: after that death the job runs alone."""
+    """The worker is about to end because of this job: from then on the job runs in a process of its own."""
     run(tx, ISOLATE, {"job": str(job_id), "worker": str(worker_id)})

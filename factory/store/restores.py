@@ -1,7 +1,7 @@
-"""That this database came out of a backup: the mark that holds its jobs, and what is known of them.
+"""The mark that this database was restored from a backup, which holds its jobs until an operator decides.
 
-Whatever had not ended at the backup's moment may have ended since, and been paid for: nobody knows, as the rows
-that would tell are lost. So nothing goes out until an operator has decided.
+A job that had not ended when the backup was made may have ended since, and been paid for: the rows that would tell
+are lost.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ TOKENS_SKIPPED = 1_000_000_000
 MARK = """
 INSERT INTO restores (id, backup, restored_to) VALUES (%(id)s, %(backup)s, %(restored_to)s)
 """
-# A worker that lived through it may hold a lease that was given after the backup. Without this its token would be
-# given again, and its late result would be taken for that of the new holder.
+# A worker that is still alive may hold a lease from after the backup. Without this its token would be given out again,
+# and its late result taken for that of the new holder.
 SKIP_TOKENS = "SELECT setval('lease_tokens', nextval('lease_tokens') + %(skipped)s)"
-# running → queued. Whoever held a job may have ended it since, and lives on with other jobs: its heartbeat would
-# keep a lease that nobody works under, and a slot with it. The attempt is given back, or the last one could not be made.
+# running → queued. The worker that held a job may have ended it since, and live on: its heartbeat would keep the lease
+# of a job that nobody runs. The attempt is given back; otherwise the last one could not be made.
 END_LEASES = """
 UPDATE jobs SET state = 'queued', worker_id = NULL, lease_token = NULL, last_lease_token = NULL,
        attempt = attempt - CASE WHEN state = 'running' THEN 1 ELSE 0 END,
@@ -34,7 +34,7 @@ UPDATE jobs SET state = 'queued', worker_id = NULL, lease_token = NULL, last_lea
 
 
 def mark(tx: Tx, backup: str, restored_to: datetime) -> None:
-    """The database is now as it was at `restored_to`: holds its jobs, and ends all leases of the lost time."""
+    """Holds all jobs, and ends all leases: the database is as it was at `restored_to`."""
     params = {"id": str(new_id()), "backup": backup, "restored_to": restored_to}
     run(tx, MARK, params)
     rows(tx, SKIP_TOKENS, {"skipped": TOKENS_SKIPPED})
@@ -109,7 +109,7 @@ class LiveJob:
     created_at: datetime
 
 
-# Webhooks are delivered at least once: what may be told twice is never given up.
+# Webhooks are delivered at least once, so they may be sent again and are never failed here.
 SOME = """
 SELECT id, kind, state, lease_token, created_at FROM jobs
  WHERE state IN ('queued', 'running', 'waiting') AND kind <> 'webhook' AND id > %(after)s

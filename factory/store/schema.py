@@ -1,4 +1,4 @@
-"""Which revision the schema has, read without Alembic: that costs 13 MB, which a gateway can save."""
+"""The schema's revision, read without Alembic, which would cost a gateway 13 MB."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FILES = "versions/[0-9]*.py"
 
 
 def newest_revision() -> str:
-    """The revision that this code needs. The files of migrations begin with theirs, and they count up."""
+    """The revision that this code needs: the highest number that a file of migrations begins with."""
     spec = find_spec("migrations")
     place = Path(spec.origin).parent if spec and spec.origin else None
     numbers = [file.name.partition("_")[0] for file in place.glob(FILES)] if place else []

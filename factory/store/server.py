@@ -1,4 +1,4 @@
-"""What the Postgres server is and can."""
+"""The Postgres server's version and abilities."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def has_vector(tx: Tx) -> bool:
 
 
 def is_pooled(tx: Tx) -> bool:
-    """Whether a pooler stands between: then the process that answers is not the one that greeted."""
+    """Whether a pooler is in between: then another backend process answers than the one that was connected to."""
     driver: Any = tx.connection.dbapi_connection
     answers: int = rows(tx, "SELECT pg_backend_pid() AS pid")[0].pid
     return bool(answers != driver.info.backend_pid)

@@ -1,4 +1,4 @@
-"""A server as a whole, whichever it is: its address in parts, its databases, made, swapped and mended."""
+"""Postgres servers as a whole: their addresses, and their databases made, replaced and repaired."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from psycopg2.extensions import parse_dsn
 from factory.errors import Unavailable
 
 MAINTENANCE = "template1"
-"""A database that every server has: the one to be replaced cannot be the one that is connected to."""
+"""A database that every server has, to connect to while another one is replaced."""
 SWAP_S = 30.0
 Cursor = psycopg2.extensions.cursor
 
@@ -38,7 +38,7 @@ def with_database(libpq_url: str, name: str) -> str:
 
 @contextmanager
 def connected(dsn: str) -> Iterator[psycopg2.extensions.connection]:
-    """A connection of its own. Raises Unavailable for whatever Postgres says in the block."""
+    """A connection of its own. Raises Unavailable for any error of Postgres in the block."""
     try:
         with closing(psycopg2.connect(dsn, connect_timeout=5)) as connection:
             yield connection
@@ -61,7 +61,7 @@ def server_version(libpq_url: str) -> int:
 
 
 def replayed_to(libpq_url: str) -> datetime | None:
-    """The commit up to which a recovered server has got; None if it had none to replay."""
+    """The time of the last commit that a recovered server has replayed; None if there was none."""
     found = ask(libpq_url, "SELECT pg_last_xact_replay_timestamp()")
     return found if isinstance(found, datetime) else None
 
@@ -70,9 +70,9 @@ SUPERUSER = "SELECT rolname::text FROM pg_roles WHERE rolsuper AND rolcanlogin O
 
 
 def make_valid(libpq_url: str) -> None:
-    """A recovery that ends in the middle of DROP DATABASE leaves the database whole, and marked as invalid.
+    """Makes databases valid again whose recovery ended in the middle of a DROP DATABASE: they are whole.
 
-    Asks a server that trusts everybody: only a superuser may mend it.
+    Only a superuser may do this, so the server must trust its connections.
     """
     place = with_database(libpq_url, MAINTENANCE)
     superuser = str(ask(place, SUPERUSER))
@@ -89,7 +89,7 @@ def tell(libpq_url: str, statement: str) -> None:
 
 
 def analyze(libpq_url: str) -> None:
-    """Statistics are not part of a backup, and without them Postgres plans badly."""
+    """Makes statistics, which are not part of a backup and without which Postgres plans badly."""
     tell(libpq_url, "ANALYZE")
 
 
@@ -110,9 +110,9 @@ def drop_database(libpq_url: str, name: str) -> None:
 
 
 def replace_database(libpq_url: str, name: str, new: str) -> str | None:
-    """Gives `new` the name; whatever had it is kept under another, which is returned. In one transaction.
+    """Gives `new` the name, in one transaction. A database that had it is kept under another name, which is returned.
 
-    Nobody can connect to the old one from here on. Raises Unavailable if its sessions do not end.
+    Nobody can connect to the old one from then on. Raises Unavailable if its sessions do not end.
     """
     kept = f"{name}_before_{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     with _maintenance(libpq_url) as cursor:

@@ -1,7 +1,7 @@
 """Accepting many jobs at once: all are checked first, and then written in one transaction.
 
-A bulk holds no connection while it computes, only some are under way at once, and their lines are checked by one
-thread at a time: others' single jobs find a connection, a thread and the interpreter.
+A bulk holds no connection while its lines are checked, only a few bulks are under way at once, and one thread at a
+time checks lines. So single jobs always find a connection, a thread and the interpreter.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ from factory.store.agents import ActiveAgent
 from factory.store.database import Tx
 
 PART_LINES = 500
-"""Lines that are checked without a pause, and written by one statement."""
+"""Lines that are checked in one go, and written by one statement."""
 MOST = 24
-"""Bulks that are under way or wait for it: half of the gateway's threads."""
+"""Bulks that are under way or wait for their turn: half of the gateway's threads."""
 MOST_CHECKED = 5
-"""Bulks whose lines are held in memory, where there are connections for as many."""
+"""Bulks that are checked or written at once, if there are as many connections."""
 WAIT_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of a bulk, counted from 1: what it asks for, or why that cannot be read."""
+    """A line of a bulk, counted from 1: its request, or why it cannot be read."""
 
     number: int
     request: JobRequest | InvalidInput
@@ -52,20 +52,20 @@ class Line:
 
 @dataclass(slots=True)
 class _Checked:
-    """What is known of the lines: ids and texts of the good ones, and what is wrong with the others."""
+    """The ids and texts of the good lines, and what is wrong with the others."""
 
     ids: list[UUID] = field(default_factory=list)
     parts: list[str] = field(default_factory=list)
-    """The good lines as they are sent to Postgres: a third of the memory of what they were made from."""
+    """The good lines as they are sent to Postgres: a third of the memory of the jobs themselves."""
     rejected: list[tuple[int, InvalidInput]] = field(default_factory=list)
 
 
 class Bulks:
-    """Accepts bulks, as many at once as this process can bear. Made once per process."""
+    """Accepts bulks, a limited number at once. Made once per process."""
 
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
-        # The other half of the connections is for single jobs and reads.
+        # Half of the connections stays free for single jobs and reads.
         half = max(1, intake.services.settings.database_pool_size // 2)
         self._places = Places(min(half, MOST_CHECKED), most=MOST, wait_s=WAIT_S)
         self._checking = threading.Lock()
@@ -97,7 +97,7 @@ class Bulks:
         find = self._agents()
         checked = _Checked()
         for start in range(0, len(lines), PART_LINES):
-            # Bulks take turns: two at once would not be checked sooner, as only one has the interpreter.
+            # One bulk at a time: only one thread has the interpreter anyway.
             with self._checking:
                 good = []
                 for line in lines[start : start + PART_LINES]:

@@ -1,4 +1,4 @@
-"""What an owner does to a job on its way: cancel it, retry it."""
+"""What an owner may do to a job: cancel it, retry it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a caller asks for, checked in shape and in content, before anything is written."""
+"""The body of a job request, and its check before anything is written."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def prepare(
     if request.fallback_on:
         if not fallbacks or model.mode == "embedding":
             raise InvalidInput("fallback_on is of no use without fallbacks", param="fallback_on")
-        # Beside the messages, where workers of before do not look.
+        # Beside the messages, where workers of earlier versions ignore it.
         job_input = {**job_input, "fallback_on": list(request.fallback_on)}
     return NewJob(
         id=new_id(),
@@ -154,11 +154,11 @@ def _content(
 
 
 def _params(request: JobRequest, spec: AgentSpec | None) -> dict[str, Any]:
-    """The request's parameters over its agent's, which come from a file and may be anything."""
+    """The request's parameters override its agent's, which come from a file and may be anything."""
     own = request.params.model_dump(exclude_none=True)
     if spec is None or not spec.params:
         return own
-    # What it was registered with may be of a newer version.
+    # A newer version may have registered it with parameters that are not known here.
     known = {name: spec.params[name] for name in spec.params if name in ParamsIn.model_fields}
     try:
         return ParamsIn.model_validate({**known, **own}).model_dump(exclude_none=True)
@@ -187,7 +187,7 @@ def _fallbacks(catalog: Catalog, model: Model, names: tuple[str, ...]) -> tuple[
 
 
 def _limit_micros(model: Model, limit_usd: Decimal | None) -> int | None:
-    """A limit on an unknown price could not be kept, so it is refused rather than pretended."""
+    """Refuses a limit for a model whose price is unknown: it could not be kept."""
     if limit_usd is None:
         return None
     if model.price is None:

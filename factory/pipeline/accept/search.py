@@ -1,4 +1,4 @@
-"""Search as a job: the worker that has the model embeds the query and finds the nearest chunks."""
+"""Search as a job: a worker that has the embedding model embeds the query and finds the nearest chunks."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def search(
 
 
 def _check_searchable(tx: Tx, job: NewJob) -> None:
-    """Raises InvalidInput where no vector of the model could be found: a call for the query would be wasted."""
+    """Raises InvalidInput if the project has no vector of this model: the query's embedding would be paid for nothing."""
     model = job.model or ""
     if chunks.has_any(tx, job.project_id, model):
         return

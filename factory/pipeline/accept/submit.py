@@ -1,4 +1,6 @@
-"""Accepting jobs: one transaction, then a poke. Redis may be down; a 2xx means Postgres has the job."""
+"""Accepting jobs: one transaction, then a wake-up for the dispatcher. Redis may be down: a 2xx means that Postgres
+has the job.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,7 @@ class Intake:
         default_factory=lambda: StatementBatch(jobs.accept)
     )
     allowed: AllowedHosts = field(init=False)
-    """Where webhooks may go. Raises Misconfigured at the start, not with a job."""
+    """Where webhooks may go. A wrong setting raises Misconfigured here, at the start, and not with a job."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "allowed", allowed_hosts(self.services.settings))
@@ -65,7 +67,7 @@ def idempotency_key(key: str, body: bytes) -> IdempotencyKey:
 
 
 class Repeated(Exception):
-    """The key was used before: this transaction must leave nothing."""
+    """The key was used before: this transaction must be rolled back."""
 
     def __init__(self, taken: idempotency.Taken) -> None:
         self.taken = taken
@@ -88,7 +90,7 @@ def submit(
     intake.gate.admit(project_id, 1)
     job = prepared(intake, project_id, request, _agent(intake, request.agent), traceparent)
     if key is None:
-        # What is made of a row is its own caller's affair: it is stored, whatever comes of that.
+        # The JSON is made outside of the shared statement: if that fails, it fails this caller alone.
         answer = job_json(jobs.queued(job, intake.accepting.run(intake.services.database, job)))
     else:
         try:
@@ -100,7 +102,7 @@ def submit(
 
 
 def _accept_once(intake: Intake, job: NewJob, key: IdempotencyKey) -> dict[str, Any]:
-    """A commit of its own: who waits for another's key must not keep third ones waiting."""
+    """In a commit of its own: a wait for another request with the same key must not hold up others."""
     with intake.services.database.transaction() as tx:
         answer = job_json(jobs.queued(job, jobs.accept(tx, [job])[0]))
         bind_key(tx, job.project_id, key, answer, job.id)
@@ -110,7 +112,7 @@ def _accept_once(intake: Intake, job: NewJob, key: IdempotencyKey) -> dict[str, 
 def earlier_answer(
     intake: Intake, project_id: UUID, key: IdempotencyKey | None
 ) -> idempotency.Taken | None:
-    """Looked up first: what was accepted once is answered again, whatever has changed since."""
+    """The answer that the key was given before, if any. Looked up first: limits that were reached since do not matter."""
     if key is None:
         return None
     with intake.services.database.autocommit() as tx:
@@ -138,7 +140,7 @@ def prepared(
 def bind_key(
     tx: Tx, project_id: UUID, key: IdempotencyKey, answer: dict[str, Any], job_id: UUID | None
 ) -> None:
-    """Keeps the answer for whoever sends the key again. Raises Repeated or IdempotencyInFlight."""
+    """Keeps the answer for repetitions of the key. Raises Repeated or IdempotencyInFlight."""
     taken = idempotency.take(
         tx, project_id, key.key, key.request_hash, job_id=job_id, answer=answer
     )
@@ -147,7 +149,7 @@ def bind_key(
 
 
 def first_answer(taken: idempotency.Taken, key: IdempotencyKey | None) -> dict[str, Any]:
-    """What was answered then. Raises IdempotencyMismatch where the body was another."""
+    """The answer to the first request. Raises IdempotencyMismatch if its body was another."""
     if key is None or taken.request_hash != key.request_hash:
         raise IdempotencyMismatch(
             "this Idempotency-Key was used with another body; use a new key",
@@ -174,7 +176,7 @@ def stored_agent(found: ActiveAgent) -> Agent:
 
 
 def unknown_agent(name: str, known: Iterable[str]) -> InvalidInput:
-    """The refusal, which names those that there are."""
+    """The error for an unknown name; it lists the known ones."""
     return InvalidInput(
         f"unknown agent {name!r}; there are: {', '.join(known) or 'none yet'}", param="agent"
     )

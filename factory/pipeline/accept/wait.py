@@ -1,4 +1,4 @@
-"""Waiting for jobs to end: one thread asks for all waiters of a process with one statement."""
+"""Waiting for jobs to end: one thread polls for all waiters of a process with one statement."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from factory.store import jobs
 POLL_S = 0.05
 POLL_MANY_S = 0.2
 MANY = 100
-"""Above so many waiters the poll slows down: its cost grows with them, their patience does not shrink."""
+"""From so many waiters on, the thread polls less often, as each poll costs more."""
 
 log = logging.getLogger(__name__)
 
@@ -54,8 +54,8 @@ class Waiter:
             while wanted := self._wanted():
                 self._tell(wanted)
                 pause.wait(POLL_S if len(wanted) < MANY else POLL_MANY_S)
+        # If a bug ends this thread, the next waiter must start another.
         except BaseException:
-            # Should a bug end this thread, the next waiter starts another.
             with self._lock:
                 self._running = False
             raise

@@ -1,4 +1,4 @@
-"""Publishing hints: due jobs, fairly, as many as the workers can take."""
+"""Publishes hints of due jobs: fairly, and as many as the workers can take."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from factory.store.database import Tx
 from factory.store.hints import InFlight, Limits
 
 QUARANTINE_WINDOW = 1024
-"""Jobs in quarantine that a lane has out at once: two of the largest groups."""
+"""Quarantined jobs that a lane has out at once: two of the largest groups."""
 
 STAND_INS = (lane_name(LOCAL, Priority.HIGH), *all_lanes())
-"""Who may answer a search, if nobody serves the searches' lanes and its provider's: the first that is served."""
+"""Lanes that searches go to if no worker serves theirs: the first one that is served."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What travels on a lane: ids of jobs to run, or of suspects that are to run in `quarantine`."""
+    """A hint: ids of jobs to run. Those of quarantined jobs travel apart."""
 
     job_ids: Sequence[UUID]
     quarantine: bool = False
@@ -58,9 +58,10 @@ class Round:
 def dispatch(services: Services, send: Send, turns: Turns | None = None) -> int:
     """One round over all lanes; gives how many jobs were published. `turns` are kept from round to round.
 
-    The marks are committed before the messages go out: a claim must not wait for a dispatcher that
-    waits for Redis. A crash in between loses hints, and the reaper of hints finds those. After a restore nothing
-    is published until somebody has decided about it. Raises Unavailable; what could not be sent is unmarked.
+    Jobs are marked as published, and committed, before the messages are sent: a claim must not wait for a
+    dispatcher that waits for Redis. A crash in between loses hints; the search for lost hints finds them. After a
+    restore nothing is published until an operator has decided. Raises Unavailable; the marks of what could not be
+    sent are taken back.
     """
     with services.database.autocommit() as tx:
         look = hints.look(tx, services.settings.lease_s)
@@ -78,18 +79,18 @@ def dispatch(services: Services, send: Send, turns: Turns | None = None) -> int:
 
 
 def _publish_jobs(this: Round, found: Sequence[Window]) -> int:
-    """First every lane its share, the one whose turn it is first: mostly there is room for a job or two. Then
-    what others have left of theirs.
+    """First gives every lane its share, in the order of turns, as there is often room for only a job or two. Then
+    gives lanes with more work what the others have left.
     """
-    shares, hungry, published = Shares(found), [], 0
+    shares, wanting, published = Shares(found), [], 0
     for one in sorted(found, key=lambda one: this.turns.ahead(one.lane)):
         free = shares.first(one)
         count = _publish_some(this, one, max(one.room, free), free)
         shares.take(one, count)
         published += count
         if count >= free > 0:
-            hungry.append((one, count))
-    for one, count in hungry:
+            wanting.append((one, count))
+    for one, count in wanting:
         if free := shares.rest(one):
             more = _publish_some(this, one, max(one.room - count, free), free)
             shares.take(one, more)
@@ -117,6 +118,7 @@ def _publish(this: Round, lane: str, pick: Pick) -> list[Message]:
     try:
         for queue, some in queues.items():
             this.send(queue, some)
+    # Whatever went wrong, and be it a stop: what was not sent must not count as sent.
     except BaseException:
         with this.services.database.autocommit() as tx:
             hints.unpublish(tx, [job_id for message in messages for job_id in message.job_ids])
@@ -135,10 +137,10 @@ def _pick_quarantined(tx: Tx, lane: str, room: int) -> list[Message]:
 
 
 def with_searches(workers: Mapping[str, Sizes]) -> Mapping[str, Sizes]:
-    """Lanes of searches that no worker serves are served by whoever has a provider's urgent lane.
+    """Adds workers for the searches' lanes if none serves them: those of a stand-in lane.
 
-    So are those of an installation that names its lanes, or has workers of before: a hint need not lie on
-    its job's lane, as the claim alone decides.
+    Installations that list their lanes, or run workers of earlier versions, have no workers for searches. A hint need
+    not lie on its job's lane, as the claim alone decides.
     """
     stand_in = next((lane for lane in STAND_INS if workers.get(lane)), None)
     if stand_in is None:
@@ -149,7 +151,7 @@ def with_searches(workers: Mapping[str, Sizes]) -> Mapping[str, Sizes]:
 def _queues(
     this: Round, tx: Tx, lane: str, messages: Sequence[Message]
 ) -> Mapping[str, Sequence[Message]]:
-    """Where the hints go: on their lane, and those of searches that nobody serves to their providers'."""
+    """Messages by the lane they are sent to: their own; for searches that nobody serves, their provider's."""
     if not messages:
         return {}
     if lane in this.served:

@@ -11,7 +11,7 @@ from factory.limits.window import Window
 
 
 class Shares:
-    """Of what may go out of each group: by weight among those of its lanes that have work."""
+    """Shares of a group's free places, by weight among its lanes that have work."""
 
     def __init__(self, found: Sequence[Window]) -> None:
         self._lanes = Counter(group_of(one.lane) for one in found)
@@ -21,11 +21,11 @@ class Shares:
         self._taken = Counter[str]()
 
     def take(self, one: Window, jobs: int) -> None:
-        """So many have gone out."""
+        """So many of the lane's jobs were published."""
         self._taken[group_of(one.lane)] += jobs
 
     def first(self, one: Window) -> int:
-        """What the lane may have while others may want theirs; at least one job, while there are any."""
+        """The lane's share while others have not had theirs: at least one job, if any place is free."""
         group = group_of(one.lane)
         if self._lanes[group] == 1 and one.free < one.patience:
             return 0
@@ -33,5 +33,5 @@ class Shares:
         return min(share, self.rest(one))
 
     def rest(self, one: Window) -> int:
-        """What is left of all lanes' shares."""
+        """What is left of the group's places."""
         return max(0, one.free - self._taken[group_of(one.lane)])

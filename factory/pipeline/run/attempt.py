@@ -1,7 +1,7 @@
 """The two writes of an attempt: its claim, and its end.
 
-Each is one statement of the writer, and carries along what the journal has to know of a call at that moment:
-a job of one call is committed twice and not four times.
+Each is one batch statement, which also writes what the journal must know of a call at that moment: a job of one
+call is committed twice and not four times.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from factory.store.journal import Call, CallEnd, Step
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A job that a worker would like to run."""
+    """A job that a worker wants to run."""
 
     worker_id: UUID
     job_id: UUID
     catalog: Catalog
     quarantine: bool = False
     call_id: UUID = field(default_factory=new_id)
-    """Of the call that the job may begin with; the same when the claim is made again."""
+    """Id of the call that the job may begin with; the same when the claim is repeated."""
 
 
 def claim_jobs(tx: Tx, claims: list[Claim]) -> Sequence[ClaimedJob | None]:
@@ -57,13 +57,13 @@ def claim_jobs(tx: Tx, claims: list[Claim]) -> Sequence[ClaimedJob | None]:
 
 
 def opened_call(catalog: Catalog, job: ClaimedJob, call_id: UUID) -> Call | None:
-    """The call that the job begins with, as its claim writes it; None where it does not begin with one."""
+    """The call that the job begins with, as its claim writes it; None if it begins with none."""
     return first_call(catalog, job, call_id) if job.kind is Kind.COMPLETION else None
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How an attempt ends, and the call that it ends with, if it does."""
+    """The outcome of an attempt, and the end of the call that gave it, if one did."""
 
     outcome: Outcome
     call: CallEnd | None = None
@@ -72,9 +72,8 @@ class Ending:
 def end_attempts(tx: Tx, endings: list[Ending]) -> Sequence[State | None]:
     """Batch statement: the new state of each job, None where its lease was stale.
 
-    The calls are closed first, and by whom ever: what was paid is recorded though the job is another's by
-    now, and a job's usage is the sum of its calls. A step whose output becomes the job's is recorded only
-    where it does not.
+    Calls are closed first, even by a worker that lost its lease: what was paid is recorded, and a job's usage is the
+    sum of its calls. The final step is journaled only if the job did not succeed.
     """
     calls = [_last_call(ending.outcome, ending.call) for ending in endings if ending.call]
     counted = record_ends(tx, calls) if calls else []

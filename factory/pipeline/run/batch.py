@@ -1,4 +1,4 @@
-"""What is written together: its parts, and the statements that write it."""
+"""Writes that share a transaction."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from typing import Any, Generic, TypeVar
 from factory.store.database import Tx
 
 ONE = 4096
-"""Bytes that a write counts for on top of its size: it costs as much, however small it is."""
+"""Bytes that a write counts for on top of its size: what even the smallest costs."""
 
 PARTS = 8
-"""Of what cannot be written together. More than two, for a bad one among a thousand holds up its neighbours."""
+"""How many parts a batch is split into if it cannot be written as a whole. More than two: a bad write among a
+thousand is found in fewer steps.
+"""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -23,7 +25,7 @@ Statement = Callable[[Tx, list[Item]], Sequence[Result]]
 
 @dataclass(slots=True, eq=False)
 class Write(Generic[Result]):
-    """Something that was handed over."""
+    """An item that waits to be written."""
 
     statement: Statement[Any, Result]
     item: Any
@@ -34,20 +36,20 @@ class Write(Generic[Result]):
     unwanted: bool = False
 
     def withdraw(self) -> bool:
-        """On the loop: True if it is never written. Else the answer comes: None if it is not written all the same."""
-        # The thread first says that it takes it, and then looks: one of the two always sees the other.
+        """On the loop: True if it will not be written. Else `answer` tells: None if it was withdrawn in time after all."""
+        # The thread sets `taken` before it reads `unwanted`: one of the two always sees the other's mark.
         self.unwanted = True
         return not self.taken
 
     def take(self) -> bool:
-        """On the thread that writes: False if nobody wants it any more."""
+        """On the thread that writes: False if it was withdrawn."""
         self.taken = True
         return not self.unwanted
 
 
 @dataclass(frozen=True, slots=True)
 class Aside:
-    """Writes that took too long together, or alone, and the time that they have next."""
+    """Writes that took too long, and the time that they have next."""
 
     writes: list[Write[Any]]
     answer_s: float

@@ -1,4 +1,4 @@
-"""One journaled call: the intent is committed before it, its end after it, also by a late worker."""
+"""One journaled call: its intent is committed before it, its end after it, even by a worker that lost its lease."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ async def call_once(
     output: Callable[[Answer], Any],
     opened: UUID | None = None,
 ) -> Result:
-    """The step's output. The call's end is yet to be committed: with the job's own, or by `close`.
+    """The step's output. The caller commits the call's end: with the job's own, or by `close`.
 
-    `opened`: the call's intent was committed with the claim. Raises what `send` and `output` raise, whatever it is,
-    after recording it. A cancelled call is recorded as unknown spend.
+    `opened`: the id of the call whose intent was committed with the claim. Records what `send` and `output` raise, and
+    raises it again. A cancelled call is recorded as unknown spend.
     """
     call = intent(job, step_key, model, opened or new_id())
     started, sent = time.monotonic(), False
@@ -64,13 +64,14 @@ async def call_once(
         # The commit may have waited for Postgres longer than the lease lasts.
         if not may_call or not worker.holds_leases():
             raise LeaseLost("the lease ran out before the call was made")
-        # What a free model did costs nothing, however it ended.
+        # A call to a free model costs nothing, however it ends.
         sent = model.price != FREE
         answer = await send()
         result = output(answer)
     except asyncio.CancelledError:
         await worker.committer.commit(close_calls, _cut_end(call, started, sent))
         raise
+    # Whatever broke the call, its end must be in the journal before the job's.
     except Exception as error:
         if isinstance(error, FactoryError):
             error.message = worker.redactor.public(error.message)
@@ -80,13 +81,13 @@ async def call_once(
 
 
 async def close(worker: Worker, result: Result) -> None:
-    """Commits the end of the call, for a job that has more to do afterwards."""
+    """Commits the end of a call after which the job has more to do."""
     if result.call:
         await worker.committer.commit(close_calls, result.call, size_of(result.call.output))
 
 
 def intent(job: ClaimedJob, step_key: str, model: Model, call_id: UUID) -> Call:
-    """What is written before the call is made."""
+    """What is written before a call is made."""
     return Call(
         call_id,
         job.id,
@@ -118,8 +119,8 @@ def _paid_end(
 
 
 def _failed_end(call: Call, error: Exception, started: float, sent: bool) -> CallEnd:
-    """What was answered and cannot be used costs what it says. An error that the provider answered costs nothing,
-    nor does a request that was refused before it was sent; for anything else, nobody knows.
+    """An answer that cannot be used costs what it says. An error that the provider answered costs nothing, nor does a
+    request that was refused before it was sent. The cost of anything else is unknown.
     """
     told = error if isinstance(error, FactoryError) else AttemptBroken(broken_words(error))
     status = getattr(error, "http_status", None)
@@ -145,17 +146,17 @@ def _failed_end(call: Call, error: Exception, started: float, sent: bool) -> Cal
 
 
 def broken_words(error: Exception) -> str:
-    """What is told of an exception that is no error of ours: its text may hold anything."""
+    """What is shown of an exception outside of our tree: its text may hold anything."""
     return f"internal error: {type(error).__name__}"
 
 
 def _told(error: FactoryError) -> str:
-    """As much of an error as is kept of each call."""
+    """As much of an error's message as is kept with a call."""
     return JobError.of(error).message[:MESSAGE_CHARS]
 
 
 def never_sent(call: Call) -> CallEnd:
-    """The end of a call whose job was given back before it began: it cost nothing."""
+    """The end of a call that was opened with the claim and never made: it cost nothing."""
     return _cut_end(call, time.monotonic(), sent=False)
 
 
@@ -197,7 +198,7 @@ def settle_usage(tx: Tx, job_ids: list[UUID]) -> Sequence[None]:
 
 
 def record_ends(tx: Tx, ends: Sequence[CallEnd]) -> list[Delta]:
-    """The same, but for the counting: what is to be counted."""
+    """Commits ends without counting them; gives what is to be counted."""
     closed = journal.close_calls(tx, ends)
     return [one for end in ends if end.call_id in closed for one in _deltas(end)]
 

@@ -33,13 +33,13 @@ from factory.store.journal import Call, Step
 
 STEP = "answer"
 MESSAGE_TOKENS = 32
-"""What providers put around a message, at most."""
+"""Tokens that a provider adds to a message, at most."""
 SCHEMA_TOKENS = 1000
-"""What providers say to a model of its own accord, so that it keeps to a schema; Anthropic's is 350 to 700."""
+"""Tokens that a provider adds so that the model keeps to a schema; Anthropic adds 350 to 700."""
 
 
 async def complete(worker: Worker, job: ClaimedJob) -> Result:
-    """The answer as JSON. A step that an earlier attempt paid for is not called again, nor a model that refused."""
+    """The answer as JSON. Nothing that an earlier attempt paid for is called again, not even a model that refused."""
     if STEP in job.steps:
         return Result(job.steps[STEP])
     size, asked = call_size(job), job.input.get("fallback_on", ())
@@ -67,7 +67,7 @@ async def complete(worker: Worker, job: ClaimedJob) -> Result:
 async def _count(
     worker: Worker, job: ClaimedJob, model: Model, error: FactoryError, budget: Budget
 ) -> None:
-    """What the failed call leaves for the next model, and for the next attempt: no model is paid to refuse twice."""
+    """Takes a failed call off the budget, and remembers a refusal: no model is paid to refuse twice."""
     paid = error.completion if isinstance(error, JobFailure) else None
     if paid is not None and paid.cost_micros is not None:
         budget.spend(paid.cost_micros)
@@ -86,7 +86,7 @@ def _refused_key(model: Model) -> str:
 def first_call(catalog: Catalog, job: ClaimedJob, call_id: UUID) -> Call | None:
     """The call that `complete` begins with, so that its intent can be committed with the claim.
 
-    None where the job may not make it, or needs none. What is wrong with it is said when it runs.
+    None if the job may not make it or needs none. What is wrong with the job is raised when it runs.
     """
     if STEP in job.steps or (job.seconds_left is not None and job.seconds_left <= 0):
         return None
@@ -129,13 +129,13 @@ async def _ask(
 
 
 def call_size(job: ClaimedJob) -> CallSize:
-    """Upper bounds, of what counts only where the job has a limit on its cost."""
+    """Upper bounds of a call's tokens; only counted if the job has a limit on its cost."""
     params = _params(job)
     if job.max_cost_micros is None:
         return CallSize(0, params.max_tokens)
     texts = sum(most_tokens(message.content) + MESSAGE_TOKENS for message in _messages(job))
     schema = params.json_schema
-    # Some providers' schemas are sent with their references replaced.
+    # Measured with all references replaced, as some providers get it.
     asked = 0 if schema is None else SCHEMA_TOKENS + check_schema(schema).bytes
     return CallSize(texts + asked, params.max_tokens)
 
@@ -149,20 +149,20 @@ def _params(job: ClaimedJob) -> Params:
 
 
 def _is_shortened(longest: int | None, asked: Params, model: Model) -> bool:
-    """Whether the answer may be shorter than its owner and the model would have it."""
+    """Whether the budget allows a shorter answer than the job and the model do."""
     wanted = [one for one in (asked.max_tokens, model.max_output_tokens) if one is not None]
     return longest is not None and (not wanted or longest < min(wanted))
 
 
 def _answer_json(completion: Completion, bounded: bool, most_bytes: int) -> dict[str, Any]:
-    """`bounded`: the job's money allowed a shorter answer than its owner did. One that was cut there says so.
+    """`bounded`: the budget allowed a shorter answer than the job did. If it was cut there, the answer says so.
 
     Raises ResultTooLarge for an answer that, as JSON, is longer than `most_bytes`.
     """
     answer = answer_json(completion)
     if bounded and completion.finish_reason == LENGTH:
         answer["cut_by"] = "max_cost_usd"
-    # A character takes six bytes at most, and is there twice if it was parsed: most are not measured.
+    # A character takes at most six bytes, twice if the text was parsed: most answers need no measuring.
     if len(completion.text) * 12 > most_bytes and (size := len(write_json(answer))) > most_bytes:
         raise ResultTooLarge(
             f"the result has {size:,} bytes, and a job stores at most {most_bytes:,}: "

@@ -1,4 +1,4 @@
-"""The job kind `webhook`: one event to one receiver. It retries by its own schedule and emits no event."""
+"""The job kind `webhook`: delivers one event to one receiver. It has its own retry schedule and no webhook."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from factory.webhooks.sign import derive_secrets, event_body
 
 
 async def deliver(worker: Worker, job: ClaimedJob) -> Result:
-    """Posts the event once and logs what came of it. Raises WebhookFailed or WebhookRefused."""
+    """Posts the event once and logs the delivery. Raises WebhookFailed or WebhookRefused."""
     subject = told_job(understood(job.input)["job"])
     body = _body(worker, job, subject)
     secrets = derive_secrets(worker.services.settings, str(job.project_id))

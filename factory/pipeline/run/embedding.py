@@ -36,8 +36,8 @@ NUMBERS_AT_ONCE = 100_000
 async def embed(worker: Worker, job: ClaimedJob) -> Result:
     """Chunks the texts, embeds the chunks and stores both; gives what is now searchable.
 
-    As many calls as the provider's limits demand, one after the other. What a call gave is stored before its end is
-    committed: an attempt after a crash finds it, and calls for the rest alone.
+    Makes as many calls as the provider's limits demand, one after the other. Vectors are stored before the end of
+    their call is committed: an attempt after a crash finds them, and calls only for the rest.
     """
     model = worker.catalog.find(job.model or "")
     pieces = await _split(worker, job)
@@ -63,7 +63,7 @@ async def find_nearest(worker: Worker, job: ClaimedJob) -> Result:
         return kept[0]
 
     await close(worker, await call_once(worker, job, STEP, model, send, lambda _: {"texts": 1}))
-    # Of a single text, an answer has the vector or cannot be used.
+    # An answer without the vector of its only text was refused before.
     vector, limit = kept[0].vectors[0] or [], job.input["limit"]
     hits = await worker.reader.read(
         job.project_id, lambda tx: chunks.nearest(tx, job.project_id, model.id, vector, limit)
@@ -90,7 +90,7 @@ async def _split(worker: Worker, job: ClaimedJob) -> list[_Piece]:
 
 
 def _are_cut_elsewhere(pieces: Sequence[_Piece], places: Mapping[int, Place]) -> bool:
-    """Whether what is stored was cut by an earlier version, which stored all of a job or nothing."""
+    """Whether an earlier version, which splits texts elsewhere, stored the chunks: it stored all of a job or nothing."""
     return any(
         n >= len(pieces)
         or (place.source, place.start, place.end)
@@ -107,7 +107,7 @@ async def _embed_part(
     pieces: Mapping[int, _Piece],
     places: dict[int, Place],
 ) -> ClaimedJob:
-    """One call, for pieces by their ordinals; adds what it stored to `places`, and gives the job with what it spent.
+    """Makes one call for the pieces, given by ordinal. Adds what it stored to `places`; gives the job with its new spend.
 
     Raises ProviderCutOff when the answer lacks a vector; those that it has are stored all the same.
     """
@@ -124,7 +124,7 @@ async def _embed_part(
     try:
         await _store(worker, job, model, pieces, kept[0], places)
     finally:
-        # What it cost is known, whatever became of the vectors.
+        # The cost is known, even if the vectors could not be stored.
         await close(worker, result)
     return _after(job, model, kept[0])
 
@@ -137,7 +137,7 @@ async def _store(
     answer: Embeddings,
     places: dict[int, Place],
 ) -> None:
-    """On connections of its own and in small transactions: commits of other jobs wait for none of them."""
+    """On the reader's connections and in small transactions, so that commits of other jobs do not wait."""
     new = _chunks(pieces, answer.vectors)
     _check_dimensions(model, new, places)
     rows = max(1, NUMBERS_AT_ONCE // len(new[0].embedding))
@@ -162,7 +162,7 @@ def _insert(job: ClaimedJob, model: Model, new: Sequence[NewChunk], tx: Tx) -> N
 
 
 def _check_dimensions(model: Model, new: Sequence[NewChunk], places: Mapping[int, Place]) -> None:
-    """Raises ProviderCutOff where the model has become another one since the job's first call."""
+    """Raises ProviderCutOff if the vectors are longer or shorter than those of the job's earlier calls."""
     length = len(new[0].embedding)
     earlier = next((place.dimensions for place in places.values()), length)
     if length != earlier:
@@ -174,7 +174,7 @@ def _check_dimensions(model: Model, new: Sequence[NewChunk], places: Mapping[int
 
 
 def _after(job: ClaimedJob, model: Model, answer: Embeddings) -> ClaimedJob:
-    """The job with what the call cost, for the check before the next."""
+    """The job with the call's cost added, for the check before the next call."""
     if answer.cost_micros is None:
         return replace(job, unknown_models=(*job.unknown_models, model.id))
     return replace(job, spent_micros=job.spent_micros + answer.cost_micros)

@@ -1,4 +1,4 @@
-"""Executing jobs: claim, perform, report."""
+"""Executes jobs: claim, perform, report."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Observer:
-    """Hears of each job of an `execute`, on its loop; what it does must not wait."""
+    """Called for each job of an `execute`, on its loop; must not block."""
 
     started: Callable[[ClaimedJob], None] = lambda _job: None
     ended: Callable[[UUID, State | None, JobError | None], None] = lambda _id, _state, _error: None
-    """The job's new state, None if it was not claimed here or its lease went stale; and why it did not succeed."""
+    """Takes the job's new state, None if it was not claimed here or its lease was stale, and its error."""
 
 
 NOBODY = Observer()
@@ -49,7 +49,7 @@ NOBODY = Observer()
 async def execute(worker: Worker, job_ids: Sequence[UUID], observer: Observer = NOBODY) -> None:
     """Runs those of the jobs that can be claimed, all at once.
 
-    Returns, or raises what broke one of them, when all have ended.
+    Returns when all have ended; raises then what broke one of them.
     """
     runs = [_run(worker, job_id, observer) for job_id in job_ids]
     if len(runs) == 1:
@@ -61,10 +61,10 @@ async def execute(worker: Worker, job_ids: Sequence[UUID], observer: Observer = 
 
 
 async def _run_here(run: Awaitable[None]) -> None:
-    """Without a task of its own, which would be 2 KB more for each call: most messages carry one job."""
+    """Runs a single job without a task of its own, which would cost 2 KB: most messages carry one job."""
     await run
     task = asyncio.current_task()
-    # The job has swallowed it: it says how it ended.
+    # The job has handled its cancellation; the caller must see it as well.
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
 
@@ -85,9 +85,9 @@ async def _run(worker: Worker, job_id: UUID, observer: Observer) -> None:
 
 
 async def _claim(worker: Worker, job_id: UUID) -> ClaimedJob | None:
-    """The job, if it is this worker's now. A claim that is cancelled half-way is given back.
+    """The job, if this worker got it. A claim that is cancelled half-way is given back.
 
-    So is one that had to wait for Postgres until the leases were over: to the reaper, a dead worker has it.
+    So is one that waited for Postgres until the leases had expired: the reaper would take it for a dead worker's.
     """
     if not await worker.until_leased():
         return None
@@ -107,13 +107,13 @@ async def _claim(worker: Worker, job_id: UUID) -> ClaimedJob | None:
 
 
 def _unsent(worker: Worker, job: ClaimedJob) -> CallEnd | None:
-    """The end of the call that was opened with the claim, for a job that never came to it."""
+    """The end of the call that was opened with the claim, if the job did not get as far as making it."""
     call = opened_call(worker.catalog, job, job.first_call) if job.first_call else None
     return never_sent(call) if call else None
 
 
 async def _perform(worker: Worker, job: ClaimedJob) -> Ending:
-    """The handler's result or what its failure means. This is where a job ends, whatever happens."""
+    """The outcome of the handler's result or failure. Every attempt ends here."""
     deadline = asyncio.timeout(job.seconds_left)
     try:
         async with deadline:
@@ -124,12 +124,13 @@ async def _perform(worker: Worker, job: ClaimedJob) -> Ending:
         error.message = worker.redactor.public(error.message)
         log.info("attempt %d of %d failed: %s", job.attempt, job.max_attempts, error.message)
         return Ending(_outcome(worker, job, error))
+    # A bug ends its own attempt and nothing else.
     except Exception as error:
         if isinstance(error, TimeoutError) and deadline.expired():
             late = DeadlineExceeded("the job's deadline passed while it ran")
             return Ending(_outcome(worker, job, late))
         log.exception("attempt %d of %d broke", job.attempt, job.max_attempts)
-        # What broke may have come before the call that the claim has opened; one that was made has its end by now.
+        # If the call that the claim opened was made, its end is recorded by now.
         broken = _outcome(worker, job, AttemptBroken(broken_words(error)))
         return Ending(broken, _unsent(worker, job))
     succeeded = Outcome(job.id, job.lease_token, State.SUCCEEDED, output=result.output)
@@ -147,7 +148,7 @@ def _outcome(worker: Worker, job: ClaimedJob, error: FactoryError) -> Outcome:
 
 
 def _stopped(worker: Worker, job: ClaimedJob) -> Outcome:
-    """A draining worker gives the job back; otherwise somebody cancelled it."""
+    """A draining worker gives the job back; otherwise it was cancelled."""
     if worker.draining and not worker.unwanted(job.id):
         return _given_back(job)
     by = "its owner" if worker.unwanted(job.id) else "an operator"
@@ -160,19 +161,19 @@ def _given_back(job: ClaimedJob) -> Outcome:
 
 
 async def _report(worker: Worker, ending: Ending) -> State | None:
-    """Moves the job on, and gives its new state. From here on a cancellation comes too late."""
+    """Moves the job on, and gives its new state. A cancellation is too late from here on."""
     with suppress(asyncio.CancelledError):
         try:
             return await _end(worker, ending)
+        # Whatever Postgres refused: no reaper would take the job back, as its worker lives.
         except Exception as error:
-            # Its worker lives, so no reaper would ever take the job back.
             log.exception("the outcome could not be stored")
             return await _fail(worker, ending, error)
     return None
 
 
 async def _fail(worker: Worker, ending: Ending, reason: Exception) -> State | None:
-    """Ends a job without what Postgres refused: the output, or the end of its call, which stays unknown spend."""
+    """Fails a job whose outcome Postgres refused: without its output; if need be without the end of its call."""
     error = JobFailure(f"the outcome could not be stored: {type(reason).__name__}")
     outcome, call = ending.outcome, ending.call
     failed = Outcome(outcome.job_id, outcome.lease_token, State.FAILED, error=JobError.of(error))
@@ -181,6 +182,7 @@ async def _fail(worker: Worker, ending: Ending, reason: Exception) -> State | No
             return await _end(
                 worker, Ending(failed, replace(call, output=None, error_type=error.type))
             )
+        # The job must end even if the call's end cannot be stored: it stays unknown spend.
         except Exception:
             log.exception("what the call cost could not be stored")
     return await _end(worker, Ending(failed))
@@ -191,7 +193,7 @@ async def _end(worker: Worker, ending: Ending) -> State | None:
     state = await worker.committer.commit(end_attempts, ending, size)
     if state is None:
         log.warning("the lease is stale: another attempt owns the job now")
-        # It may have ended while what this one paid was being written.
+        # The job may have ended before the end of this call was written.
         await worker.committer.commit(settle_usage, ending.outcome.job_id)
     worker.wake_up.send()
     return state

@@ -1,4 +1,4 @@
-"""Group commit: what many coroutines want written shares one transaction and one fsync."""
+"""Group commit: the writes of many coroutines share one transaction and one fsync."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from factory.pipeline.run.batch import ONE, Aside, Statement, Write, parts, run_
 from factory.store.database import ANSWER_S, Database, limit_waits
 
 MOST = 1000 * ONE
-"""Bytes of a transaction, from which it takes no further write."""
+"""Bytes from which on a transaction takes no further write."""
 PATIENCE_S = 0.05
-"""How long a transaction waits for the one before it."""
+"""How long a transaction waits for the one before it to end."""
 QUICK_S = 5.0
-"""Longest transaction. What takes longer is put aside, and made in parts."""
+"""Longest transaction. One that takes longer is put aside, and made in parts."""
 LONGEST_S = 8 * ANSWER_S
 """Longest transaction of a single write that was put aside."""
 LOCK_S = 1.0
-"""Longest wait for a lock of what was put aside: who holds it may keep it for hours."""
+"""Longest wait of a write that was put aside for a lock, which may be held for hours."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 2.0
 
 Item = TypeVar("Item")
@@ -33,16 +33,15 @@ log = logging.getLogger(__name__)
 
 
 class GroupCommitter:
-    """Threads that commit what coroutines of one loop hand them.
+    """Threads that commit the writes of one loop's coroutines.
 
-    There is no timer: while a thread waits for its commit, what arrives meanwhile becomes the next
-    batch, so an idle system commits at once and a busy one commits hundreds together. What was
-    handed over is kept and tried again for as long as Postgres is away, so every statement must
-    bear being run again after a commit whose outcome is unknown.
+    There is no timer: writes that arrive while a thread waits for its commit become the next batch. So an idle
+    system commits at once, and a busy one commits hundreds together. A write is kept and tried again for as long as
+    Postgres is away, so every statement must be safe to run again after a commit whose outcome is unknown.
 
-    One transaction at a time: two at once are half as large each, and cost nearly as much. Where one takes
-    long, the next does not wait for it for ever. One that takes too long, because of its size or of one
-    write whose row is locked, is made in parts by threads of their own, while others go on.
+    One transaction runs at a time, as two at once are half as large each and cost nearly as much. The next waits
+    only briefly for a slow one. A transaction that takes too long, because of its size or of one write whose row is
+    locked, is put aside: other threads make it in parts, while new writes go on.
     """
 
     def __init__(
@@ -55,9 +54,9 @@ class GroupCommitter:
         self._most = MOST
         self._turn = threading.Lock()
         self._stopping = threading.Event()
-        self._threads = [self._start(self._run, f"writer-{n}") for n in range(threads)]
+        self._threads = [self._start(self._run, f"commit-{n}") for n in range(threads)]
         self._starting = threading.Lock()
-        self._patient: list[threading.Thread] = []
+        self._slow_threads: list[threading.Thread] = []
 
     def _start(self, run: Callable[[], None], name: str) -> threading.Thread:
         thread = threading.Thread(target=run, name=name, daemon=True)
@@ -65,7 +64,7 @@ class GroupCommitter:
         return thread
 
     def offer(self, statement: Statement[Item, Result], item: Item, size: int = 0) -> Write[Result]:
-        """What can be withdrawn until a thread takes it. `size`: bytes, where they may be many. On the loop."""
+        """A write that can be withdrawn until a thread takes it. `size`: its bytes, if they may be many. On the loop."""
         write = Write(statement, item, self._loop.create_future(), ONE + size)
         self._writes.put(write)
         return write
@@ -79,8 +78,8 @@ class GroupCommitter:
     async def commit(self, statement: Statement[Item, Result], item: Item, size: int = 0) -> Result:
         """The item's result, once it is committed; a cancellation of the caller is raised only then.
 
-        The threads commit independently. What a cancelled coroutine writes next could overtake what
-        it had under way, such as the end of a job the answer that was paid for.
+        Otherwise what a cancelled coroutine writes next could overtake this write: the end of a job, say, the
+        answer that was paid for.
         """
         answer = self.write(statement, item, size)
         cancelled: asyncio.CancelledError | None = None
@@ -95,14 +94,14 @@ class GroupCommitter:
         return result
 
     def stop(self, timeout_s: float = 10.0) -> None:
-        """Writes what is left, as long as Postgres answers, and ends the threads."""
+        """Writes what is left, if Postgres answers, and ends the threads."""
         deadline = time.monotonic() + timeout_s
         for _ in self._threads:
             self._writes.put(None)
         _join(self._threads, deadline)
-        for _ in self._patient:
+        for _ in self._slow_threads:
             self._aside.put(None)
-        _join(self._patient, deadline)
+        _join(self._slow_threads, deadline)
         self._stopping.set()
 
     def _run(self) -> None:
@@ -137,9 +136,9 @@ class GroupCommitter:
         return batch, True
 
     def _commit(self, batch: list[Write[Any]], aside_s: float | None = None) -> None:
-        """One transaction for all; where the data of one is refused, or it takes too long, one for each part.
+        """One transaction for all; if Postgres refuses it, one for each part, until the bad write is alone.
 
-        `aside_s`: the time that it has because it was too slow before.
+        `aside_s`: the time that a batch has which was put aside.
         """
         try:
             results = self._persist(batch, aside_s)
@@ -148,7 +147,7 @@ class GroupCommitter:
                 self._tell([(write.answer, error) for write in batch])
             else:
                 self._put_aside(batch, aside_s, error)
-        except Exception as error:  # noqa: BLE001 — whatever it is, its own coroutine must learn it
+        except Exception as error:  # noqa: BLE001 - its own coroutine must learn it, whatever it is
             if len(batch) == 1:
                 self._tell([(batch[0].answer, error)])
             else:
@@ -161,7 +160,7 @@ class GroupCommitter:
     def _persist(
         self, batch: list[Write[Any]], aside_s: float | None
     ) -> list[tuple[asyncio.Future[Any], Any]]:
-        """Tries for as long as Postgres is away. Raises TooSlow when it is there and takes too long, or is frozen."""
+        """Tries again for as long as Postgres is away. Raises TooSlow if it takes too long or is frozen."""
         pause_s = FIRST_PAUSE_S
         while True:
             try:
@@ -179,7 +178,7 @@ class GroupCommitter:
     def _put_aside(
         self, batch: list[Write[Any]], aside_s: float | None, error: Unavailable
     ) -> None:
-        """Nothing is given up: it may have been paid for."""
+        """Writes are never dropped: they may record what was paid for."""
         log.warning("%d writes took too long and are made apart: %s", len(batch), error)
         self._most = max(ONE, sum(write.weight for write in batch) // 2)
         if len(batch) == 1:
@@ -189,9 +188,9 @@ class GroupCommitter:
             for part in parts(batch):
                 self._aside.put(Aside(part, QUICK_S))
         with self._starting:
-            while len(self._patient) < len(self._threads):
-                thread = self._start(self._run_aside, f"patient-writer-{len(self._patient)}")
-                self._patient.append(thread)
+            while len(self._slow_threads) < len(self._threads):
+                thread = self._start(self._run_aside, f"slow-commit-{len(self._slow_threads)}")
+                self._slow_threads.append(thread)
 
     def _run_aside(self) -> None:
         while True:

@@ -1,4 +1,4 @@
-"""Reads that may take long, on threads and connections of their own: no commit waits for them."""
+"""Reads that may be slow, on threads and connections of their own: no commit waits for them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from factory.store.database import Database, Tx, limit_of
 
 THREADS = 4
 SHARE = 2
-"""How many reads of one project run at once: another project's always find a thread sooner."""
+"""Reads of one project that run at once: the other threads stay free for other projects."""
 READ_S = 10.0
 """Longest statement of a read; Postgres ends it."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 2.0
@@ -30,8 +30,8 @@ log = logging.getLogger(__name__)
 class Reader:
     """Answers reads for the coroutines of one loop. Made on it; connects with the first read.
 
-    What is too slow is ended, in Postgres as well, and fails its own caller. So is what nobody waits
-    for any more. While Postgres is away, reads wait for it, as commits do.
+    A read that is too slow is ended, in Postgres as well, and fails its own caller. A read whose caller was
+    cancelled is ended too. While Postgres is away, reads wait for it, as commits do.
     """
 
     def __init__(self, libpq_url: str, *, read_s: float = READ_S) -> None:
@@ -61,14 +61,14 @@ class Reader:
             pause_s = min(LONGEST_PAUSE_S, pause_s * 2)
 
     def close(self) -> None:
-        """Starts no read any more. Those that run end by themselves, in `read_s`."""
+        """Starts no more reads. Those that run end within `read_s`."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._database.close()
 
     async def _attempt(self, project_id: UUID, statement: Callable[[Tx], Result]) -> Result:
         await self._turns.take(project_id)
         read = _Read(statement)
-        # The thread gives its turn back, and not this coroutine, which may be cancelled long before.
+        # The thread gives its turn back: this coroutine may be cancelled long before.
         running = self._threads.submit(read.run, self._database, self._read_s)
         running.add_done_callback(lambda _: self._give_back(project_id))
         try:
@@ -83,7 +83,7 @@ class Reader:
 
 
 class _Read(Generic[Result]):
-    """One read on a thread, which its coroutine may give up."""
+    """One read on a thread, which the coroutine that waits for it may cancel."""
 
     def __init__(self, statement: Callable[[Tx], Result]) -> None:
         self._statement = statement
@@ -92,7 +92,7 @@ class _Read(Generic[Result]):
 
     def run(self, database: Database, read_s: float) -> Result:
         """On the thread."""
-        # The longer time is for a Postgres that does not answer at all.
+        # Postgres itself ends a slow statement after `read_s`; the longer time is for when it does not answer.
         with database.transaction(2 * read_s) as tx:
             self._limit = limit_of(tx)
             if self._given_up:
@@ -100,7 +100,7 @@ class _Read(Generic[Result]):
             return self._statement(tx)
 
     def give_up(self) -> None:
-        """On the loop, at any time: nobody waits for it."""
+        """On the loop, at any time: ends the read."""
         self._given_up = True
         if self._limit:
             self._limit.cut()
@@ -135,7 +135,7 @@ class _Turns:
             project_id = next(able, None)
             if project_id is None:
                 return
-            # Who had a turn stands last.
+            # A project that had a turn goes to the end of the queue.
             turns = self._waiting.pop(project_id)
             turn = turns.popleft()
             if turns:

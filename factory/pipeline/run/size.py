@@ -1,13 +1,13 @@
-"""How large a value is once it is JSON, cheaply."""
+"""A cheap estimate of a value's size as JSON."""
 
 from __future__ import annotations
 
 from typing import Any
 
 ENOUGH = 4_000_000
-"""Bytes from which nobody asks how much larger it is."""
+"""Bytes from which on the value is not measured further."""
 EACH = 16
-"""Bytes for a number, and for what surrounds a value."""
+"""Bytes for a number, and for the syntax around a value."""
 
 
 def size_of(value: Any) -> int:

@@ -1,4 +1,4 @@
-"""What a job may still spend when an attempt of it begins."""
+"""What a job may still spend when an attempt begins."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BYTES_PER_TOKEN = 3
 
 
 def open_budget(catalog: Catalog, job: ClaimedJob, size: CallSize) -> Budget:
-    """The job's limit, less what earlier attempts have spent or may have."""
+    """The job's limit, less what earlier attempts have spent or may have spent."""
     budget = Budget(job.max_cost_micros, job.spent_micros, size)
     for model_id in job.unknown_models:
         try:
@@ -27,7 +27,7 @@ def open_budget(catalog: Catalog, job: ClaimedJob, size: CallSize) -> Budget:
 def longest_output(model: Model, size: CallSize) -> int | None:
     """How many tokens the model may answer with: its own maximum, and what the input leaves of its window.
 
-    The input counts as about a third of its bytes here: a window that is overrun costs nothing, the provider says so.
+    The input counts as about a third of its bytes. If that is too low, the provider refuses the call, at no cost.
     """
     if model.max_input_tokens is None:
         return model.max_output_tokens

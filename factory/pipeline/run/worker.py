@@ -1,4 +1,4 @@
-"""What one worker process holds while it executes jobs."""
+"""What a worker process needs to execute jobs."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ FENCED_LOOK_S = 0.1
 
 
 class Worker:
-    """One process' connections and the jobs that it holds. Made and used on the loop that runs the jobs."""
+    """A process' connections and the jobs that it runs. Made and used on the loop that runs the jobs."""
 
     def __init__(
         self, services: Services, catalog: Catalog, worker_id: UUID, *, quarantine: bool = False
     ) -> None:
         self.id = worker_id
         self.quarantine = quarantine
-        """Whether it runs a group of suspects and nothing else."""
+        """Whether it runs a group of quarantined jobs and nothing else."""
         self.services = services
         self.catalog = catalog
         self.loop = asyncio.get_running_loop()
@@ -66,15 +66,15 @@ class Worker:
             del self._running[job_id]
             if job_id in self._unwanted:
                 self._unwanted.discard(job_id)
-                task.uncancel()  # that was for the job alone
+                task.uncancel()  # the cancellation was meant for the job alone
 
     def job_of(self, task: asyncio.Task[Any] | None) -> UUID | None:
-        """The job that the task runs. From another thread only while the loop stands still."""
+        """The job that the task runs. Other threads may ask only while the loop is blocked."""
         return next((job_id for job_id, one in self._running.items() if one is task), None)
 
     @property
     def running(self) -> int:
-        """How many jobs this process has in hand."""
+        """How many jobs this process runs."""
         return len(self._running)
 
     def extend_leases(self, until: float) -> None:
@@ -82,17 +82,17 @@ class Worker:
         self._leased_until = until
 
     def holds_leases(self) -> bool:
-        """False once Postgres has not been reached for a whole lease: the jobs may be others' by now.
+        """False once Postgres has not been reached for a whole lease: other workers may have the jobs by now.
 
-        What is under way goes on and is recorded; nothing new may be paid for.
+        Calls under way go on and are recorded; no new one may be made.
         """
         return time.monotonic() < self._leased_until
 
     async def until_leased(self) -> bool:
         """True once the leases hold; False when the worker drains before.
 
-        Who waits keeps its slot. A worker that gave up at once would take one hint after another from
-        those who could use them.
+        A hint that waits here keeps its slot. A worker that gave hints up at once would take one after another from
+        workers that could run them.
         """
         while not self.holds_leases():
             if self.draining:
@@ -101,7 +101,7 @@ class Worker:
         return True
 
     def cancel(self, job_id: UUID) -> None:
-        """From any thread: the job's owner does not want it any more. Told again, it does nothing."""
+        """From any thread: the job's owner has cancelled it. May be called again, to no effect."""
         self.loop.call_soon_threadsafe(partial(self._cancel, job_id))
 
     def _cancel(self, job_id: UUID) -> None:

@@ -1,7 +1,7 @@
-"""What becomes of jobs after a restore: an operator lets them go on, or fails them.
+"""The decision about jobs after a restore: an operator lets them go on, or fails them.
 
-To let one go on may call and pay again for what had finished in the time that was lost; to fail one gives up work
-that may never have been done. Only who runs the platform can weigh that.
+A job that goes on may call and pay again for what it had finished after the backup. A job that is failed may never
+have been done. Only an operator can weigh that.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Decision:
 
 
 def release(services: Services) -> Decision:
-    """All jobs go on, as they were at the backup's moment. Raises Conflict when nothing is held."""
+    """Lets all jobs go on, as they were when the backup was made. Raises Conflict when nothing is held."""
     with services.database.transaction() as tx:
         _held(tx)
         restores.decide(tx, RELEASED)
@@ -43,7 +43,7 @@ def release(services: Services) -> Decision:
 def fail(services: Services, since: datetime = EVER) -> Decision:
     """Fails the jobs in doubt that were created at `since` or later; older ones go on, and what came after the restore.
 
-    Done in parts, while all is still held: a second run goes on where an interrupted one stopped. Raises Conflict.
+    Done in parts while everything is still held, so an interrupted run can be repeated. Raises Conflict.
     """
     with services.database.transaction() as tx:
         until = max(one.restored_to for one in _held(tx))

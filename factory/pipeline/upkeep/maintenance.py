@@ -1,4 +1,4 @@
-"""What Postgres needs at night and at the weekend, and what a look at it finds. Run by cron, not by dispatchers."""
+"""Nightly and weekly maintenance of Postgres, and checks of its state. Run by cron, not by dispatchers."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from factory.store.server import is_pooled
 
 LONGEST_S = 12 * 3600.0
 LEAST_WASTE_BYTES = 100 * 2**20
-"""Less is not worth a look."""
+"""Less waste than this is not reported."""
 WASTED_SHARE = 0.5
 MONTHS_AHEAD, DAYS_AHEAD = 1, 2
-"""Partitions must be there so long ahead. Dispatchers make them further ahead."""
+"""How far ahead partitions must exist. Dispatchers make them further ahead."""
 OLDEST_XID = 500_000_000
 """Transactions since the oldest one that is not frozen; Postgres stops writing at 2,000 million."""
 
@@ -57,7 +57,7 @@ def weekly(database: Database) -> Report:
     with _alone(database) as tx:
         before, stuck = _each(tx, maintenance.drop_leftover, maintenance.leftovers(tx))
         done, failed = _each(tx, maintenance.reindex, maintenance.indexed_tables(tx))
-        # A reindex that gave up leaves one as well.
+        # A reindex that failed leaves an invalid index as well.
         after, stuck_again = _each(tx, maintenance.drop_leftover, maintenance.leftovers(tx))
         findings = [*stuck, *failed, *stuck_again, *_findings(tx)]
         return Report(reindexed=done, dropped=[*before, *after], findings=findings)
@@ -82,7 +82,7 @@ def _alone(database: Database) -> Iterator[Tx]:
 def _each(
     tx: Tx, step: Callable[[Tx, str], str | None], names: Sequence[str]
 ) -> tuple[list[str], list[Finding]]:
-    """The names that went well, and those that did not: one that fails holds up no other."""
+    """The names whose step succeeded, and findings for the others: a failure does not stop the rest."""
     done, failed = [], []
     for name in names:
         if reason := step(tx, name):

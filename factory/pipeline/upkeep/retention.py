@@ -1,6 +1,6 @@
-"""What happens to jobs that have ended: archived within hours, without content after weeks, gone in the end.
+"""Retention of ended jobs: archived within hours, without content after weeks, deleted in the end.
 
-All of it is done in small steps by every dispatcher; a step that is done twice or half changes nothing.
+Every dispatcher does this in small steps, each of which may be repeated or interrupted.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from factory.store.partitions import CALLS, CONTENTS, FAMILIES, JOBS, Family
 ROUND_S = 10.0
 """Pause between two rounds."""
 WORK_S = REST_S = 0.1
-"""Within a round, work and rest take turns: Postgres is there for live jobs first."""
+"""Within a round, work and rest alternate, so that live jobs do not have to wait for Postgres."""
 MONTHS_AHEAD = 3
 DAYS_AHEAD = 7
 LARGEST_BATCH = 1000
 """Rows of a step. Jobs with much content go in smaller batches."""
 QUICK_S, SLOW_S = 0.05, 0.1
-"""A batch of jobs that takes less is followed by a larger one, after one that takes more comes a smaller."""
+"""After a batch that took less than the first, the next is larger; after more than the second, smaller."""
 BATCHES = 100
-"""Batches of jobs in a round: what comes after must not wait for a whole backlog."""
+"""Batches of jobs in a round, so that a backlog of them does not hold up the later steps."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Rows from before `kept` go, content from before `content`."""
+    """Rows older than `kept` are deleted, content older than `content`."""
 
     now: datetime
     kept: datetime
@@ -50,15 +50,15 @@ class Limits:
 
 
 def limits(now: datetime, months: int, days: int) -> Limits:
-    """So many whole months are kept beside the current one; content so many days, and no longer than jobs."""
+    """Keeps `months` whole months beside the current one; content for `days`, and no longer than its job."""
     kept = Period.MONTH.shift(Period.MONTH.start(now), -months)
     return Limits(now, kept, max(kept, now - timedelta(days=days)))
 
 
 class Retention:
-    """Goes round and round: partitions made, ended jobs moved, leftovers deleted, partitions dropped.
+    """In each round makes partitions, moves ended jobs, deletes leftovers and drops old partitions.
 
-    Nothing is moved before its partitions are there, and what cannot be dropped now holds up nothing.
+    Partitions are made before rows are moved into them. A partition that cannot be dropped now is left to the next round.
     """
 
     def __init__(self, services: Services, monotonic: Callable[[], float] = time.monotonic) -> None:

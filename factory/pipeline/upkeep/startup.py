@@ -1,4 +1,4 @@
-"""What a program waits for before its first round."""
+"""What a program waits for at its start."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ log = logging.getLogger(__name__)
 def await_schema(services: Services) -> None:
     """Returns once Postgres answers and its schema is the one that this code needs, or a newer one.
 
-    Programs and `factory db migrate` may be started at the same moment (a Procfile, a first deploy):
-    whoever comes too early waits, and says so every 30 s.
+    Programs and `factory db migrate` may be started at the same moment, as by a Procfile or a first deploy. A program
+    that is too early waits, and logs that every 30 s.
     """
     wanted = schema.newest_revision()
     says_next = time.monotonic()
