@@ -18,7 +18,7 @@ from benchmarks.flatness import database
 from benchmarks.stand import Scale, running_stand
 from factory.services import Services
 from factory.store.database import run
-from workers.exporter import TruthCollector
+from workers.exporter import DatabaseCollector
 
 FEW = 10_000
 TIMES = 1.2
@@ -71,7 +71,7 @@ def _fill(services: Services, count: int) -> None:
 
 def _scrape(services: Services) -> float:
     started = time.perf_counter()
-    found = {metric.name for metric in TruthCollector(services).collect()}
+    found = {metric.name for metric in DatabaseCollector(services).collect()}
     took_ms = 1000 * (time.perf_counter() - started)
     if "llm_daily_cost_dollars" not in found:
         raise RuntimeError("the scrape was empty")

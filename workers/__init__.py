@@ -1,1 +1,1 @@
-"""The Celery side: the app, its asyncio pool, the tasks and the dispatcher."""
+"""The programs that use Celery: workers with their asyncio pool, the dispatcher; and the exporter."""

@@ -1,7 +1,7 @@
-"""A file that is as old as it is since its program last did what it is there for. Probes look at it from outside.
+"""A file that a program touches whenever it does its work, for liveness probes.
 
-No connection is made and nothing is imported by a look: `find FILE -newermt '-60 seconds'`. A server that is away
-makes no file old: to restart its clients would not bring it back.
+A probe needs no connection and no import: `find FILE -newermt '-60 seconds'`. A program also touches it while a
+server is away: restarting the program would not bring the server back.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from pathlib import Path
 
 
 class AliveFile:
-    """Touched by the program itself; None: nobody looks."""
+    """Touched by the program; does nothing without a path."""
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
 
     def touch(self) -> None:
-        """The program does its work now. Raises OSError where the file cannot be written."""
+        """Says that the program does its work. Raises OSError if the file cannot be written."""
         if self._path:
             self._path.touch()
 

@@ -1,6 +1,6 @@
 """The Celery app: its settings, its lanes, and how a worker is run.
 
-Why each setting is what it is stands beside it; most were found by breaking the other value.
+The reason for a setting stands beside it.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ class WorkerApp(Celery):  # type: ignore[misc]
     loop_contexts: list[LoopContext]
     """Opened on the pool's loop before the first message, in order; closed after the last."""
     redactor: Redactor | None = None
-    """Takes secrets out of what events tell."""
+    """Takes secrets out of events."""
     job_events: JobEvents | None = None
-    """Of a worker: counts the jobs that it has in hand."""
+    """In a worker: reports its jobs to Flower."""
 
     def run_worker(
         self,
@@ -57,8 +57,8 @@ class WorkerApp(Celery):  # type: ignore[misc]
 
         `events` feed Flower and cost 40 % of the rate of tasks that do nothing.
 
-        Not by Celery's command line: that loads a shell and Flower, 10 MB, and drops the exit code, so
-        that a worker which could not start looks well.
+        Celery's command line is not used: it loads a shell and Flower, 10 MB, and drops the exit code, so that a
+        worker which could not start seems to have succeeded.
         """
         _silence()
         worker = self.Worker(
@@ -68,8 +68,8 @@ class WorkerApp(Celery):  # type: ignore[misc]
             loglevel="WARNING",
             quiet=True,  # the banner is one line per lane
             task_events=events,
-            # These are O(n²) chatter among workers that never need each other. Flower alone needs
-            # heartbeats: one that starts after a worker would never hear of it.
+            # Gossip and mingle are O(n²) messages among workers that do not need each other. Only Flower needs
+            # heartbeats: it would not notice a worker that started before it.
             without_gossip=True,
             without_mingle=True,
             without_heartbeat=not events,
@@ -80,7 +80,7 @@ class WorkerApp(Celery):  # type: ignore[misc]
 
 
 def _silence() -> None:
-    """Logging is `factory.log`'s alone: Celery would set its own levels, and print of its start and end."""
+    """Leaves logging to `factory.log`: Celery would set its own levels, and print its start and end."""
     signals.setup_logging.connect(_is_configured, weak=False)
     apps_worker.safe_say = _say
     # In a container every process may be root of it.
@@ -92,7 +92,7 @@ def _is_configured(**_: object) -> None:
 
 
 def _say(message: str, *_: object) -> None:
-    """Instead of a print: how it was told to end."""
+    """Logs what Celery would print, such as how it was asked to end."""
     log.info("%s", message)
 
 
@@ -117,12 +117,12 @@ def create_app(broker_url: str, tls: Mapping[str, Any] = NO_TLS) -> WorkerApp:
 
 def _message_settings() -> dict[str, Any]:
     return {
-        # A message is a hint. Results, retries and delays live in Postgres.
+        # A message is a hint. Results, retries and delays are in Postgres.
         "task_ignore_result": True,
         "result_backend": None,
         "task_serializer": "json",
         "accept_content": ["json"],
-        # With late acks a dropped connection started every running task a second time.
+        # With late acks, a dropped connection would start every running task a second time.
         "task_acks_late": False,
         "task_queues": [_queue(lane) for lane in all_lanes()],
         "task_default_queue": all_lanes()[0],
@@ -133,7 +133,7 @@ def _message_settings() -> dict[str, Any]:
 
 def _broker_settings(transport_options: dict[str, Any], tls: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        # Kombu verifies nothing unless it is told to; Flower reads it from here too.
+        # Kombu verifies certificates only if it is told to; Flower reads this too.
         "broker_use_ssl": dict(tls) or None,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,  # for ever
@@ -143,8 +143,8 @@ def _broker_settings(transport_options: dict[str, Any], tls: Mapping[str, Any]) 
             "socket_connect_timeout": 5,
             "socket_keepalive": True,
             "health_check_interval": 10,
-            # No retry_on_timeout: kombu then gives up batches, and a send costs twice as much.
-            # Priorities are lanes. Kombu's default would watch four keys per lane.
+            # No retry_on_timeout: with it kombu does not batch, and a send costs twice as much.
+            # Each priority has its own lane. Kombu's default would watch four keys per lane.
             "priority_steps": [0],
             "queue_order_strategy": "workers.transport:LanesInTurn",
             **transport_options,
@@ -157,8 +157,8 @@ def _process_settings() -> dict[str, Any]:
         # Messages stay in Redis until a slot is free.
         "worker_disable_prefetch": True,
         "worker_prefetch_multiplier": 1,
-        # Celery would lower the prefetch count after a reconnect and raise it with each ack; with
-        # early acks and no prefetching that is bookkeeping without a meaning.
+        # Celery would lower the prefetch count after a reconnect and raise it with each ack. Without
+        # prefetching that has no effect.
         "worker_enable_prefetch_count_reduction": False,
         "worker_cancel_long_running_tasks_on_connection_loss": False,
         "worker_disable_rate_limits": True,
@@ -185,7 +185,7 @@ def _transport(broker_url: str, tls: Mapping[str, Any]) -> tuple[str, dict[str, 
 
 
 def _queue(lane: str) -> Queue:
-    """Publishers name the queue alone: with an exchange and a key they drop all after a FLUSHALL.
+    """Publishers name only the queue: with an exchange and a key, all messages are dropped after a FLUSHALL.
 
     Consumed without acknowledgements, see `workers.request`.
     """

@@ -1,7 +1,7 @@
-"""A loop that stands still is noticed, told, and if it goes on, ended with its process.
+"""Watches for a blocked loop: logs and counts it, and ends the process if it stays blocked.
 
-Code that blocks the loop stalls every job of the process, while the heartbeat's thread keeps their leases: nobody
-would ever take them back. What is known to block runs in child processes; this is for what is not known.
+Code that blocks the loop stalls every job of the process, while the heartbeat's thread keeps their leases, so that
+no reaper takes them back. Code that is known to block runs in child processes; this is for the rest.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ LAG_LIMIT_S = 0.5
 STEP_S = 0.1
 STACK_DEPTH = 4
 TELL_S = 2.0
-"""How long telling Postgres may keep a restart waiting."""
+"""How long a restart waits for Postgres to record the block."""
 
 log = logging.getLogger(__name__)
 
@@ -38,9 +38,9 @@ log = logging.getLogger(__name__)
 class LoopWatch:
     """A thread that probes the loop on which it is made.
 
-    After `restart_s` of standing still, `give_up` is called; before, `tell` hears which job it was all that time. Time in which the whole process was stopped is not
-    counted. Where code holds the interpreter lock too, no thread of Python runs: then the kernel ends the process
-    (SIGPROF) after twice as much of the CPU's time.
+    When the loop has been blocked for `restart_s`, `tell` gets the job that blocked it all that time, and `give_up` is
+    called. Time in which the whole process was stopped does not count. Code that also holds the interpreter lock
+    keeps this thread from running: then the kernel ends the process (SIGPROF) after twice that CPU time.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class LoopWatch:
         self._thread = threading.Thread(target=self._watch, name="loop-watch", daemon=True)
 
     def start(self) -> None:
-        """Begins to probe the loop every PROBE_PERIOD_S. The timer runs before: the first message may hold all."""
+        """Probes the loop every PROBE_PERIOD_S. The kernel's timer is set first: the first message may block at once."""
         self._rearm()
         self._thread.start()
 
@@ -87,7 +87,7 @@ class LoopWatch:
             signal.setitimer(signal.ITIMER_PROF, 2 * self._restart_s)
 
     def _follow(self, answered: threading.Event) -> None:
-        """By its own steps, not by a clock: a process that slept has not stood still."""
+        """Follows a block to its end. Counts its own steps, not a clock, as the whole process may have slept."""
         blocked_s, job_id = LAG_LIMIT_S, self._job()
         named = {"job_id": public_id(job_id) if job_id else None}
         log.warning(
@@ -134,7 +134,7 @@ class LoopWatch:
 
 
 def watch_loop(worker: Worker) -> LoopWatch:
-    """The watch over a worker's loop, started; called on that loop."""
+    """Starts the watch over a worker's loop; called on that loop."""
 
     def tell(deltas: Sequence[Delta], culprit: UUID | None) -> None:
         try:

@@ -20,7 +20,7 @@ from greenlet import getcurrent, greenlet
 from factory.errors import Misconfigured
 
 Interruption = Callable[[BaseException], BaseException]
-"""Says what the coroutine shall see instead of an exception that arrives from the loop."""
+"""Gives the exception that the coroutine sees for one that arrives from the loop."""
 
 
 class TracerGreenlet(greenlet):  # type: ignore[misc]
@@ -37,13 +37,13 @@ class TracerGreenlet(greenlet):  # type: ignore[misc]
 def run_in_greenlet(
     function: Callable[[], Any], interruption: Interruption
 ) -> Generator[Any, Any, Any]:
-    """Awaitable: what `function` returns; in it, `wait_for` may wait for coroutines."""
+    """Runs `function`, in which `wait_for` may wait for coroutines; gives what it returns."""
     tracer = TracerGreenlet(function, interruption)
     awaited = tracer.switch()
     while not tracer.dead:
         try:
             value = yield awaited
-        except BaseException as error:  # noqa: BLE001 - it belongs to the coroutine inside
+        except BaseException as error:  # noqa: BLE001 - passed on to the coroutine inside
             awaited = tracer.throw(error)
         else:
             awaited = tracer.switch(value)
@@ -72,7 +72,7 @@ def wait_for(coroutine: Coroutine[Any, Any, Any]) -> Any:
         try:
             value = tracer.parent.switch(awaited)
             resume = coroutine.send
-        except BaseException as error:  # noqa: BLE001 - it belongs to the coroutine
+        except BaseException as error:  # noqa: BLE001 - passed on to the coroutine
             value = tracer.interruption(error)
             resume = coroutine.throw
 

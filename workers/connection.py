@@ -1,6 +1,6 @@
-"""The connection to the broker, which is tried again at a steady pace and fetches many messages at once.
+"""The connection to the broker: retries once a second, and fetches many messages at once.
 
-Celery's own pauses grow to 30 s: after a long outage work would stand still for as long again.
+Celery's own retry pauses grow to 30 s, which would be added to every long outage.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ EAGER = {
 
 
 class SteadyConnection(Connection):
-    """A connection whose attempts come once a second, however long the broker is away."""
+    """A connection that retries once a second, however long the broker is away."""
 
     def ensure_connection(self, *args: Any, **options: Any) -> Any:
         """As kombu's, without growing pauses."""
@@ -31,12 +31,12 @@ class SteadyConnection(Connection):
         )
 
     def get_transport_cls(self) -> Any:
-        """Kombu's transport for the URL, as ours where it is Redis."""
+        """The transport for the URL: ours if it is Redis, otherwise kombu's."""
         found = super().get_transport_cls()  # type: ignore[no-untyped-call]
         return EAGER.get(found, found)
 
 
 class SteadyAMQP(AMQP):  # type: ignore[misc]
-    """What an app takes its connections from; named by `WorkerApp.amqp_cls`."""
+    """Makes an app's connections; named by `WorkerApp.amqp_cls`."""
 
     Connection = SteadyConnection

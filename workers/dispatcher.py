@@ -34,9 +34,9 @@ from workers.app import create_app
 from workers.messages import Publisher
 
 PAUSE_S = 0.01
-"""Between two rounds that both found work: pokes within it are answered together."""
+"""Between two rounds that both found work: wake-ups within it are answered together."""
 LONGEST_PAUSE_S = 2.0
-"""After failures. Work that waits for a server must go on soon after its return."""
+"""After failures: work must go on soon after a server has come back."""
 LONGEST_RETENTION_PAUSE_S = 60.0
 COUNT_S = 10.0
 
@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 
 
 class WakeUpListener:
-    """Waits for a poke, or for the tick when none comes or Redis is away."""
+    """Waits for a wake-up; for a fixed time if none comes or Redis is away."""
 
     def __init__(self, services: Services, stopping: threading.Event) -> None:
         self._services = services
@@ -52,14 +52,14 @@ class WakeUpListener:
         self._subscription: PubSub | None = None
 
     def wait(self, timeout_s: float) -> None:
-        """Returns after a poke or the time; pokes that piled up count as one."""
+        """Returns after a wake-up or `timeout_s`. Wake-ups that have piled up count as one."""
         try:
             subscription = self._subscribed()
             if self._next(subscription, timeout_s):
                 while self._next(subscription, 0.0):
                     pass
         except RedisError as error:
-            log.warning("no pokes, only ticks: %s", error)
+            log.warning("no wake-ups, only ticks: %s", error)
             self._subscription = None
             self._stopping.wait(timeout_s)
 
@@ -77,7 +77,7 @@ class WakeUpListener:
 
 
 class RoundsCount:
-    """Counts rounds, and writes the count every COUNT_S: one that rises tells that dispatch goes on."""
+    """Counts rounds of dispatch, and writes the count every COUNT_S, so that a metric shows that dispatch goes on."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -96,7 +96,7 @@ class RoundsCount:
 
 
 class Dispatcher:
-    """Publishes and rescues, round after round, until told to stop. `alive` is touched with each round."""
+    """Publishes and rescues jobs until it is stopped. `alive` is touched with each round."""
 
     def __init__(self, services: Services, alive: AliveFile | None = None) -> None:
         self._services = services
@@ -109,7 +109,7 @@ class Dispatcher:
         self._rescue = Rescue(services)
         self._retention = Retention(services)
         self._agents = AgentFiles(services, partial(load_catalog, settings.extra_models))
-        self._pokes = WakeUpListener(services, self._stopping)
+        self._wake_ups = WakeUpListener(services, self._stopping)
         self._count = RoundsCount(services)
 
     def stop(self, _signal: int = 0, _frame: FrameType | None = None) -> None:
@@ -117,9 +117,9 @@ class Dispatcher:
         self._stopping.set()
 
     def run(self) -> None:
-        """Until it is told to stop. Nothing that is away ends it, and nothing that goes wrong."""
-        # Each on a thread of its own: a reaper that waits for Redis takes itself for absent, and what
-        # has ended can wait, what is to be rescued cannot.
+        """Runs until it is stopped. No failure ends it."""
+        # Each on a thread of its own: waiting for Redis would trigger the reaper's pause guard, and rescue must
+        # not wait for retention.
         self._start(PeriodicTask("rescue", self._rescue_once, LONGEST_PAUSE_S))
         self._start(PeriodicTask("the watch on agents' files", self._agents.tick, LONGEST_PAUSE_S))
         self._start(PeriodicTask("retention", self._retention.tick, LONGEST_RETENTION_PAUSE_S))
@@ -141,7 +141,7 @@ class Dispatcher:
         self._broker.tick()
         published = dispatch(self._services, self._publisher.send, self._turns)
         self._count.add()
-        self._pokes.wait(PAUSE_S if published else self._services.settings.tick_s)
+        self._wake_ups.wait(PAUSE_S if published else self._services.settings.tick_s)
         return 0.0
 
 

@@ -1,8 +1,8 @@
-"""What Flower hears of jobs.
+"""Events of jobs for Flower.
 
-Celery's own events tell of messages. A message may carry many jobs, and one whose job failed would be called a
-success. So Celery tells nothing of messages with jobs (`send_events=False`), and each job has events of its own,
-with its public id. They carry no input, and an error as its owner reads it.
+Celery's own events are about messages. A message may carry many jobs, and counts as a success even if its job failed.
+So Celery sends no events for messages with jobs (`send_events=False`); each job has events of its own, under its
+public id. They carry no input, and the error as its owner sees it.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ ENDS = {
     State.QUEUED: "task-retried",
     State.WAITING: "task-retried",
 }
-"""The event of each state that an attempt can end in."""
+"""The event for each state that an attempt can end in."""
 NO_REASON = {
     State.FAILED: "its outcome could not be stored",
     State.QUEUED: "given back: the worker stops",
 }
-"""Of an attempt that ended so without an error of its own."""
+"""The reason for an attempt that ended in this state without an error."""
 LONGEST_REASON = 300
 
 Tell = Callable[[str, Mapping[str, Any]], None]
 
 
 class JobEvents:
-    """The jobs that this process runs, and its way to Flower. Belongs to the loop; of no effect while events are off."""
+    """Sends the events of the jobs that this process runs. Used on the loop; does nothing while events are off."""
 
     def __init__(self, clean: Callable[[str], str], tell: Tell | None = None) -> None:
-        """`clean` takes secrets out of a text. `tell` None: nobody listens, until `attach` finds otherwise."""
+        """`clean` takes secrets out of a text. Without `tell` nothing is sent until `attach` finds that events are on."""
         self._clean = clean
         self._tell = tell
         self._consumer: Consumer | None = None
@@ -52,7 +52,7 @@ class JobEvents:
 
     @property
     def listening(self) -> bool:
-        """Whether somebody hears what is told."""
+        """Whether events are sent."""
         return self._tell is not None
 
     @property
@@ -66,7 +66,7 @@ class JobEvents:
         return self._begun
 
     def attach(self, sender: Consumer, **_signal: object) -> None:
-        """Receiver of `worker_ready`. The consumer lives on when its connection does not."""
+        """Receiver of `worker_ready`. The consumer survives the loss of its connection."""
         self._consumer = sender
         if sender.event_dispatcher and sender.event_dispatcher.enabled:
             self._tell = self._post
@@ -78,13 +78,13 @@ class JobEvents:
         self._started_s[job.id] = time.monotonic()
         self._begun += 1
         event = {"uuid": public_id(job.id), "timestamp": time.time()}
-        # Both carry all of it: a Flower that starts in between knows the job nevertheless.
+        # Both events carry all fields, for a Flower that starts in between.
         told = {**event, **_described(job)}
         self._tell("task-received", told)
         self._tell("task-started", told)
 
     def ended(self, job_id: UUID, state: State | None, error: JobError | None = None) -> None:
-        """The worker is done with the job; of one that was not its own there is nothing to tell."""
+        """The worker is done with the job. Sends nothing for a job that it had not claimed."""
         started_s = self._started_s.pop(job_id, None)
         if self._tell is None or started_s is None or state is None:
             return
@@ -102,7 +102,7 @@ class JobEvents:
         return why
 
     def _post(self, event: str, fields: Mapping[str, Any]) -> None:
-        """Has the consumer's thread send it, which alone may use its connection."""
+        """Sends from the consumer's thread, which alone may use its connection."""
         on_consumer_thread(self._send, event, fields)
 
     def _send(self, event: str, fields: Mapping[str, Any]) -> None:
@@ -111,11 +111,11 @@ class JobEvents:
 
 
 def _described(job: ClaimedJob | QuarantinedJob) -> dict[str, Any]:
-    """What Flower's columns show of a job, in the spelling of Python, as Celery's own."""
+    """What Flower's columns show of a job, as Python literals like Celery's own."""
     about = {"model": job.model, "agent": job.agent, "lane": job.lane, "attempt": job.attempt}
     return {
         "name": job.kind.value,
-        # In the table all but some 30 characters of a column are cut.
+        # Flower's table cuts a column after some 30 characters.
         "args": repr(tuple(name for name in (job.model, job.agent) if name)),
         "kwargs": repr({name: value for name, value in about.items() if value is not None}),
         "retries": job.attempt - 1,
@@ -125,7 +125,7 @@ def _described(job: ClaimedJob | QuarantinedJob) -> dict[str, Any]:
 
 
 class JobCounts(EventDispatcher):  # type: ignore[misc]
-    """Celery's heartbeats say how many messages a worker has in hand; these say how many jobs."""
+    """Puts the numbers of jobs into Celery's heartbeats, in place of numbers of messages."""
 
     def send(self, type: str, **fields: Any) -> None:
         """Sends an event of this type, as Celery does."""
@@ -136,6 +136,6 @@ class JobCounts(EventDispatcher):  # type: ignore[misc]
 
 
 class Events(celery_events.Events):  # type: ignore[misc]
-    """Celery's, with heartbeats that count jobs."""
+    """Celery's events, with heartbeats that count jobs."""
 
     dispatcher_cls = JobCounts

@@ -20,10 +20,10 @@ current_execution: ContextVar[Execution] = ContextVar("current_execution")
 
 @dataclass(frozen=True, slots=True)
 class Callbacks:
-    """What Celery's request wants to hear. All of it belongs to the consumer's thread."""
+    """Celery's callbacks for a message. All are called on the consumer's thread."""
 
     on_success: Callable[[Any], None]
-    """Takes the tracer's `(failed, value, runtime_s)`, so it also hears of a task that raised."""
+    """Takes the tracer's `(failed, value, runtime_s)`, also of a task that raised."""
     on_failure: Callable[[ExceptionInfo], None]
     """The tracer itself did not return."""
     on_timeout: Callable[[bool, float], None]
@@ -47,7 +47,7 @@ class PoolSide:
 
 @dataclass(eq=False, slots=True, weakref_slot=True)
 class Execution:
-    """A message being run. Celery's request keeps a weak reference, hence the slot for it."""
+    """A message that is being run. Celery's request keeps a weak reference to it."""
 
     # Set before the loop sees it, then only read.
     pool: PoolSide = field(repr=False)
@@ -58,12 +58,12 @@ class Execution:
     soft_limit_s: float | None
     hard_limit_s: float | None
     queue: str
-    """Where the message lay: its group gives the slots."""
+    """The lane that the message came from: its group's slots are used."""
 
     # Owned by the consumer's thread.
     jobs: int
-    """How many of the message's jobs have not ended yet: the slots that it holds."""
-    doomed_at: float | None = None
+    """How many of the message's jobs have not ended: the slots that it holds."""
+    cancelled_at: float | None = None
     """Monotonic time of a hard limit, a revoke or a cold shutdown."""
 
     # Owned by the loop's thread.
@@ -72,7 +72,7 @@ class Execution:
     _task: asyncio.Task[None] | None = field(default=None, repr=False)
 
     def terminate(self, signal: object = None) -> None:
-        """What Celery's request calls to revoke it, on the consumer's thread."""
+        """Called by Celery's request to revoke the message, on the consumer's thread."""
         self.pool.terminate(self.id, signal)
 
     def start(self) -> None:
@@ -82,13 +82,13 @@ class Execution:
         self._task.add_done_callback(self._end)
 
     def _end(self, _task: object) -> None:
-        # The task's context holds this execution: such circles would wait for the rarest of collections.
+        # The task's context holds this execution: without this the circle would stay until a full collection.
         self._task = None
         self.pool.post(self.pool.finish, self)
 
     def close(self) -> None:
-        """After its end, on the consumer's thread. A connection that the message opened keeps the
-        message's context, and in it this execution, for as long as it lives; so it lets go of the rest.
+        """After its end, on the consumer's thread: releases what it holds. A connection that the message opened keeps
+        its context, and so this execution, for as long as the connection lives.
         """
         del self.trace, self.callbacks
 
@@ -104,7 +104,7 @@ class Execution:
         timers = self._start_timers()
         try:
             outcome = await run_in_greenlet(self.trace, self._interruption)
-        except (Exception, asyncio.CancelledError, SystemExit):  # noqa: BLE001 - a message ends here
+        except (Exception, asyncio.CancelledError, SystemExit):  # noqa: BLE001 - Celery must learn of any end
             end = partial(self.callbacks.on_failure, ExceptionInfo())
         else:
             end = partial(self.callbacks.on_success, outcome)
@@ -134,11 +134,11 @@ class Execution:
             self.stop()
 
     def _interruption(self, error: BaseException) -> BaseException:
-        """Asyncio can only cancel; inside the coroutine a soft limit shall look like Celery's own."""
+        """Turns the cancellation for a soft limit into Celery's own exception."""
         if not (self._soft_limit_due and isinstance(error, asyncio.CancelledError)):
             return error
         self._soft_limit_due = False
         if self._task is not None:
-            self._task.uncancel()  # or asyncio.timeout() in the clean-up would misread it
+            self._task.uncancel()  # otherwise asyncio.timeout() in the clean-up would misread it
         limit: BaseException = SoftTimeLimitExceeded(self.soft_limit_s)
         return limit

@@ -1,4 +1,4 @@
-"""The metrics exporter: `python -m workers.exporter`. It reads Postgres, so it tells the truth of all processes."""
+"""The metrics exporter: `python -m workers.exporter`. It reads Postgres, so it covers all processes."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ HISTOGRAM = "llm_request_duration_seconds"
 log = logging.getLogger(__name__)
 
 
-class TruthCollector:
+class DatabaseCollector:
     """Reads the metrics anew at each scrape."""
 
     def __init__(self, services: Services) -> None:
@@ -131,7 +131,7 @@ def _depth_metrics(depths: Iterable[jobs.LaneDepth]) -> Iterator[Metric]:
         "queue_oldest_age_seconds", "Age of the oldest due job.", labels=["lane"]
     )
     live = {(one.lane, one.state): one for one in depths}
-    # An empty lane is 0, not absent: an alert on a series that is not there never fires.
+    # An empty lane is 0, not absent: an alert on a missing series never fires.
     for lane in all_lanes():
         for state in LIVE_STATES:
             found = live.get((lane, state))
@@ -146,7 +146,7 @@ BACKUPS = ("dump", "base")
 
 
 def _backup_metrics(newest: Iterable[backups.Newest]) -> Iterator[Metric]:
-    """0 for a kind that there has never been."""
+    """Times of the newest backups; 0 for a kind without any."""
     made = GaugeMetricFamily(
         "backup_last_success_timestamp_seconds", "The newest backup's end.", labels=["kind"]
     )
@@ -181,7 +181,7 @@ def _counter_metrics(totals: Iterable[Delta]) -> Iterator[Metric]:
 
 
 def _histogram(totals: Iterable[Delta]) -> Metric:
-    """Buckets are stored apart and cumulated here, as Prometheus wants them."""
+    """Adds the stored buckets up to cumulative ones, as Prometheus expects."""
     counts: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
     sums: dict[tuple[str, str], float] = defaultdict(float)
     for one in totals:
@@ -212,7 +212,7 @@ def main() -> None:
     settings = settings_or_exit("workers.exporter")
     configure_logging(settings, "exporter")
     registry = CollectorRegistry()
-    registry.register(TruthCollector(connect(settings, "exporter")))
+    registry.register(DatabaseCollector(connect(settings, "exporter")))
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())

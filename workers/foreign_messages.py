@@ -1,4 +1,4 @@
-"""What others put into our broker: it is dropped or put aside, and told in the log, and no worker ends of it."""
+"""Messages and keys in our broker that are not ours: dropped or put aside, and logged. No worker ends because of them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from redis.exceptions import ResponseError
 
 JSON = "application/json"
 ASIDE = "factory.aside."
-"""Before the name of a key that is ours and held something else."""
+"""Prefix for keys that have one of our names and hold something else."""
 SHOWN_BYTES = 200
 LONGEST_BYTES = 256 * 1024
-"""Ours carry 512 ids at most, which are 40 KB."""
+"""Longest message that is read. Ours carry at most 512 ids, which are 40 KB."""
 
 log = logging.getLogger(__name__)
 
@@ -25,15 +25,15 @@ class ForeignMessage(Exception):
 
 
 def read_message(text: bytes, tasks: Container[str] | None) -> dict[str, Any]:
-    """The message, if Celery can be given it without harm. Raises ForeignMessage.
+    """The message, if it is safe to give it to Celery. Raises ForeignMessage.
 
-    Only what Celery reads without looking is checked: the shape, the names and the encoding. `tasks`: those that
-    are known; None where any is.
+    Checks what Celery reads without checking: the shape, the names and the encoding. `tasks`: the known ones; None for
+    any.
     """
     if len(text) > LONGEST_BYTES:
         raise ForeignMessage(f"{len(text)} bytes")
     try:
-        # orjson shares the names of the headers among messages: half the memory of each, a third of the time.
+        # orjson shares the header names among messages, which saves half the memory, and takes a third of the time.
         message = orjson.loads(text)
         headers, properties = message["headers"], message["properties"]
         if tasks is not None and headers["task"] not in tasks:
@@ -58,13 +58,13 @@ def read_message(text: bytes, tasks: Container[str] | None) -> dict[str, Any]:
 
 
 class DroppedMessages:
-    """Counts what was dropped; tells of the first, the tenth, the hundredth …"""
+    """Counts dropped messages, and logs the first, the tenth, the hundredth …"""
 
     def __init__(self) -> None:
         self.dropped = 0
 
     def drop(self, queue: str, text: bytes, why: Exception) -> None:
-        """The message is not ours, or nothing can be done with it."""
+        """Drops a message that is not ours or cannot be used."""
         self.dropped += 1
         if str(self.dropped).strip("0") == "1":
             shown = text[:SHOWN_BYTES]
@@ -78,7 +78,7 @@ class DroppedMessages:
 
 
 def holds_another_type(error: Exception) -> bool:
-    """Whether Redis says that a key is no list, or no set, where we need one."""
+    """Whether Redis says that a key holds another type than we need."""
     return isinstance(error, ResponseError) and "WRONGTYPE" in str(error)
 
 
@@ -96,7 +96,7 @@ def put_aside(client: Redis, key: str, wanted: bytes) -> None:
 
 
 def with_own_key(client: Redis, key: str, wanted: bytes, use: Callable[[], Any]) -> Any:
-    """What `use` gives, once more where the key was somebody else's."""
+    """What `use` gives; if the key held another type, it is put aside and `use` is tried again."""
     try:
         return use()
     except ResponseError as error:

@@ -19,15 +19,15 @@ from factory.store.database import Tx
 from workers.local_peers import is_gone
 
 CANCEL_POLL_S = 1.0
-"""A beat also learns what was cancelled, so it is more frequent than leases need."""
+"""A beat also reads which jobs were cancelled, so it is more frequent than leases need."""
 ANSWER_S = 3.0
-"""A beat that is not answered in time is made anew, on another connection, before the lease is over."""
+"""A beat without an answer is repeated after this time, on another connection, before the lease is over."""
 
 log = logging.getLogger(__name__)
 
 
 class Heartbeat:
-    """Beats until it is stopped; passes on which jobs their owners have cancelled, and buries dead neighbours."""
+    """Beats until it is stopped. Each beat cancels jobs that their owners have cancelled, and marks dead local peers."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
     def start(self) -> None:
-        """Makes the worker known and beats from here on. Raises Unavailable."""
+        """Registers the worker and starts to beat. Raises Unavailable."""
         began = time.monotonic()
         with self._services.database.transaction() as tx:
             self._register(tx)
@@ -54,11 +54,11 @@ class Heartbeat:
         self._thread.start()
 
     def drain(self) -> None:
-        """The worker takes nothing new. Told when Postgres answers; it does not matter if it never does."""
+        """The worker takes no new jobs. The next beat tells Postgres."""
         self._worker.draining = True
 
     def stop(self) -> None:
-        """The last beat says that the worker has ended in order."""
+        """Ends the thread, and records that the worker has ended in order."""
         self._stopped.set()
         self._thread.join(5.0)
         try:
@@ -78,7 +78,7 @@ class Heartbeat:
         with self._services.database.transaction(ANSWER_S) as tx:
             beat = leases.heartbeat(tx, self._worker.id)
             if not beat.known:
-                # A machine that slept for days wakes up as a worker that was forgotten meanwhile.
+                # The machine slept for days, and the worker was deleted meanwhile.
                 self._register(tx)
             if self._worker.draining:
                 leases.drain(tx, self._worker.id)
@@ -93,7 +93,7 @@ class Heartbeat:
         return CANCEL_POLL_S
 
     def _extend_leases(self, began: float) -> None:
-        """Counted from before the beat: Postgres' clock starts the lease no earlier."""
+        """Counts from before the beat: in Postgres the lease starts no earlier."""
         self._worker.extend_leases(began + self._services.settings.lease_s)
 
     def _register(self, tx: Tx) -> None:

@@ -1,4 +1,4 @@
-"""What a worker may take next: which lanes have room, and whose turn it is. Belongs to the consumer's thread."""
+"""What a worker may take next: which lanes have room, and whose turn it is. Used on the consumer's thread."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from factory.domain.slots import lendable, reserve, total
 from factory.domain.turns import Turns
 
 URGENCY = {lane: list(Priority).index(priority_of(lane)) / 1e6 for lane in all_lanes()}
-"""Decides among lanes whose turn has come alike: far less than any lane can be ahead."""
+"""Breaks ties between lanes: far less than any lane can be ahead."""
 FIRST = -1.0
-"""The turn of a queue that is no lane."""
+"""The turn of a queue that is no lane: first of all."""
 
 
 class Intake:
-    """`slots` that the groups share, and the reserve of each group on top.
+    """`slots` that the groups share, and a reserve for each group on top.
 
-    A message is taken whole. One of more jobs than there is room for makes its group wait until the excess
-    has ended; it costs no other group, whose reserve nobody else gets. To wait for room for all of it would
-    mean to wait for ever beside lanes whose messages hold one job.
+    A message is taken whole. If it has more jobs than there is room for, its group takes no more until the excess has
+    ended. Other groups are not affected: their reserves are their own. Waiting until all of its jobs fit would be
+    waiting for ever beside lanes whose messages hold one job.
     """
 
     def __init__(self, slots: int, lanes: Iterable[str]) -> None:
@@ -28,7 +28,7 @@ class Intake:
         self._most = lendable(slots) + reserve(slots)
         self._used = dict.fromkeys(map(group_of, lanes), 0)
         self._lent = 0
-        """Of the shared slots, beyond the groups' reserves."""
+        """Shared slots in use."""
         self._turns = Turns()
         self._left_out: set[str] = set()
 
@@ -38,10 +38,10 @@ class Intake:
         return total(self._slots, len(self._used))
 
     def order(self, queues: Sequence[str]) -> list[str]:
-        """The queues to ask now, first the one whose turn it is; those of full groups are left out.
+        """The queues to ask now, in the order of their turns; those of full groups are left out.
 
-        The sort is stable: lanes whose turn has come alike keep the given order within a priority. Queues
-        that are no lanes, such as replies to `inspect`, go first.
+        The sort is stable: lanes with equal turns keep the given order within a priority. Queues that are no lanes,
+        such as replies to `inspect`, come first.
         """
         full = {group for group, used in self._used.items() if self._free(used) <= 0}
         self._left_out = (
@@ -82,7 +82,7 @@ class Intake:
         self._lent += max(0, after - self._reserve) - max(0, before - self._reserve)
 
     def _free(self, used: int) -> int:
-        """What a group may still start that has so many; below 0 it is no more than a debt."""
+        """How many jobs a group with so many may still start; below 0 if it has taken too many."""
         if used < self._reserve:
             return (
                 self._reserve

@@ -1,4 +1,4 @@
-"""Other workers on this machine: one whose process is gone need not be waited for until its lease ends."""
+"""Local peers: other workers on this machine. If a peer's process is gone, its lease can end at once."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ NAMESPACE = Path("/proc/self/ns/pid")
 
 
 def pid_namespace() -> str | None:
-    """Names the machine, its boot and the set of processes that this one is in; None where Linux does not
-    tell. Within it, a process id means the same to everybody.
+    """Identifies the machine, its boot and the pid namespace; None if Linux does not tell. Within it, a process id
+    means the same to every process.
     """
     try:
         return f"{socket.gethostname()} {BOOT_ID.read_text().strip()} {NAMESPACE.readlink()}"
@@ -21,13 +21,13 @@ def pid_namespace() -> str | None:
 
 
 def is_gone(pid: int) -> bool:
-    """Whether no process of this namespace has the id: certain if True. If the id was given to another
-    process, or nobody has reaped the dead one, it is False, and the lease decides.
+    """Whether no process of this namespace has the id. True is certain. False may be wrong, if the id belongs to another
+    process by now or the dead one is a zombie; then the lease decides.
     """
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return True
     except PermissionError:
-        pass  # somebody else's
+        pass  # another user's process
     return False

@@ -33,12 +33,13 @@ class Mailbox:
             self._wake()
 
     def run(self) -> None:
-        """Run what was posted. A call that fails is logged: the others are about other messages."""
+        """Run what was posted."""
         self._woken = False
         while self._calls:
             call, args = self._calls.popleft()
             try:
                 call(*args)
+            # A call that fails must not stop those about other messages.
             except Exception:
                 logger.exception("a call between the threads of the pool failed")
 

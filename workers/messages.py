@@ -20,34 +20,32 @@ from workers.foreign_messages import holds_another_type, put_aside
 RUN_JOBS = "factory.run_jobs"
 RUN_QUARANTINED = "factory.run_suspects"
 BATCH = 500
-UNSAID: tuple[object, ...] = (None, 0, {}, [None, None])
-"""Values of headers that say no more than a header that is not there."""
+EMPTY: tuple[object, ...] = (None, 0, {}, [None, None])
+"""Values of headers that mean the same as no header."""
 PROMPT = {
     "max_retries": 0,
     "retry_on_timeout": False,
     "socket_timeout": 2,
     "socket_connect_timeout": 2,
 }
-"""A publish fails at once and is tried again by the next round: the dispatcher has other things to do,
-and a reaper that waits for the broker takes itself for absent. Kombu alone would try for 6 s.
-"""
+"""A publish fails at once and is repeated by the next round. Kombu's default would block the dispatcher for 6 s."""
 
 
 class Publisher:
     """One connection to the broker. Raises Unavailable when it does not answer; the next call reconnects.
 
-    The connection is its own and not of the app's pools: those hold on to what is broken.
+    It has a connection of its own: the app's pools keep broken ones.
     """
 
     def __init__(self, app: WorkerApp) -> None:
         options = {**app.conf.broker_transport_options, **PROMPT}
         app.conf.broker_transport_options = options
-        before_task_publish.connect(leave_out_unsaid)
+        before_task_publish.connect(remove_empty_headers)
         self._app = app
         self._producer: Producer | None = None
 
     def send(self, lane: str, messages: Sequence[Message]) -> None:
-        """Puts messages on a lane. A message of one job has the job's id, so Flower shows it by that."""
+        """Puts messages on a lane. A message of one job has the job's id, by which Flower shows it."""
         if self._producer is None:
             self._producer = self._app.amqp.Producer(self._app.connection_for_write())
         try:
@@ -57,11 +55,11 @@ class Publisher:
         except (KombuError, RedisError, OSError) as error:
             self._disconnect()
             if holds_another_type(error):
-                self._clear_the_way(lane)
+                self._put_foreign_keys_aside(lane)
             raise Unavailable(f"the broker does not answer: {error}") from error
 
-    def _clear_the_way(self, lane: str) -> None:
-        """The next try finds keys of ours."""
+    def _put_foreign_keys_aside(self, lane: str) -> None:
+        """Renames keys of another type, so that the next try can make ours."""
         with self._app.connection_for_write() as connection:
             channel = connection.default_channel
             put_aside(channel.client, lane, b"list")
@@ -85,7 +83,7 @@ class Publisher:
         )
 
 
-def leave_out_unsaid(headers: dict[str, Any], **_: object) -> None:
-    """Celery gives each message 19 headers, of which 8 say something, and keeps three copies while it runs."""
-    for name in [name for name, value in headers.items() if value in UNSAID]:
+def remove_empty_headers(headers: dict[str, Any], **_: object) -> None:
+    """Removes headers without information: Celery sends 19, of which 8 have any, and keeps three copies of them."""
+    for name in [name for name, value in headers.items() if value in EMPTY]:
         del headers[name]

@@ -27,8 +27,8 @@ from workers.mailbox import Mailbox, WakePipe
 
 POLL_S = 0.05
 REPORT_S = 0.005
-"""Reports that come within this time wake the consumer's thread once, and free their slots together:
-it then fetches messages for all of them in one round trip. Waking it for each cost a third of a job.
+"""Reports within this time wake the consumer's thread once. It then frees their slots together, and fetches messages
+for all of them in one round trip. Waking it for each one would cost a third of a job's CPU.
 """
 CANCEL_GRACE_S = 5.0
 """How long a shutdown waits for a cancelled coroutine that does not end."""
@@ -37,8 +37,8 @@ CANCEL_GRACE_S = 5.0
 def release_slot() -> None:
     """Tell the pool that one job of the current message has ended, so that its slot takes new work.
 
-    A message of 32 jobs would otherwise hold 32 slots until its slowest job ends. Call it within the
-    task or anything that it gathers; the end of the message releases what is left.
+    A message of 32 jobs would otherwise hold 32 slots until its slowest job ends. Called within the task or anything
+    that it gathers; the end of the message releases the remaining slots.
     """
     execution = current_execution.get()
     execution.pool.post(execution.pool.release, execution)
@@ -50,23 +50,23 @@ def on_consumer_thread(call: Callable[..., None], *args: Any) -> None:
 
 
 def tune_interpreter() -> None:
-    """Settings that together saved a fifth of the CPU per job in the measurements."""
-    # What is loaded now stays: keep it out of every collection. The default threshold of 700 would
-    # walk thousands of live coroutines many times a second to find next to nothing.
+    """Settings that together save a fifth of the CPU per job."""
+    # What is loaded now stays, so collections skip it. The default threshold of 700 would walk thousands of live
+    # coroutines many times a second, to find next to nothing.
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
-    # The loop and the consumer pass the interpreter lock to and fro with small pieces of work: at
-    # the default of 5 ms each hand-over can wait that long.
+    # The loop and the consumer exchange small pieces of work, and each hand-over of the interpreter lock can
+    # take as long as this interval, by default 5 ms.
     sys.setswitchinterval(0.0005)
 
 
 class AsyncioPool(BasePool):  # type: ignore[misc]
-    """`limit` slots that all groups of lanes share, and a reserve for each; see `Intake`. A slot is one job in
+    """`limit` slots that all groups of lanes share, and a reserve for each group; see `Intake`. A slot is one job in
     flight, and a message may hold several of them.
 
-    Everything here belongs to the consumer's thread. Shutdown signals run their handlers in that
-    same thread, in the middle of anything: so no lock is held, and stopping may be nested.
+    Everything here runs on the consumer's thread. Signal handlers of a shutdown run on that thread too, at any point:
+    so no lock is held, and a stop may be nested.
     """
 
     signal_safe = False
@@ -81,7 +81,7 @@ class AsyncioPool(BasePool):  # type: ignore[misc]
         """Slots held beyond one per message."""
         self.intake = Intake(int(self.limit), self.app.amqp.queues.consume_from)
         self.fetch: Callable[[], None] = _no_fetch
-        """Takes messages from lanes that have room again, without waiting for any. Set by the consumer."""
+        """Takes messages from lanes that have room again, without waiting. Set by the consumer."""
         self._pipe = WakePipe()
         self._reports = Mailbox(self._wake_soon)
         self._side = PoolSide(
@@ -104,8 +104,8 @@ class AsyncioPool(BasePool):  # type: ignore[misc]
     def num_processes(self) -> int:
         """How many *messages* may be reserved now.
 
-        With `worker_disable_prefetch` the consumer takes a message only while it has fewer than this
-        many, so lowering it by the surplus makes it count jobs. Which lanes have room is asked before.
+        With `worker_disable_prefetch` the consumer takes a message only while it has fewer than this many. Lowered by
+        the surplus, the number counts jobs. The lanes' room is checked before.
         """
         return self.intake.total - self._surplus
 
@@ -127,10 +127,10 @@ class AsyncioPool(BasePool):  # type: ignore[misc]
         timeout: float | None = None,
         **_options: object,
     ) -> Execution:
-        """Start a message. There is no queue before the loop: intake stops when slots are taken.
+        """Start a message. There is no queue before the loop: no message is taken without a free slot.
 
-        It is accepted, and so acknowledged, here: a connection that drops between its arrival and
-        its start would otherwise have it delivered twice.
+        It is accepted, and so acknowledged, here: otherwise a connection that breaks between its arrival and its start
+        would have it delivered twice.
         """
         execution = Execution(
             pool=self._side,
@@ -164,14 +164,14 @@ class AsyncioPool(BasePool):  # type: ignore[misc]
 
     def _announce_hard_limit(self, execution: Execution) -> None:
         """Have Celery count the message as failed; its coroutine is being cancelled."""
-        execution.doomed_at = time.monotonic()
+        execution.cancelled_at = time.monotonic()
         execution.callbacks.on_timeout(False, execution.hard_limit_s or 0.0)
 
     def terminate_job(self, pid: int, signal: object = None) -> None:
         """Cancel a running message. Celery's `pid` is the id that it was accepted with."""
         execution = self._executions.get(pid)
-        if execution and execution.doomed_at is None:
-            execution.doomed_at = time.monotonic()
+        if execution and execution.cancelled_at is None:
+            execution.cancelled_at = time.monotonic()
             self._thread.post(execution.stop)
 
     def on_stop(self) -> None:
@@ -192,13 +192,11 @@ class AsyncioPool(BasePool):  # type: ignore[misc]
         self._thread.loop.call_later(REPORT_S, self._pipe.wake)
 
     def _interrupt_poll(self, **_signal: object) -> None:
-        """Let the consumer see a SIGTERM now; its poll would go on, and take work, for a second."""
+        """Let the consumer see a SIGTERM at once: its poll would otherwise go on, and take work, for a second."""
         self._pipe.wake()
 
     def _collect(self) -> None:
-        """On Celery's event loop: slots that have become free are filled at once, where their lanes are not
-        among those that BRPOP waits for.
-        """
+        """On Celery's event loop: fills free slots of lanes that BRPOP does not wait for now."""
         self._read_reports()
         if self.intake.waiting and not _stopping():
             self.fetch()
@@ -208,10 +206,10 @@ class AsyncioPool(BasePool):  # type: ignore[misc]
         self._reports.run()
 
     def _awaited(self) -> bool:
-        """Whether a stop has to wait: for all that runs, but not for ever for what was cancelled."""
+        """Whether a stop still has to wait: for all that runs, but only CANCEL_GRACE_S for what was cancelled."""
         oldest = time.monotonic() - CANCEL_GRACE_S
         return any(
-            execution.doomed_at is None or execution.doomed_at > oldest
+            execution.cancelled_at is None or execution.cancelled_at > oldest
             for execution in self._executions.values()
         )
 
@@ -219,7 +217,7 @@ class AsyncioPool(BasePool):  # type: ignore[misc]
         try:
             weight = int(self.app.tasks[task_name].weigh(*request["args"], **request["kwargs"]))
         except (TypeError, ValueError):
-            return 1  # wrong arguments: the task itself will say so, as a failure of its own
+            return 1  # wrong arguments: the task itself will fail with them
         return max(1, weight)
 
     def _get_info(self) -> dict[str, Any]:
@@ -233,5 +231,5 @@ def _no_fetch() -> None:
 
 
 def _stopping() -> bool:
-    """Whether Celery was told to end: its loop acts on that only after what it is about to do."""
+    """Whether Celery was asked to end: its loop acts on that only later."""
     return any(told not in (None, False) for told in (state.should_stop, state.should_terminate))

@@ -1,4 +1,4 @@
-"""What a worker does before its first call: credentials, and the way to the providers."""
+"""Prepares a worker for its first call: credentials and the proxy."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from factory.llm.endpoint import missing_keys
 from factory.proxy import export_proxy
 
 CREDENTIALS = re.compile(r"[A-Z0-9_]+_API_(KEY|BASE)")
-"""What LiteLLM reads for the providers whose calls it makes."""
+"""Variables that LiteLLM reads for the providers whose calls it makes."""
 
 log = logging.getLogger(__name__)
 
 
 def prepare_calls(settings: Settings, lanes: Iterable[str]) -> None:
-    """Tidies what LiteLLM reads from the environment, and warns once of what jobs would otherwise tell one by one."""
+    """Cleans the variables that LiteLLM reads, and warns once of keys that are missing."""
     tidy_credentials(os.environ)
     export_proxy(settings, os.environ)
     served = {group_of(lane) for lane in lanes}
@@ -32,7 +32,7 @@ def prepare_calls(settings: Settings, lanes: Iterable[str]) -> None:
 
 
 def tidy_credentials(environ: MutableMapping[str, str]) -> None:
-    """No white space or quotes around them. Others than ours may be meant for other programs: they are not refused."""
+    """Strips white space and quotes. Only warns of bad ones: they may be meant for other programs."""
     for name in filter(CREDENTIALS.fullmatch, list(environ)):
         environ[name] = plain(environ[name])
         reason = placeholder(environ[name]) or unsendable(environ[name])

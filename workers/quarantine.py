@@ -1,7 +1,7 @@
-"""Quarantine: suspects run in a process of their own, `python -m workers.quarantine WORKER JOB...`.
+"""Quarantine: jobs whose workers died run in a process of their own, `python -m workers.quarantine WORKER JOB...`.
 
-If that process dies too, the worker that started it puts its jobs back for smaller groups, and declares
-a job poison that was alone. If both die at once, the leases run out as always: nobody saw who killed.
+If that process dies too, the worker that started it queues its jobs again for smaller groups; a job that was alone
+is poison. If both die at once, the leases expire as usual.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 
 class Quarantine:
-    """Runs groups of suspects, one after another, for a worker. Belongs to the worker's loop."""
+    """Runs groups of quarantined jobs for a worker, one after another. Used on the worker's loop."""
 
     def __init__(self, worker: Worker, events: JobEvents | None = None) -> None:
         self._worker = worker
@@ -47,10 +47,10 @@ class Quarantine:
         self._one = asyncio.Lock()
 
     async def run(self, job_ids: Sequence[UUID]) -> None:
-        """Returns when the jobs' processes have ended, however they did.
+        """Returns when the jobs' processes have ended, in whatever way.
 
-        A process costs seconds, so a hint that has become stale in the line starts none; nor does a
-        worker that drains. Its hint is lost, and goes out again.
+        A process costs seconds, so none is started for jobs that are no longer due, nor by a draining worker: its hint
+        is lost, and goes out again.
         """
         async with self._one:
             for group in groups(await self._worker.committer.write(due_jobs, job_ids)):
@@ -69,7 +69,7 @@ class Quarantine:
         await self._tell_end(job_ids)
 
     async def _tell_start(self, job_ids: Sequence[UUID]) -> None:
-        """The process has no connection to the broker, so what Flower hears of its jobs comes from here."""
+        """Sends the events of the jobs: their process has no connection to the broker."""
         if self._events and self._events.listening:
             for job in await self._worker.committer.write(stored_jobs, job_ids):
                 self._events.started(replace(job, attempt=job.attempt + 1))
@@ -98,7 +98,7 @@ async def _run_process(worker_id: UUID, job_ids: Sequence[UUID]) -> int:
 
 
 def due_jobs(tx: Tx, hinted: list[Sequence[UUID]]) -> Sequence[Mapping[UUID, int]]:
-    """Batch statement: of each message's jobs those that still wait, with their deaths."""
+    """Batch statement: those jobs of each message that still wait, with their deaths."""
     found = quarantine.due(tx, [job_id for job_ids in hinted for job_id in job_ids])
     return [{one: found[one] for one in job_ids if one in found} for job_ids in hinted]
 
@@ -110,7 +110,7 @@ def _reason(job: QuarantinedJob) -> JobError | None:
 
 
 def stored_jobs(tx: Tx, groups_of_jobs: list[Sequence[UUID]]) -> Sequence[Sequence[QuarantinedJob]]:
-    """Batch statement: how each group's jobs stand."""
+    """Batch statement: each group's jobs as they are stored."""
     found = quarantine.stored(tx, [job_id for job_ids in groups_of_jobs for job_id in job_ids])
     by_id = {one.id: one for one in found}
     return [[by_id[one] for one in job_ids if one in by_id] for job_ids in groups_of_jobs]
@@ -118,21 +118,21 @@ def stored_jobs(tx: Tx, groups_of_jobs: list[Sequence[UUID]]) -> Sequence[Sequen
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """A process in quarantine has died, with one job or with several."""
+    """The death of a quarantine process, with one job or several."""
 
     process_id: UUID
     alone: bool
 
 
 def end_group(tx: Tx, deaths: list[Death]) -> Sequence[None]:
-    """Batch statement: what the dead processes held is poison, or goes on in smaller groups."""
+    """Batch statement: jobs of the dead processes are queued again for smaller groups, or are poison."""
     held = [(one, death) for death in deaths for one in leases.held(tx, death.process_id)]
     finish_jobs(tx, [_after(death, one) for one, death in held])
     return [None] * len(deaths)
 
 
 def _after(death: Death, held: Expired) -> Outcome:
-    """The death of a group spends no attempt: most of its jobs had no part in it."""
+    """The death of a group spends no attempt: most of its jobs did not cause it."""
     if death.alone:
         error = JobError.of(
             PoisonJob("the job killed its workers, and the process it ran in alone")
@@ -167,7 +167,7 @@ async def _run_here(worker_id: UUID, job_ids: Sequence[UUID]) -> None:
 
 
 def main() -> None:
-    """Runs the jobs to their end; any other end is a death."""
+    """Runs the jobs to their end, and exits with 0; any other exit counts as a death."""
     settings = settings_or_exit("workers.quarantine")
     configure_logging(settings, "quarantine")
     worker_id, *job_ids = sys.argv[1:]

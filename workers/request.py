@@ -1,8 +1,7 @@
 """Messages without acknowledgements.
 
-A message is a hint, and a lost one goes out again. Kombu's Redis transport keeps each message in a
-second key until it is acknowledged, which costs two round trips more than the one that fetches it. So
-lanes are consumed with `no_ack`, and a request has nothing to tell the broker.
+A message is a hint, and a lost one goes out again. With acknowledgements, kombu's Redis transport would keep each
+message in a second key, at the cost of two more round trips. So lanes are consumed with `no_ack`.
 """
 
 from __future__ import annotations
@@ -16,16 +15,16 @@ from workers.foreign_messages import ForeignMessage
 
 
 class HintRequest(Request):  # type: ignore[misc]
-    """A message that was forgotten by the broker when it was handed over."""
+    """A message that left the broker when it was delivered."""
 
     def __init__(self, message: Any, **options: Any) -> None:
         super().__init__(message, **{**options, "on_ack": _nothing, "on_reject": _nothing})
         self._check()
-        # All that is needed of it is copied by now; the rest would stay for as long as the job runs.
+        # Everything that is needed has been copied; the message would use memory for as long as the job runs.
         self._message = None
 
     def send_event(self, type: str, **fields: Any) -> None:
-        """Tells Flower; what an exception says goes without secrets."""
+        """Sends an event to Flower, without the secrets that an exception's text may hold."""
         redactor: Redactor | None = self.app.redactor
         if redactor and "exception" in fields:
             told = {name: fields[name] for name in ("exception", "traceback") if name in fields}
@@ -33,7 +32,7 @@ class HintRequest(Request):  # type: ignore[misc]
         super().send_event(type, **fields)
 
     def _check(self) -> None:
-        """Here nothing counts the message yet. Raises ForeignMessage for what would break in the midst of its start."""
+        """Raises ForeignMessage for what would break later, when the message already counts as started."""
         if not (isinstance(self._args, list) and isinstance(self._kwargs, dict)):
             raise ForeignMessage("its arguments are no list and no object")
         limits = self.time_limits
@@ -46,4 +45,4 @@ class HintRequest(Request):  # type: ignore[misc]
 
 
 def _nothing(*_: object) -> None:
-    """The broker has no message to take back or to forget."""
+    """Does nothing: the broker no longer has the message."""

@@ -1,4 +1,4 @@
-"""The tasks: doors. The journey lives in `factory.pipeline`."""
+"""The Celery tasks. What they do is in `factory.pipeline.run`."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def register(
 
     observer = Observer(events.started, ended)
 
-    # Jobs have events of their own, see `workers.events`.
+    # No events of Celery's: jobs have their own, see `workers.events`.
     @app.task(name=RUN_JOBS, base=JobsTask, ignore_result=True, send_events=False)  # type: ignore[untyped-decorator]
     async def run_jobs(job_ids: list[str]) -> None:
         await execute(worker(), [parse_id(job_id) for job_id in job_ids], observer)
 
-    # It takes one slot: the jobs are another process'.
+    # Takes one slot: the jobs run in another process.
     @app.task(name=RUN_QUARANTINED, base=CoroutineTask, ignore_result=True, send_events=False)  # type: ignore[untyped-decorator]
     async def run_quarantined(job_ids: list[str]) -> None:
         await quarantine().run([parse_id(job_id) for job_id in job_ids])

@@ -1,7 +1,7 @@
-"""Kombu's Redis transport, but a fetch takes as many messages as there is room for.
+"""Kombu's Redis transport, which fetches as many messages at once as there is room for.
 
-BRPOP gives one message, and each costs a round trip and a turn of Celery's event loop: half of what the
-consumer's thread did. Where one message came, others mostly wait behind it, and one RPOP takes them all.
+BRPOP gives one message, at the cost of a round trip and a turn of Celery's event loop, which was half of the
+consumer thread's work. Behind one message others mostly wait, and one RPOP takes them all.
 """
 
 from __future__ import annotations
@@ -27,35 +27,35 @@ from workers.foreign_messages import (
 )
 
 AT_ONCE = 32
-"""Messages of one lane at most, before another lane is asked."""
+"""The most messages of one lane before another lane is asked."""
 BRIEFLY_S = 0.1
-"""How long BRPOP waits while lanes are left out for want of room: it cannot be told that they have some."""
+"""How long BRPOP waits while full lanes are left out: it cannot be told when they have room again."""
 
 
 class LanesInTurn(round_robin_cycle):
-    """The order in which a worker asks its lanes, as its channel has found it; they also take turns.
+    """The order in which a worker asks its lanes, as its channel sets it.
 
-    Kombu's own cycles either serve `high` and `bulk` alike or always one provider before the other.
+    Kombu's own cycles either serve `high` and `bulk` alike, or always one provider before the other.
     """
 
     asked: Sequence[str] | None = None
 
     def consume(self, n: int) -> Sequence[str]:
-        """The queues to ask now; all of them where nobody counts slots, as for replies to `inspect`."""
+        """The queues to ask now; all of them if no slots are counted, as for replies to `inspect`."""
         return self.items[:n] if self.asked is None else self.asked
 
 
 class EagerFetch:
-    """For a Redis channel: asks lanes in their turn, and after each message takes the next ones of its queue."""
+    """Mixin for a Redis channel: asks lanes in their turn, and after each message takes the next ones of its queue."""
 
     intake: Intake | None = None
-    """What can start now. None: everything, one message at a time."""
+    """What may start now. None: everything, one message at a time."""
     tasks: Container[str] | None = None
-    """Names of tasks that there are. None: any."""
+    """Names of known tasks. None: any."""
     dropped = DroppedMessages()
 
     def _brpop_start(self, timeout: float | None = None) -> None:
-        """All lanes are looked at here and only here: what is full now is left out until the next BRPOP."""
+        """Full lanes are left out of this BRPOP, until the next one."""
         if self.intake:
             cycle = self._queue_cycle  # type: ignore[attr-defined]
             cycle.asked = self.intake.order(cycle.items)
@@ -63,11 +63,11 @@ class EagerFetch:
         super()._brpop_start(timeout)  # type: ignore[misc]
 
     def fetch(self) -> None:
-        """Messages of lanes that BRPOP does not wait for, on another connection, as far as they have room."""
+        """Takes messages of lanes that BRPOP does not wait for, on another connection, as far as they have room."""
         try:
             self._fetch()
         except ResponseError as error:
-            self._clear_the_way(error)
+            self._put_foreign_keys_aside(error)
 
     def _fetch(self) -> None:
         while lanes := self._reopened():
@@ -94,17 +94,17 @@ class EagerFetch:
                 self.connection._deliver(message, queue)  # type: ignore[attr-defined]
             except self.connection_errors:  # type: ignore[attr-defined]
                 raise
-            except Exception as error:  # noqa: BLE001 - whatever Celery makes of words that are not its own
+            except Exception as error:  # noqa: BLE001 - a foreign message may break anything in Celery
                 self.dropped.drop(queue, text, error)
 
     def _brpop_read(self, **options: Any) -> bool:
-        """As kombu's, which ends the worker for a message that is not ours. Raises kombu's Empty where BRPOP
-        found nothing, and redis' errors.
+        """As kombu's, but a foreign message does not end the worker. Raises kombu's Empty if BRPOP found nothing, and
+        redis' errors.
         """
         try:
             return self._read_and_pop(options)
         except ResponseError as error:
-            self._clear_the_way(error)
+            self._put_foreign_keys_aside(error)
             raise Empty from None
         finally:
             self._in_poll = None
@@ -126,8 +126,8 @@ class EagerFetch:
             self._deliver_to(queue, self._pop(queue, count))
         return True
 
-    def _clear_the_way(self, error: ResponseError) -> None:
-        """One key of another type keeps BRPOP from all lanes."""
+    def _put_foreign_keys_aside(self, error: ResponseError) -> None:
+        """Puts keys of another type aside: one of them makes BRPOP fail for all lanes."""
         if not holds_another_type(error):
             raise error
         with self.conn_or_acquire() as client:  # type: ignore[attr-defined]
@@ -141,7 +141,7 @@ class EagerFetch:
             with_own_key(client, key, b"set", bind)
 
     def _pop(self, queue: str, count: int) -> list[bytes]:
-        """On BRPOP's own connection, which has just become idle."""
+        """Takes more messages, on BRPOP's own connection, which has just become idle."""
         client = self.client  # type: ignore[attr-defined]
         try:
             client.connection.send_command("RPOP", queue, count)
@@ -152,11 +152,11 @@ class EagerFetch:
 
 
 class Channel(EagerFetch, redis.Channel):  # type: ignore[misc]
-    """Of one Redis."""
+    """A channel to one Redis."""
 
 
 class SentinelChannel(EagerFetch, redis.SentinelChannel):  # type: ignore[misc]
-    """Of the master that Sentinels name."""
+    """A channel to the master that Sentinels name."""
 
 
 class Transport(redis.Transport):

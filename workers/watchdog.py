@@ -1,6 +1,6 @@
-"""Restarts a worker that is idle while its lanes hold messages: it lives, but does not consume.
+"""Restarts a worker that is idle while its lanes hold messages: it runs, but does not consume.
 
-Such a worker answers every ping and beats its heart. So liveness is judged by what it is there for.
+Such a worker still answers pings and sends heartbeats, so liveness is judged by its work.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ log = logging.getLogger(__name__)
 
 
 def exit_process() -> None:
-    """Ends the process without asking its stuck parts."""
+    """Ends the process at once, without clean-up that might hang."""
     os._exit(EXIT_CODE)
 
 
 class ConsumptionWatch:
     """A thread that looks at the lanes while the worker is idle.
 
-    `alive` is touched after each look that found the worker at work, or nothing to do for it.
+    `alive` is touched after each look that found the worker busy, or nothing for it to do.
     """
 
     def __init__(

@@ -41,7 +41,7 @@ log = logging.getLogger("workers.worker")  # it runs as __main__
 
 
 class WorkerProcess:
-    """Ties Celery's life cycle to the pipeline's worker."""
+    """Connects Celery's life cycle with the pipeline's worker."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class WorkerProcess:
         return self._worker
 
     def quarantine(self) -> Quarantine:
-        """Where jobs run that killed workers."""
+        """Runs the jobs whose workers died."""
         if self._quarantine is None:
             raise RuntimeError("the loop has not started")
         return self._quarantine
@@ -112,7 +112,7 @@ class WorkerProcess:
 
 
 def raise_file_limit(calls: int) -> None:
-    """A call in flight is an open file, and 1,024 is a usual soft limit; the hard one is ours to take."""
+    """Raises the soft limit of open files, often 1,024, to the hard one: each call in flight is an open file."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     if hard != resource.RLIM_INFINITY and hard < calls + SPARE_FILES:

@@ -16,7 +16,7 @@ from factory.embedded.postgres import EmbeddedPostgres
 from factory.metrics import DURATION_BUCKETS_S, HTTP_BUCKETS_S, HTTP_DURATION
 from factory.services import Services, connect
 from factory.store.migrate import upgrade
-from workers.exporter import HISTOGRAM, TruthCollector
+from workers.exporter import HISTOGRAM, DatabaseCollector
 
 INTRO = """# Reference: metrics
 
@@ -49,7 +49,7 @@ def page() -> str:
 def served() -> list[tuple[Metric, str, tuple[str, ...]]]:
     """Every family with who serves it and its labels, from a Postgres of its own."""
     with _services() as services:
-        exported = [(one, "exporter", _labels(one)) for one in TruthCollector(services).collect()]
+        exported = [(one, "exporter", _labels(one)) for one in DatabaseCollector(services).collect()]
         return exported + list(_of_gateway(services))
 
 

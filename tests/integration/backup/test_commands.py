@@ -16,7 +16,7 @@ from factory.errors import InvalidInput, Misconfigured, NotFound
 from factory.services import Services
 from tests.integration.backup.conftest import Key
 from tests.integration.store.samples import given_jobs
-from workers.exporter import TruthCollector
+from workers.exporter import DatabaseCollector
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +40,7 @@ def environment(
 
 def scraped(services: Services, name: str, **labels: str) -> float | None:
     registry = CollectorRegistry()
-    registry.register(TruthCollector(services))
+    registry.register(DatabaseCollector(services))
     return registry.get_sample_value(name, labels)
 
 

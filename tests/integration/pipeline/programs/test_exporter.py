@@ -19,7 +19,7 @@ from factory.services import Services, connect
 from factory.store import counters
 from tests.integration.pipeline.bench import Bench
 from tests.integration.store.samples import claim_one, end, finish, given_job, record_call
-from workers.exporter import TruthCollector
+from workers.exporter import DatabaseCollector
 
 REQUIRED = {
     "queue_depth": {"lane", "state"},
@@ -38,7 +38,7 @@ IDS = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}|job_|af_")
 
 def _scrape(services: Services) -> dict[str, Metric]:
     registry = CollectorRegistry()
-    registry.register(TruthCollector(services))
+    registry.register(DatabaseCollector(services))
     text = generate_latest(registry).decode()
     return {family.name: family for family in text_string_to_metric_families(text)}
 
