@@ -117,6 +117,7 @@ def running(
         assert pipe is not None
         try:
             yield pipe
+        # Whatever the block raises: the program must not go on without its reader or writer.
         except BaseException as error:
             if _ended(process):
                 raise failed(

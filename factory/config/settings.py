@@ -136,7 +136,7 @@ class Settings(BaseModel):
     lease_s: float = Field(default=15.0, gt=0, le=YEAR_S)
     """How long a worker that is silent keeps its jobs."""
     tick_s: float = Field(default=0.5, gt=0, le=YEAR_S)
-    """How often the dispatcher looks without being poked."""
+    """How often the dispatcher looks for work without a wake-up."""
     idle_restart_s: float = Field(default=30.0, gt=0, le=YEAR_S)
     """How long a worker may be idle while its lanes hold messages before it restarts itself."""
     loop_restart_s: float = Field(default=10.0, ge=1, le=600)

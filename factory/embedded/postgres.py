@@ -107,7 +107,7 @@ class EmbeddedPostgres:
 
     def _clear_stale_locks(self, sockets: Path) -> None:
         """Remove the lock files that a crash has left: Postgres refuses to start while any process has
-        the pid in one of them, a zombie or a stranger too, and when one is empty.
+        the pid in one of them, a zombie or an unrelated process too, and when one is empty.
 
         Pids come again: soon in containers, and after each boot. No server that was started here is
         left, as its lock on the directory is ours now. One that somebody else runs on the data

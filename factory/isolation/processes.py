@@ -133,6 +133,7 @@ class Processes:
         except (EOFError, OSError):
             child.kill()
             raise WorkLost(f"the process of the {self._name} died") from None
+        # A cancelled caller too: the child still works on what nobody waits for.
         except BaseException:
             child.kill()
             raise
@@ -188,6 +189,7 @@ class _Child:
         try:
             async with asyncio.timeout(START_S):
                 await child._read(len(READY))
+        # A cancelled caller too: nobody would know of the child.
         except BaseException:
             child.kill()
             raise

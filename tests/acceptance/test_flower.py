@@ -1,4 +1,4 @@
-"""Flower: closed to strangers, and it knows jobs by the ids that their owners know."""
+"""Flower: closed without a password, and it knows jobs by the ids that their owners know."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Suspects share processes, the fewer the oftener they died."""
+"""Quarantined jobs share processes: the more deaths, the smaller the group."""
 
 from __future__ import annotations
 

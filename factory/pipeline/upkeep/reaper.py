@@ -71,7 +71,7 @@ def mark_dead(tx: Tx, worker_ids: Sequence[UUID]) -> None:
 def _after_death(lost: Expired) -> Outcome:
     """The lost attempt counts; a job that has none left has failed.
 
-    Suspects that shared a process keep their attempt: most of them had no part in its death.
+    Quarantined jobs that shared a process keep their attempt: most of them did not cause its death.
     """
     error = JobError.of(WorkerLost(f"worker {lost.worker_id} stopped answering"))
     shared = lost.deaths >= QUARANTINE_DEATHS and group_size(lost.deaths) > 1

@@ -36,7 +36,7 @@ def _kill_everything(scene: Scene) -> None:
 
 
 def _give_pids_anew(scene: Scene) -> None:
-    """After a boot, who has the pid in a lock file is a stranger: here this process."""
+    """After a boot, another process has the pid in a lock file: here this one."""
     place = scene.stack.home / "postgres"
     for lock in (place / "data" / "postmaster.pid", *place.glob(".s.PGSQL.*.lock")):
         _, rest = lock.read_text().split("\n", 1)

@@ -1,4 +1,4 @@
-"""HTTP as strangers speak it: every answer is a problem with an id, and no request hides in another."""
+"""HTTP of any client: every answer is a problem with an id, and no request hides in another."""
 
 import gzip
 import json

@@ -157,7 +157,7 @@ def push(worker: RunningWorker, *messages: bytes) -> None:
 
 
 @pytest.mark.parametrize("name", STRANGE)
-def test_a_strangers_message_is_dropped(worker: RunningWorker, name: str) -> None:
+def test_a_foreign_message_is_dropped(worker: RunningWorker, name: str) -> None:
     assert worker.process.poll() is None
     # One for BRPOP and more for RPOP, which come by other ways.
     push(worker, *[STRANGE[name]] * 5)
@@ -193,7 +193,7 @@ def test_a_key_of_another_type_is_put_aside(start_worker: StartWorker, key: str)
         redis.delete(key, ASIDE + key)
 
 
-def test_a_publisher_declares_its_queue_beside_a_strangers_key(start_worker: StartWorker) -> None:
+def test_a_publisher_declares_its_queue_beside_a_foreign_key(start_worker: StartWorker) -> None:
     key = f"_kombu.binding.{OTHER_LANE}"
     with start_worker(OTHER_LANE, SLOTS) as worker:
         with worker.app.connection_for_read() as connection:

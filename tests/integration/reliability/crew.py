@@ -174,7 +174,7 @@ class CrewRules(RuleBasedStateMachine):
         assert self.world.write(end_attempts, ending) == state, "the same end, made again"
 
     def _die_apart(self, lease: Lease, alone: bool) -> None:
-        """The process of a group of suspects ends, and its parent says so."""
+        """The process of a group of quarantined jobs ends, and its parent says so."""
         if lease.quarantine:
             held = self._held_by(lease.worker_id)
             self.world.write(end_group, Death(lease.worker_id, alone))

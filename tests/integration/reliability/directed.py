@@ -107,7 +107,7 @@ def hasty_claim(life: Life) -> None:
     assert life.claim(worker, job) is None
 
 
-def killer(life: Life) -> None:
+def poison(life: Life) -> None:
     """Two workers died with it; an old hint of its lane must not bring it to a third."""
     job = life.job()
     for worker in (life.worker(), life.worker()):
@@ -131,7 +131,7 @@ def lost_hint(life: Life) -> None:
     life.pass_time("drop")
 
 
-def living_neighbour(life: Life) -> None:
+def living_peer(life: Life) -> None:
     """One of two workers falls silent."""
     jobs, silent, alive = [life.job(), life.job()], life.worker(), life.worker()
     for worker, job in zip((silent, alive), jobs, strict=True):

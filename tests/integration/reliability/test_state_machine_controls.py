@@ -34,8 +34,8 @@ GUARDS = {
         " AND run_at <= now()",
         "",
     ),
-    "a killer is claimed among others": (
-        directed.killer,
+    "a quarantined job is claimed among others": (
+        directed.poison,
         moves,
         "CLAIM",
         "deaths < %(quarantine_deaths)s OR",
@@ -56,7 +56,7 @@ GUARDS = {
         "WHERE false",
     ),
     "a heartbeat does not count": (
-        directed.living_neighbour,
+        directed.living_peer,
         leases,
         "EXPIRED",
         "w.heartbeat_at <",

@@ -35,7 +35,7 @@ def test_an_archived_job_is_answered_like_any_other(caller: Caller, services: Se
     assert again.status_code == 304
 
 
-def test_a_strangers_archived_job_is_not_there(
+def test_an_archived_job_of_another_project_is_not_there(
     caller: Caller, other_caller: Caller, services: Services
 ) -> None:
     job_id = _submit(caller)

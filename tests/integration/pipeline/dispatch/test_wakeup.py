@@ -1,4 +1,4 @@
-"""Pokes: work is seen at once, and found without Redis all the same."""
+"""Wake-ups: work is seen at once, and found without Redis all the same."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ def wake_up(services: Services) -> Iterator[WakeUpSender]:
     wake_up.stop()
 
 
-def _waited_s(pokes: WakeUpListener, timeout_s: float) -> float:
+def _waited_s(listener: WakeUpListener, timeout_s: float) -> float:
     started = time.monotonic()
-    pokes.wait(timeout_s)
+    listener.wait(timeout_s)
     return time.monotonic() - started
 
 
-def test_a_poke_ends_the_wait(services: Services, wake_up: WakeUpSender) -> None:
-    pokes = WakeUpListener(services, threading.Event())
-    pokes.wait(0.01)
+def test_a_wake_up_ends_the_wait(services: Services, wake_up: WakeUpSender) -> None:
+    listener = WakeUpListener(services, threading.Event())
+    listener.wait(0.01)
     threading.Timer(0.05, wake_up.send).start()
-    assert _waited_s(pokes, 100.0) < 60
+    assert _waited_s(listener, 100.0) < 60
 
 
-def test_pokes_that_piled_up_end_one_wait(services: Services) -> None:
-    pokes = WakeUpListener(services, threading.Event())
-    pokes.wait(0.01)
+def test_wake_ups_that_piled_up_end_one_wait(services: Services) -> None:
+    listener = WakeUpListener(services, threading.Event())
+    listener.wait(0.01)
     for _ in range(50):
         services.redis.publish(CHANNEL, b"1")
     ended = 0
-    while _waited_s(pokes, 0.2) < 0.15:
+    while _waited_s(listener, 0.2) < 0.15:
         ended += 1
     assert 1 <= ended <= 3  # the last of them may still be on their way
 
 
-def test_many_pokes_at_once_are_few_messages(services: Services, wake_up: WakeUpSender) -> None:
+def test_many_wake_ups_at_once_are_few_messages(services: Services, wake_up: WakeUpSender) -> None:
     subscription = services.redis.pubsub(ignore_subscribe_messages=True)
     subscription.subscribe(CHANNEL)
     for _ in range(1000):

@@ -46,7 +46,7 @@ def test_a_worker_signs_off_at_its_end(bench: Bench) -> None:
     assert row.stopped_at is not None
 
 
-def test_a_worker_that_beats_was_buried_by_mistake(bench: Bench) -> None:
+def test_a_worker_that_beats_was_marked_dead_by_mistake(bench: Bench) -> None:
     bench.worker()
     tell(bench.services, "UPDATE workers SET stopped_at = now()")
     _becomes(bench, lambda: _slots(bench.services) == 100)

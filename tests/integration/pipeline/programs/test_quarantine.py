@@ -60,7 +60,7 @@ def test_a_job_that_killed_two_workers_is_published_apart(services: Services) ->
 
 
 @pytest.mark.parametrize("rung", range(len(GROUPS)))
-def test_suspects_share_a_message_the_fewer_the_oftener_they_died(
+def test_jobs_share_a_message_in_smaller_groups_the_more_they_died(
     services: Services, rung: int
 ) -> None:
     given_worker(services)
@@ -75,7 +75,7 @@ def _have_died(services: Services, deaths: int) -> None:
     tell(services, "UPDATE jobs SET deaths = %(deaths)s", deaths=deaths)
 
 
-def test_a_crowd_of_suspects_leaves_the_lane_to_the_others(services: Services) -> None:
+def test_many_quarantined_jobs_leave_the_lane_to_the_others(services: Services) -> None:
     given_worker(services, slots=10)
     given_jobs(services, QUARANTINE_WINDOW + 10)
     _have_died(services, QUARANTINE_DEATHS)
@@ -155,7 +155,7 @@ def _processes(services: Services) -> int:
 
 
 @pytest.mark.usefixtures("child_environment")
-def test_a_suspect_is_run_once_however_many_hints_come(bench: Bench) -> None:
+def test_a_quarantined_job_is_run_once_however_many_hints_come(bench: Bench) -> None:
     services, worker = bench.services, bench.worker()
     job_id = bench.submit()
     _kill_workers_of(services, job_id, QUARANTINE_DEATHS)
@@ -168,7 +168,7 @@ def test_a_suspect_is_run_once_however_many_hints_come(bench: Bench) -> None:
 
 
 @pytest.mark.usefixtures("child_environment")
-def test_flower_hears_of_suspects_as_of_all_jobs(bench: Bench) -> None:
+def test_flower_hears_of_quarantined_jobs_as_of_all_jobs(bench: Bench) -> None:
     services, worker = bench.services, bench.worker()
     good, bad = bench.submit(), bench.submit(input="{{simulate status=400}}")
     _have_died(services, QUARANTINE_DEATHS)

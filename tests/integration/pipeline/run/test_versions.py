@@ -64,7 +64,7 @@ def test_a_role_that_is_not_known_is_left_to_a_newer_worker(bench: Bench) -> Non
     assert (bench.view(job_id).state, bench.view(job_id).attempt) == (State.QUEUED, 0)
 
 
-def test_a_kind_that_is_not_known_is_not_claimed_and_its_neighbours_are(bench: Bench) -> None:
+def test_a_kind_that_is_not_known_is_not_claimed_and_the_others_are(bench: Bench) -> None:
     strange, known = bench.submit(), bench.submit()
     tell(bench.services, "ALTER TABLE jobs DROP CONSTRAINT ck_jobs_kind")
     tell(bench.services, "UPDATE jobs SET kind = 'dream' WHERE id = %(id)s", id=str(strange))

@@ -1,4 +1,4 @@
-"""A worker whose process is gone is buried by its neighbours, and nothing of it waits for the lease's end."""
+"""A worker whose process is gone is marked dead by its local peers, and nothing of it waits for the lease's end."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _dead_pid() -> int:
     return process.pid
 
 
-def _neighbour(services: Services, pid: int, namespace: str | None) -> str:
+def _peer(services: Services, pid: int, namespace: str | None) -> str:
     worker_id = new_id()
     with services.database.transaction() as tx:
         leases.register(
@@ -49,12 +49,12 @@ def _stopped(services: Services) -> set[str]:
     }
 
 
-def test_a_neighbour_whose_process_is_gone_is_buried(bench: Bench) -> None:
+def test_a_peer_whose_process_is_gone_is_marked_dead(bench: Bench) -> None:
     dead_pid = _dead_pid()
-    _neighbour(bench.services, dead_pid, "another machine")
-    _neighbour(bench.services, dead_pid, None)
-    _neighbour(bench.services, os.getppid(), HERE)
-    dead = _neighbour(bench.services, dead_pid, HERE)
+    _peer(bench.services, dead_pid, "another machine")
+    _peer(bench.services, dead_pid, None)
+    _peer(bench.services, os.getppid(), HERE)
+    dead = _peer(bench.services, dead_pid, HERE)
     bench.worker(pid_namespace=HERE)
     bench.run(until(lambda: _stopped(bench.services)))
     assert _stopped(bench.services) == {dead}
@@ -76,23 +76,23 @@ def test_programs_of_one_machine_agree_on_its_name() -> None:
     assert other.stdout.strip() == pid_namespace()
 
 
-def _bury(services: Services, worker_id: UUID) -> None:
+def _mark_dead(services: Services, worker_id: UUID) -> None:
     with services.database.transaction() as tx:
         mark_dead(tx, [worker_id])
 
 
-def test_the_jobs_of_a_buried_worker_do_not_wait_for_its_lease(services: Services) -> None:
+def test_the_jobs_of_a_dead_worker_do_not_wait_for_its_lease(services: Services) -> None:
     worker_id = given_worker(services)
     [job] = claim(services, worker_id, given_job(services))
-    _bury(services, worker_id)
+    _mark_dead(services, worker_id)
     assert Reaper(services).tick() == 1  # a new one, which holds for all others
     assert (view(services, job.id).state, view(services, job.id).attempt) == (State.QUEUED, 1)
 
 
-def test_the_hints_of_a_buried_workers_lanes_go_out_again(services: Services) -> None:
+def test_the_hints_of_a_dead_workers_lanes_go_out_again(services: Services) -> None:
     theirs, others = given_job(services), given_job(services, provider="anthropic")
     assert publish(services, "openai.normal", 1) == [theirs]
     assert publish(services, "anthropic.normal", 1) == [others]
-    _bury(services, given_worker(services, lanes=["openai.normal"]))
+    _mark_dead(services, given_worker(services, lanes=["openai.normal"]))
     assert publish(services, "openai.normal", 1) == [theirs]
     assert publish(services, "anthropic.normal", 1) == []
