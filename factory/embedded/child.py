@@ -97,7 +97,7 @@ def spawn(
     that forks it and stays until it has ended. Raises OSError when the program cannot be started,
     subprocess.SubprocessError when the account cannot be entered.
     """
-    born: Future[Child] = Future()
+    started: Future[Child] = Future()
 
     def live() -> None:
         try:
@@ -116,14 +116,14 @@ def spawn(
                 preexec_fn=_leash(death_signal, account.enter),  # noqa: PLW1509 - takes no lock
             )
         except (OSError, subprocess.SubprocessError) as error:
-            born.set_exception(error)
+            started.set_exception(error)
             return
         child = Child(process)
-        born.set_result(child)
+        started.set_result(child)
         child.keep()
 
     threading.Thread(target=live, name=f"child {Path(argv[0]).name}", daemon=True).start()
-    return born.result()
+    return started.result()
 
 
 def _leash(death_signal: signal.Signals, enter: Callable[[], None] | None) -> Callable[[], None]:

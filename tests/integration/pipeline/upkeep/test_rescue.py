@@ -36,7 +36,7 @@ from tests.integration.store.samples import (
 )
 
 
-class Ward:
+class Reaping:
     """A reaper, its clock, and the database's clock turned along with it."""
 
     def __init__(self, services: Services) -> None:
@@ -56,14 +56,14 @@ class Ward:
 
 
 @pytest.fixture
-def ward(services: Services) -> Ward:
+def reaping(services: Services) -> Reaping:
     """A reaper whose first hold is over."""
-    ward = Ward(services)
-    assert ward.pass_time(17) == 0
-    return ward
+    reaping = Reaping(services)
+    assert reaping.pass_time(17) == 0
+    return reaping
 
 
-def _orphan(services: Services, **changes: object) -> ClaimedJob:
+def _lost_job(services: Services, **changes: object) -> ClaimedJob:
     """A running job whose worker has been silent for a minute."""
     worker_id = given_worker(services)
     [job] = claim(services, worker_id, given_job(services, **changes))
@@ -71,83 +71,83 @@ def _orphan(services: Services, **changes: object) -> ClaimedJob:
     return job
 
 
-def test_the_job_of_a_dead_worker_is_queued_and_its_attempt_is_spent(ward: Ward) -> None:
-    job = _orphan(ward.services)
-    assert ward.tick() == 1
-    seen = view(ward.services, job.id)
+def test_the_job_of_a_dead_worker_is_queued_and_its_attempt_is_spent(reaping: Reaping) -> None:
+    job = _lost_job(reaping.services)
+    assert reaping.tick() == 1
+    seen = view(reaping.services, job.id)
     assert (seen.state, seen.attempt) == (State.QUEUED, 1)
-    [again] = claim(ward.services, given_worker(ward.services), job.id)
+    [again] = claim(reaping.services, given_worker(reaping.services), job.id)
     assert again.attempt == 2
-    assert ward.tick() == 0
+    assert reaping.tick() == 0
 
 
-def test_the_late_worker_cannot_finish_it_any_more(ward: Ward) -> None:
-    job = _orphan(ward.services)
-    ward.tick()
-    assert finish(ward.services, end(job, State.SUCCEEDED)) == []
+def test_the_late_worker_cannot_finish_it_any_more(reaping: Reaping) -> None:
+    job = _lost_job(reaping.services)
+    reaping.tick()
+    assert finish(reaping.services, end(job, State.SUCCEEDED)) == []
 
 
-def test_a_death_at_the_last_attempt_is_the_end(ward: Ward) -> None:
-    job = _orphan(ward.services, max_attempts=1, webhook_url=HOOK)
-    ward.tick()
-    seen = view(ward.services, job.id)
+def test_a_death_at_the_last_attempt_is_the_end(reaping: Reaping) -> None:
+    job = _lost_job(reaping.services, max_attempts=1, webhook_url=HOOK)
+    reaping.tick()
+    seen = view(reaping.services, job.id)
     assert seen.state is State.FAILED
     assert seen.error is not None
     assert seen.error["type"] == "worker_lost"
-    assert len(webhooks_of(ward.services, job.id)) == 1
+    assert len(webhooks_of(reaping.services, job.id)) == 1
 
 
-def test_an_unwanted_job_of_a_dead_worker_is_cancelled(ward: Ward) -> None:
-    job = _orphan(ward.services)
-    with ward.services.database.transaction() as tx:
+def test_an_unwanted_job_of_a_dead_worker_is_cancelled(reaping: Reaping) -> None:
+    job = _lost_job(reaping.services)
+    with reaping.services.database.transaction() as tx:
         moves.request_cancel(tx, PROJECT, job.id)
-    ward.tick()
-    assert state_of(ward.services, job.id) is State.CANCELLED
+    reaping.tick()
+    assert state_of(reaping.services, job.id) is State.CANCELLED
 
 
-def test_the_job_of_a_living_worker_stays_its_own(ward: Ward) -> None:
-    [job] = claim(ward.services, given_worker(ward.services), given_job(ward.services))
-    assert ward.tick() == 0
-    assert finish(ward.services, end(job, State.SUCCEEDED))
+def test_the_job_of_a_living_worker_stays_its_own(reaping: Reaping) -> None:
+    [job] = claim(reaping.services, given_worker(reaping.services), given_job(reaping.services))
+    assert reaping.tick() == 0
+    assert finish(reaping.services, end(job, State.SUCCEEDED))
 
 
-def test_two_reapers_take_a_job_back_once(ward: Ward, services: Services) -> None:
-    other = Ward(services)
+def test_two_reapers_take_a_job_back_once(reaping: Reaping, services: Services) -> None:
+    other = Reaping(services)
     other.pass_time(17)
-    job = _orphan(services)
-    ward.tick()
+    job = _lost_job(services)
+    reaping.tick()
     other.tick()
     assert (view(services, job.id).state, view(services, job.id).attempt) == (State.QUEUED, 1)
 
 
 def test_a_new_reaper_waits_a_whole_lease(services: Services) -> None:
-    _orphan(services)
-    ward = Ward(services)
-    assert ward.pass_time(15) == 0
-    assert ward.pass_time(2) == 1
+    _lost_job(services)
+    reaping = Reaping(services)
+    assert reaping.pass_time(15) == 0
+    assert reaping.pass_time(2) == 1
 
 
-def test_a_reaper_that_was_away_waits_a_whole_lease(ward: Ward) -> None:
-    _orphan(ward.services)
-    assert ward.tick(pause_s=3.5) == 0
-    assert ward.pass_time(14) == 0
-    assert ward.pass_time(2) == 1
+def test_a_reaper_that_was_away_waits_a_whole_lease(reaping: Reaping) -> None:
+    _lost_job(reaping.services)
+    assert reaping.tick(pause_s=3.5) == 0
+    assert reaping.pass_time(14) == 0
+    assert reaping.pass_time(2) == 1
 
 
 @pytest.mark.parametrize("jump_s", [-3600, -4, 4, 3600])
 def test_a_reaper_waits_a_whole_lease_after_a_jump_of_the_databases_clock(
-    ward: Ward, jump_s: int
+    reaping: Reaping, jump_s: int
 ) -> None:
-    _orphan(ward.services)
-    ward.reaper._database_time -= jump_s
-    assert ward.tick() == 0
-    assert ward.pass_time(14) == 0
-    assert ward.pass_time(2) == 1
+    _lost_job(reaping.services)
+    reaping.reaper._database_time -= jump_s
+    assert reaping.tick() == 0
+    assert reaping.pass_time(14) == 0
+    assert reaping.pass_time(2) == 1
 
 
-def test_a_slow_tick_is_no_pause(ward: Ward) -> None:
-    _orphan(ward.services)
-    assert ward.tick(pause_s=2.5) == 1
+def test_a_slow_tick_is_no_pause(reaping: Reaping) -> None:
+    _lost_job(reaping.services)
+    assert reaping.tick(pause_s=2.5) == 1
 
 
 def test_a_queued_job_past_its_deadline_fails(services: Services) -> None:
@@ -254,25 +254,25 @@ def test_the_hints_that_a_dead_worker_had_fetched_go_out_again(services: Service
     assert fresh not in publish(services, "openai.normal", 5)
 
 
-def test_the_death_of_a_shared_process_spends_no_attempt(ward: Ward) -> None:
+def test_the_death_of_a_shared_process_spends_no_attempt(reaping: Reaping) -> None:
     """Also where nobody saw it: the parent died at the same moment."""
-    services = ward.services
+    services = reaping.services
     worker_id, job_id = given_worker(services), given_job(services, max_attempts=1)
     tell(services, "UPDATE jobs SET deaths = 2")
     with services.database.transaction() as tx:
         assert moves.claim(tx, worker_id, [job_id], quarantine=True)
     silence(services, worker_id, 60)
-    ward.tick()
+    reaping.tick()
     (found,) = ask(services, "SELECT state, attempt, deaths FROM jobs")
     assert tuple(found) == ("queued", 0, 3)
 
 
-def test_one_that_was_alone_spends_it(ward: Ward) -> None:
-    services = ward.services
+def test_one_that_was_alone_spends_it(reaping: Reaping) -> None:
+    services = reaping.services
     worker_id, job_id = given_worker(services), given_job(services, max_attempts=1)
     tell(services, "UPDATE jobs SET deaths = 9")
     with services.database.transaction() as tx:
         assert moves.claim(tx, worker_id, [job_id], quarantine=True)
     silence(services, worker_id, 60)
-    ward.tick()
+    reaping.tick()
     assert state_of(services, job_id) is State.FAILED
