@@ -1,4 +1,4 @@
-"""The HTTP gateway: parses, authenticates, renders. What a call does is in `factory.pipeline`."""
+"""The HTTP gateway: parses, authenticates, renders. What a call does is in `factory.pipeline.accept`."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ RESOURCES = (
 
 
 class _App(APIFlask):
-    """No view is a coroutine here; Flask looks five times a request whether one is."""
+    """No view is a coroutine here; Flask would check that five times a request."""
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         return func
@@ -57,7 +57,7 @@ def create_app(services: Services, catalog: Catalog) -> APIFlask:
         static_folder=None,  # type: ignore[arg-type]  # as Flask takes it
     )
     app.request_class = StrictRequest
-    # Werkzeug would send who asks for //api//jobs elsewhere, by the Host header that it was given.
+    # Werkzeug would redirect //api//jobs, to the host that the request's Host header names.
     app.url_map.merge_slashes = False
     app.config["MAX_CONTENT_LENGTH"] = LONGEST_BODY_BYTES
     app.extensions["gateway"] = open_gateway(services, catalog)

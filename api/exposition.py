@@ -1,8 +1,8 @@
-"""Where Prometheus scrapes a gateway: one of its processes adds up what all of them count.
+"""The gateway's metrics for Prometheus: one of its processes serves the sums over all of them.
 
 prometheus_client keeps the values of each process in files of one directory. The counters of a process that has
-ended stay there: a sum that falls looks like a restart, and all of it would count once more. Gunicorn's own process
-serves nothing: one that forks must have no threads.
+ended stay there: a sum that falls would look like a restart. Gunicorn's main process does not serve them, as a
+process that forks must have no threads.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from pathlib import Path
 DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 PREFIX = "factory-metrics-"
 SERVING = "serving"
-"""Locked by the process that serves; when it ends, the next has the lock."""
+"""Locked by the process that serves; when it ends, another one gets the lock."""
 RETRY_S = 5.0
 LEFT_AFTER_S = 60.0
-"""A directory that is younger may not have been locked yet."""
+"""Younger directories are not removed: their gateway may not have locked them yet."""
 
 log = logging.getLogger(__name__)
 
@@ -49,14 +49,14 @@ class Exposition:
         os.environ[DIRECTORY_VARIABLE] = str(self._directory)
 
     def serve(self) -> None:
-        """In each process that counts: serves `/metrics` from a thread, once no other one does."""
+        """Called in each process: serves `/metrics` from a thread, once no other process does."""
         if self._directory:
             threading.Thread(
                 target=self._serve, args=[self._directory], name="metrics", daemon=True
             ).start()
 
     def forget(self, pid: int) -> None:
-        """A process has ended: its gauges are no more."""
+        """Removes the gauges of a process that has ended."""
         from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415
 
         if self._directory:
@@ -90,13 +90,13 @@ class Exposition:
 
 
 def _memory_or_disk() -> Path:
-    """Memory where there is some: a container's disk may be read-only."""
-    memory = Path("/dev/shm")  # noqa: S108 - the directory in it has a name by chance
+    """A directory in memory if possible: a container's disk may be read-only."""
+    memory = Path("/dev/shm")  # noqa: S108 - the directory in it gets a random name
     return memory if os.access(memory, os.W_OK) else Path(tempfile.gettempdir())
 
 
 def _locked(directory: Path) -> int:
-    """A descriptor that holds the directory as long as a process of this gateway lives."""
+    """A descriptor that locks the directory as long as a process of this gateway lives."""
     descriptor = os.open(directory, os.O_RDONLY)
     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     return descriptor

@@ -38,7 +38,7 @@ crash, for at least 24 hours; another body is refused with 422.
 **Limits.** Bodies up to 1 MiB (a bulk: 10,000 lines, 16 MiB), JSON nested at most 32 levels.
 """
 ASSETS = "/docs/assets"
-"""Swagger UI's own files come from the package swagger-ui-py: a closed network has no CDN."""
+"""Swagger UI's own files come from the package swagger-ui-py, as a closed network has no CDN."""
 SCHEME = "api_key"
 PUBLIC_TAG = "Health"
 REF = "#/components/schemas/"
@@ -56,7 +56,7 @@ def describe(app: APIFlask, base_url: str) -> None:
     """Sets what the document says of the whole, and has it finished when it is first asked for."""
     app.description = DESCRIPTION.strip()
     app.config.update(
-        # Never from the Host header: the first caller's would be kept for all.
+        # Not from the Host header: that of the first caller would be shown to all.
         SERVERS=[{"url": base_url}],
         SECURITY_SCHEMES={SCHEME: {"type": "http", "scheme": "bearer", "bearerFormat": "af_…"}},
         VALIDATION_ERROR_DESCRIPTION="The content is not valid; `error.param` names the field",

@@ -31,7 +31,7 @@ from factory.pipeline.view import error_json
 
 MEDIA_TYPE = "application/problem+json"
 LONGEST_PATH = 100
-"""Of a path that is repeated in a message."""
+"""Characters of a path that a message repeats."""
 CHALLENGE = 'Bearer realm="AI Agent Factory"'
 
 STATUS: dict[type[FactoryError], HTTPStatus] = {
@@ -131,7 +131,7 @@ def of_http_exception(error: HTTPException) -> Response:
 
 
 def _pointer(path: str) -> str:
-    """What to tell who tries a path that there is not, such as the door that other services have."""
+    """The message for an unknown path; for paths of other services it says what to use instead."""
     if path == "/":
         return "this is AI Agent Factory: send jobs to POST /api/jobs; /docs shows all calls"
     if path == "/v1" or path.startswith("/v1/"):
@@ -148,7 +148,7 @@ def of_refused_input(error: HTTPError) -> Response:
 
 
 def invalid_input(error: ValidationError) -> InvalidInput:
-    """The first thing that is wrong, with the path of its field as `param`."""
+    """The first error, with the path of its field as `param`."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     param = _path(first)
     match first["type"]:

@@ -15,16 +15,16 @@ from factory.services import Services
 from factory.store import schema
 
 FRESH_S = 1.0
-"""An answer this young is given again."""
+"""An answer that is not older is used again."""
 PATIENCE_S = 2.0
-"""How long a caller waits for an answer; after that there is none."""
+"""How long a caller waits for an answer."""
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
 class Report(NamedTuple):
-    """What was heard."""
+    """What the servers answered."""
 
     postgres: bool
     revision: str | None
@@ -32,7 +32,7 @@ class Report(NamedTuple):
 
 
 class Readiness:
-    """Asks both; a server that hangs holds one thread of its own, whoever comes meanwhile."""
+    """Asks both servers. One that hangs blocks a single thread, however many callers ask."""
 
     def __init__(self, services: Services) -> None:
         self._postgres = Question(lambda: _revision(services))
@@ -45,7 +45,7 @@ class Readiness:
 
 
 class Asked(Generic[T]):
-    """A question on its way, and what was answered."""
+    """A question that was asked, and its answer."""
 
     def __init__(self) -> None:
         self.at_s = time.monotonic()
@@ -55,18 +55,18 @@ class Asked(Generic[T]):
 
     @property
     def usable(self) -> bool:
-        """Whether it need not be asked again yet."""
+        """Whether it is still being answered, or was answered less than FRESH_S ago."""
         return not self.ended.is_set() or time.monotonic() < self.at_s + FRESH_S
 
     def heard(self) -> tuple[bool, T | None]:
-        """Whether an answer came in time, and the answer. Who comes late to one that hangs does not wait."""
+        """Whether an answer came within PATIENCE_S of the question, and the answer."""
         if not self.ended.wait(max(0.0, self.at_s + PATIENCE_S - time.monotonic())):
             log.warning("not ready: no answer in time")
         return self.ok, self.answer
 
 
 class Question(Generic[T]):
-    """Something to ask of a server, by one thread at a time."""
+    """A question to a server that is asked by one thread at a time."""
 
     def __init__(self, ask: Callable[[], T]) -> None:
         self._ask = ask
@@ -74,7 +74,7 @@ class Question(Generic[T]):
         self._last: Asked[T] | None = None
 
     def ask(self) -> Asked[T]:
-        """The question that is on its way or was answered a moment ago, or a new one."""
+        """The current question, or a new one if its answer is too old."""
         with self._lock:
             if self._last is None or not self._last.usable:
                 self._last = Asked()

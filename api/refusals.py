@@ -1,4 +1,4 @@
-"""What the server itself refuses, as the problems that the application would answer with."""
+"""Requests that the server itself refuses, answered with problems as the application does."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ TOLD: tuple[tuple[type[Exception], HTTPStatus, str], ...] = (
     (gunicorn.NoMoreData, BAD, "the request ended before it was complete"),
 )
 OWN_FAULT = (gunicorn.InvalidResponseHeader, gunicorn.InvalidResponseHeaderName)
-"""Kinds of errors above that the application, not the client, is to blame for."""
+"""Errors that are the application's fault, not the client's."""
 
 
 def is_refusal(error: Exception) -> bool:
@@ -55,7 +55,7 @@ def is_refusal(error: Exception) -> bool:
 
 
 def problem_of(error: Exception) -> Response:
-    """The problem of what went wrong before the application was asked, or in the server around it."""
+    """The problem for an error outside of the application."""
     if is_refusal(error):
         status, message = next(
             (status, message) for kind, status, message in TOLD if isinstance(error, kind)
@@ -65,7 +65,7 @@ def problem_of(error: Exception) -> Response:
 
 
 def too_slow() -> Response:
-    """The answer to a client whose time for a request is over."""
+    """The answer to a client that did not send its request in time."""
     return refused(HTTPStatus.REQUEST_TIMEOUT, "the request did not arrive in time")
 
 

@@ -1,4 +1,4 @@
-"""Gunicorn's own messages, in the lines of `factory.log` and only where something goes wrong."""
+"""Gunicorn's own messages: warnings and errors only, in the format of `factory.log`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gunicorn.glogging import Logger
 
 
 class ServerLog(Logger):  # type: ignore[misc]
-    """No handlers of its own: what it says goes to the root's. Requests are `api.access`'s."""
+    """Has no handlers of its own: messages go to the root logger's. Requests are logged by `api.access`."""
 
     def setup(self, cfg: Any) -> None:
         """Called by gunicorn once in each process."""

@@ -1,1 +1,1 @@
-"""What calls answer, as OpenAPI shows it. Answers are rendered straight from `pipeline.view`."""
+"""The answers of calls, as OpenAPI shows them. They are rendered by `factory.pipeline.view`."""
