@@ -41,8 +41,8 @@ class Unsent:
 class Sender:
     """One thread for all answers that are larger than their sockets' buffers. It starts with the first."""
 
-    def __init__(self, patience_s: float) -> None:
-        self._patience_s = patience_s
+    def __init__(self, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
         self._lock = threading.Lock()
         self._given: list[Unsent] = []
         self._unsent: set[Unsent] = set()
@@ -54,7 +54,7 @@ class Sender:
 
     def send(self, sock: socket.socket, rest: bytes, done: Callable[[bool], None]) -> None:
         """Sends the rest, then tells whether all of it went. The socket does not block."""
-        until = time.monotonic() + self._patience_s + len(rest) / SLOWEST_BYTES_PER_S
+        until = time.monotonic() + self._timeout_s + len(rest) / SLOWEST_BYTES_PER_S
         with self._lock:
             self._given.append(Unsent(sock, memoryview(rest), until, done))
             if self._thread.ident is None:
@@ -67,7 +67,7 @@ class Sender:
         self._stopped = True
         self._wake()
         if self._thread.is_alive():
-            self._thread.join(self._patience_s)
+            self._thread.join(self._timeout_s)
 
     def _wake(self) -> None:
         with suppress(BlockingIOError):

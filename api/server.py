@@ -95,8 +95,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             self._drop(least)
         return least is not None
 
-    def _begin(self, conn: Connection, phase: Phase, patience_s: float) -> None:
-        self._watch.begin(conn, phase, patience_s, partial(self._receive, conn))
+    def _begin(self, conn: Connection, phase: Phase, timeout_s: float) -> None:
+        self._watch.begin(conn, phase, timeout_s, partial(self._receive, conn))
 
     def _drop(self, conn: Connection) -> None:
         self._watch.end(conn)

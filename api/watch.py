@@ -23,20 +23,20 @@ class Watch:
         self._held_bytes = 0
 
     def begin(
-        self, conn: Connection, phase: Phase, patience_s: float, on_bytes: Callable[[object], None]
+        self, conn: Connection, phase: Phase, timeout_s: float, on_bytes: Callable[[object], None]
     ) -> None:
         """Has `on_bytes` called whenever the client sends. Any thread may do this."""
         # Before it is registered: from then on the loop may end it at any time.
-        self.enter(conn, phase, patience_s)
+        self.enter(conn, phase, timeout_s)
         with suppress(ValueError):  # it was closed to make room
             self._poller.register(conn.sock, selectors.EVENT_READ, on_bytes)
 
-    def enter(self, conn: Connection, phase: Phase, patience_s: float) -> None:
+    def enter(self, conn: Connection, phase: Phase, timeout_s: float) -> None:
         """The connection is in this phase now, for so long."""
         if conn.phase:
             del self._by_phase[conn.phase][conn]
         conn.phase = phase
-        conn.until = time.monotonic() + patience_s
+        conn.until = time.monotonic() + timeout_s
         self._by_phase[phase][conn] = None
 
     def end(self, conn: Connection) -> None:

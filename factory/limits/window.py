@@ -28,9 +28,9 @@ class Window:
     """Jobs in all, those beyond `free` of projects that hold few."""
     free: int
     """Jobs of any project. All lanes of a group have the same in common."""
-    patience: int
-    """Less than so many need not go out, as long as only this lane has work: a message costs as much with
-    one job as with all, and so many are more than there are slots.
+    least_batch: int
+    """As long as only this lane has work, fewer jobs than this need not go out: a message costs the same with one job
+    as with many, and the workers hold enough beyond their slots.
     """
     full: int
     """What all projects may hold in the lane's group with those."""
@@ -64,7 +64,7 @@ def _window(lane: str, sizes: Sizes, in_flight: Mapping[str, int]) -> Window:
         lane,
         room=_room(lane, capacity, in_flight),
         free=max(0, full - held),
-        patience=max(1, min(whole, full - configured)),
+        least_batch=max(1, min(whole, full - configured)),
         full=full,
         few=slots.few(capacity),
         message=max(1, min(whole, min(sizes) // MESSAGE_SHARE)),

@@ -85,5 +85,5 @@ def test_no_message_fills_a_worker(slots: int, jobs: int) -> None:
 def test_hints_wait_for_company_only_while_no_slot_waits() -> None:
     for slots in (1, 8, 40, 300, 2000):
         found = _one("openai.bulk", {slots: 1}, {})
-        assert 1 <= found.patience <= 32
-        assert found.free - found.patience >= slots - 1
+        assert 1 <= found.least_batch <= 32
+        assert found.free - found.least_batch >= slots - 1

@@ -27,7 +27,7 @@ class Shares:
     def first(self, one: Window) -> int:
         """The lane's share while others have not had theirs: at least one job, if any place is free."""
         group = group_of(one.lane)
-        if self._lanes[group] == 1 and one.free < one.patience:
+        if self._lanes[group] == 1 and one.free < one.least_batch:
             return 0
         share = math.ceil(one.free * WEIGHTS[priority_of(one.lane)] / self._weights[group])
         return min(share, self.rest(one))
