@@ -8,8 +8,8 @@ from flask import Flask, current_app
 
 from api.access import AccessLog
 from api.keyring import Keyring
-from api.parked import ParkedConnections
 from api.meter import Meter, NoMeter
+from api.parked import ParkedConnections
 from api.readiness import Readiness
 from api.sender import Sender
 from api.waiting import WaitingRequests
@@ -17,13 +17,13 @@ from factory.limits.backlog import Gate
 from factory.llm.catalog import Catalog
 from factory.log import open_log
 from factory.pipeline.accept.bulk import Bulks
-from factory.store.statement_batch import StatementBatch
-from factory.pipeline.wakeup import WakeUpSender
 from factory.pipeline.accept.submit import Intake
 from factory.pipeline.accept.wait import Waiter
+from factory.pipeline.wakeup import WakeUpSender
 from factory.services import Services
 from factory.store.details import JobDetail, get_details
 from factory.store.jobs import Wanted
+from factory.store.statement_batch import StatementBatch
 
 
 @dataclass(frozen=True, slots=True)

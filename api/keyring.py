@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from factory.errors import Unavailable
-from factory.store.statement_batch import StatementBatch
 from factory.services import Services
 from factory.store import keys
 from factory.store.database import Tx
 from factory.store.keys import KeyView, LiveKey
+from factory.store.statement_batch import StatementBatch
 
 REMEMBER_S = 30.0
 """How long a verified key is cached: one revoked in another process works for at most so long."""

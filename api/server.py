@@ -22,7 +22,7 @@ from gunicorn.http.message import Request
 from gunicorn.http.unreader import IterUnreader
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 
-from api.connection import Connection, ClientSocket, Phase
+from api.connection import ClientSocket, Connection, Phase
 from api.framing import Received
 from api.gateway import Gateway, gateway_of
 from api.refusals import (

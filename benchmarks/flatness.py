@@ -30,10 +30,10 @@ from factory.domain.lanes import all_lanes
 from factory.domain.state import State
 from factory.limits.backlog import Gate
 from factory.llm.catalog import load_catalog
-from factory.pipeline.dispatch.publish import Message, dispatch
-from factory.pipeline.wakeup import WakeUpSender
 from factory.pipeline.accept.request import JobRequest
 from factory.pipeline.accept.submit import Intake, submit
+from factory.pipeline.dispatch.publish import Message, dispatch
+from factory.pipeline.wakeup import WakeUpSender
 from factory.services import Services, connect
 from factory.store import jobs, leases, moves
 from factory.store.database import rows

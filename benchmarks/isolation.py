@@ -28,9 +28,9 @@ from factory.domain.job import parse_id
 from factory.limits.backlog import Gate
 from factory.llm.catalog import load_catalog
 from factory.pipeline.accept.bulk import Bulks, Line
-from factory.pipeline.wakeup import WakeUpSender
 from factory.pipeline.accept.request import JobRequest
 from factory.pipeline.accept.submit import Intake, submit
+from factory.pipeline.wakeup import WakeUpSender
 from factory.store import projects
 from factory.store.database import ids, rows, run
 

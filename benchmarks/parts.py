@@ -21,9 +21,9 @@ from benchmarks.worker import submit as submit_bulk
 from factory.domain.job import new_id
 from factory.limits.backlog import Gate
 from factory.llm.catalog import load_catalog
-from factory.pipeline.wakeup import WakeUpSender
 from factory.pipeline.accept.request import JobRequest
 from factory.pipeline.accept.submit import Intake, submit
+from factory.pipeline.wakeup import WakeUpSender
 from factory.store import archive
 from factory.store.database import rows
 

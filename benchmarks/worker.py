@@ -27,9 +27,9 @@ from benchmarks.stand import MEASURED_CORE, Scale, Stand, running_stand
 from factory.limits.backlog import Gate
 from factory.llm.catalog import load_catalog
 from factory.pipeline.accept.bulk import Bulks, Line
-from factory.pipeline.wakeup import WakeUpSender
 from factory.pipeline.accept.request import JobRequest
 from factory.pipeline.accept.submit import Intake
+from factory.pipeline.wakeup import WakeUpSender
 from factory.store import projects
 from factory.store.database import rows
 

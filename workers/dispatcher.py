@@ -21,12 +21,12 @@ from factory.llm.catalog import load_catalog
 from factory.log import configure_logging
 from factory.metrics import delta
 from factory.pipeline.dispatch.publish import dispatch
-from factory.pipeline.wakeup import CHANNEL
 from factory.pipeline.upkeep.broker import BrokerWatch
+from factory.pipeline.upkeep.periodic import PeriodicTask
 from factory.pipeline.upkeep.rescue import TICK_S, Rescue
 from factory.pipeline.upkeep.retention import Retention
-from factory.pipeline.upkeep.periodic import PeriodicTask
 from factory.pipeline.upkeep.startup import await_schema
+from factory.pipeline.wakeup import CHANNEL
 from factory.services import Services, connect
 from factory.store import counters
 from workers.alive import AliveFile, add_alive_option

@@ -10,9 +10,9 @@ import time
 from collections.abc import Sequence
 
 from factory.errors import Unavailable
-from factory.pipeline.upkeep.reaper import mark_dead
-from factory.pipeline.upkeep.periodic import PeriodicTask
 from factory.pipeline.run.worker import Worker
+from factory.pipeline.upkeep.periodic import PeriodicTask
+from factory.pipeline.upkeep.reaper import mark_dead
 from factory.services import Services
 from factory.store import leases
 from factory.store.database import Tx

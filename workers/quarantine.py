@@ -21,8 +21,8 @@ from factory.domain.state import State
 from factory.errors import PoisonJob, WorkerLost
 from factory.llm.catalog import load_catalog
 from factory.log import configure_logging
-from factory.pipeline.run.execute import execute
 from factory.pipeline.finish import finish_jobs
+from factory.pipeline.run.execute import execute
 from factory.pipeline.run.worker import Worker
 from factory.services import connect
 from factory.store import leases, quarantine

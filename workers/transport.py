@@ -17,7 +17,6 @@ from kombu.transport import redis
 from kombu.utils.scheduling import round_robin_cycle
 from redis.exceptions import ResponseError
 
-from workers.intake import URGENCY, Intake
 from workers.foreign_messages import (
     DroppedMessages,
     holds_another_type,
@@ -25,6 +24,7 @@ from workers.foreign_messages import (
     read_message,
     with_own_key,
 )
+from workers.intake import URGENCY, Intake
 
 AT_ONCE = 32
 """The most messages of one lane before another lane is asked."""

@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 
 from redis.exceptions import RedisError
 
-from factory.pipeline.upkeep.periodic import PeriodicTask
 from factory.pipeline.run.worker import Worker
+from factory.pipeline.upkeep.periodic import PeriodicTask
 from factory.services import Services
 from workers.alive import AliveFile
 

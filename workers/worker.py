@@ -19,8 +19,8 @@ from factory.domain.slots import total
 from factory.errors import FactoryError
 from factory.llm.catalog import load_catalog
 from factory.log import configure_logging
-from factory.pipeline.upkeep.startup import await_schema
 from factory.pipeline.run.worker import Worker
+from factory.pipeline.upkeep.startup import await_schema
 from factory.redaction import Redactor
 from factory.services import Services, connect
 from workers import tasks

@@ -15,8 +15,8 @@ from factory.cli.keys import DEFAULT_PROJECT
 from factory.config import Settings, load_settings
 from factory.domain.access import Scope
 from factory.embedded.home import Home
-from factory.embedded.restarter import ServerRestarter
 from factory.embedded.postgres import EmbeddedPostgres
+from factory.embedded.restarter import ServerRestarter
 from factory.embedded.valkey import EmbeddedValkey
 from factory.llm.catalog import load_catalog
 from factory.services import connect

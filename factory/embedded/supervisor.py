@@ -14,7 +14,7 @@ from queue import SimpleQueue
 from typing import TextIO
 
 from factory.embedded.console import Console
-from factory.embedded.program import ProgramRunner, Program, ProgramState
+from factory.embedded.program import Program, ProgramRunner, ProgramState
 from factory.embedded.watchdog import Watchdog
 from factory.errors import Unavailable
 

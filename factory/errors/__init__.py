@@ -24,9 +24,9 @@ from factory.errors.jobs import (
     UnusableOutput,
     WebhookFailed,
     WebhookRefused,
+    WorkerLost,
     WorkLost,
     WorkTooLong,
-    WorkerLost,
 )
 from factory.errors.platform import (
     Conflict,

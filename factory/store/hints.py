@@ -14,8 +14,8 @@ from uuid import UUID
 from factory.domain.lanes import group_of, lanes_of
 from factory.store.database import Tx, ids, rows, run
 from factory.store.prepared import prepared_rows
-from factory.store.restores import HELD
 from factory.store.quarantine import QUARANTINED, QUARANTINED_LANES
+from factory.store.restores import HELD
 
 FIRST_PATIENCE_S = 10
 LONGEST_PATIENCE_S = 300

@@ -78,7 +78,8 @@ def stored(tx: Tx, job_ids: Sequence[UUID]) -> list[QuarantinedJob]:
     """Those of the jobs that are not archived, in no particular order."""
     found = (row._asdict() for row in rows(tx, STORED, {"ids": ids(job_ids)}))
     return [
-        QuarantinedJob(**{**row, "kind": Kind(row["kind"]), "state": State(row["state"])}) for row in found
+        QuarantinedJob(**{**row, "kind": Kind(row["kind"]), "state": State(row["state"])})
+        for row in found
     ]
 
 

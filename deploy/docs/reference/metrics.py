@@ -49,7 +49,9 @@ def page() -> str:
 def served() -> list[tuple[Metric, str, tuple[str, ...]]]:
     """Every family with who serves it and its labels, from a Postgres of its own."""
     with _services() as services:
-        exported = [(one, "exporter", _labels(one)) for one in DatabaseCollector(services).collect()]
+        exported = [
+            (one, "exporter", _labels(one)) for one in DatabaseCollector(services).collect()
+        ]
         return exported + list(_of_gateway(services))
 
 

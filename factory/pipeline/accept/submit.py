@@ -16,15 +16,15 @@ from factory.domain.job import NewJob
 from factory.errors import IdempotencyMismatch, InvalidInput
 from factory.limits.backlog import Gate
 from factory.llm.catalog import Catalog
-from factory.store.statement_batch import StatementBatch
-from factory.pipeline.wakeup import WakeUpSender
 from factory.pipeline.accept.request import JobRequest, prepare
 from factory.pipeline.view import job_json
+from factory.pipeline.wakeup import WakeUpSender
 from factory.services import Services
 from factory.store import agents, idempotency, jobs
 from factory.store.agents import ActiveAgent
 from factory.store.codec import stored_spec
 from factory.store.database import Tx
+from factory.store.statement_batch import StatementBatch
 from factory.webhooks.allowed import AllowedHosts, allowed_hosts
 
 Agent = tuple[AgentSpec, int]

@@ -13,9 +13,9 @@ from uuid import UUID
 from factory.domain.job import ClaimedJob, Kind, Outcome, new_id
 from factory.domain.state import State
 from factory.llm.catalog import Catalog
+from factory.pipeline.finish import finish_jobs
 from factory.pipeline.run.calls import record_ends
 from factory.pipeline.run.completion import first_call
-from factory.pipeline.finish import finish_jobs
 from factory.store import journal, moves
 from factory.store.database import Tx
 from factory.store.journal import Call, CallEnd, Step

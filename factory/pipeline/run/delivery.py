@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from factory.domain.job import ClaimedJob, new_id
 from factory.errors import WebhookFailed, WebhookRefused
 from factory.pipeline.run.calls import Result
-from factory.pipeline.view import job_json
 from factory.pipeline.run.worker import Worker
+from factory.pipeline.view import job_json
 from factory.store import deliveries
 from factory.store.codec import told_job, understood
 from factory.store.database import Tx

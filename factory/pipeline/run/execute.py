@@ -13,12 +13,12 @@ from factory.domain.job import ClaimedJob, JobError, Kind, Outcome, public_id
 from factory.domain.state import State
 from factory.errors import AttemptBroken, DeadlineExceeded, FactoryError, JobFailure
 from factory.log import job_id as logged_job_id
+from factory.pipeline.finish import outcome_of
 from factory.pipeline.run.attempt import Claim, Ending, claim_jobs, end_attempts, opened_call
 from factory.pipeline.run.calls import Result, broken_words, never_sent, settle_usage
 from factory.pipeline.run.completion import complete
 from factory.pipeline.run.delivery import deliver
 from factory.pipeline.run.embedding import embed, find_nearest
-from factory.pipeline.finish import outcome_of
 from factory.pipeline.run.size import size_of
 from factory.pipeline.run.worker import Worker
 from factory.store.journal import CallEnd

@@ -14,9 +14,9 @@ from uuid import UUID
 from factory.knowledge.local import LocalModel
 from factory.llm.call import ProviderClient
 from factory.llm.catalog import Catalog
-from factory.pipeline.wakeup import WakeUpSender
-from factory.pipeline.run.reader import Reader
 from factory.pipeline.run.group_commit import GroupCommitter
+from factory.pipeline.run.reader import Reader
+from factory.pipeline.wakeup import WakeUpSender
 from factory.proxy import Proxy
 from factory.redaction import Redactor
 from factory.services import Services

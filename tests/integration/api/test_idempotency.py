@@ -44,7 +44,9 @@ def test_the_same_text_at_another_path_is_another_request(caller: Caller) -> Non
     assert_problem(answer, 422, "Idempotency-Key")
 
 
-def test_a_key_belongs_to_its_project(caller: Caller, other_caller: Caller, services: Services) -> None:
+def test_a_key_belongs_to_its_project(
+    caller: Caller, other_caller: Caller, services: Services
+) -> None:
     first = caller.post("/api/jobs", JOB, Idempotency_Key=KEY).get_json()
     second = other_caller.post("/api/jobs", JOB, Idempotency_Key=KEY).get_json()
 

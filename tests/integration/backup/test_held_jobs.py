@@ -11,8 +11,8 @@ from factory.cli.after_restore import after_restore
 from factory.domain.job import Kind
 from factory.domain.state import State
 from factory.errors import Conflict, InvalidInput
-from factory.pipeline.upkeep import after_restore as decisions
 from factory.pipeline.dispatch.publish import dispatch
+from factory.pipeline.upkeep import after_restore as decisions
 from factory.services import Services
 from factory.store import restores
 from tests.integration.pipeline.outbox import Outbox

@@ -17,7 +17,7 @@ import sqlalchemy
 from factory.embedded.postgres import EmbeddedPostgres
 from factory.embedded.wheels import wheel_file
 from factory.errors import Conflict, Unavailable
-from tests.integration.embedded.processes import alive, processes_in, until
+from tests.integration.embedded.processes import processes_in, until
 
 Owner = Callable[[str, Path], "subprocess.Popen[str]"]
 

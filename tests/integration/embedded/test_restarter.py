@@ -12,8 +12,8 @@ import psycopg2
 from redis import Redis
 from redis.exceptions import ConnectionError
 
-from factory.embedded.restarter import Restartable, ServerRestarter
 from factory.embedded.postgres import EmbeddedPostgres
+from factory.embedded.restarter import Restartable, ServerRestarter
 from factory.embedded.valkey import EmbeddedValkey
 from tests.integration.embedded.processes import until
 

@@ -12,11 +12,11 @@ from factory.domain.job import new_id, parse_id, public_id
 from factory.domain.lanes import all_lanes
 from factory.limits.backlog import Gate
 from factory.llm.catalog import Catalog
-from factory.pipeline.run.execute import execute
-from factory.pipeline.wakeup import WakeUpSender
 from factory.pipeline.accept.request import JobRequest
 from factory.pipeline.accept.submit import IdempotencyKey, Intake, submit
+from factory.pipeline.run.execute import execute
 from factory.pipeline.run.worker import Worker
+from factory.pipeline.wakeup import WakeUpSender
 from factory.services import Services
 from factory.simulator import HostedSimulator
 from factory.simulator.journal import Phase

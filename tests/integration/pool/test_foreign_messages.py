@@ -15,8 +15,8 @@ from factory.domain.slots import capacity
 from factory.errors import Unavailable
 from factory.pipeline.dispatch.publish import Message
 from tests.integration.pool.conftest import RunningWorker, StartWorker, eventually
-from workers.messages import Publisher
 from workers.foreign_messages import ASIDE
+from workers.messages import Publisher
 
 LANE = "anthropic.normal"
 OTHER_LANE = "gemini.low"

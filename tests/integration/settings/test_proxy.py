@@ -22,7 +22,7 @@ from factory.llm.call import CallTrace, ProviderClient
 from factory.llm.catalog import load_catalog
 from factory.proxy import Proxy, export_proxy
 from factory.webhooks.allowed import PUBLIC_ONLY
-from factory.webhooks.deliver import WebhookClient, Delivery
+from factory.webhooks.deliver import Delivery, WebhookClient
 from factory.webhooks.sign import derive_secret
 from tests.integration.llm import samples
 from tests.integration.llm.conftest import settings_below

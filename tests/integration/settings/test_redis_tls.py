@@ -96,7 +96,8 @@ def test_both_refuse_a_server_of_an_unknown_authority(
 ) -> None:
     url = f"rediss://127.0.0.1:{front(authority, '127.0.0.1')}/0"
     refused_by_both(
-        settings_of(url, other_authority if known == "another" else None), "self.signed|verify failed"
+        settings_of(url, other_authority if known == "another" else None),
+        "self.signed|verify failed",
     )
 
 
@@ -114,7 +115,9 @@ def test_both_do_without_verification_where_the_url_says_so(
     publish(settings)
 
 
-def test_flower_verifies_as_well(front: Front, authority: Authority, other_authority: Authority) -> None:
+def test_flower_verifies_as_well(
+    front: Front, authority: Authority, other_authority: Authority
+) -> None:
     url = f"rediss://127.0.0.1:{front(authority, '127.0.0.1')}/0"
     assert asyncio.run(flower_ping(settings_of(url, authority)))
     with pytest.raises(RedisConnectionError, match="verify failed"):

@@ -13,11 +13,11 @@ from sqlalchemy.exc import IntegrityError
 
 from factory.domain.job import NewJob
 from factory.errors import Unavailable
-from factory.store.statement_batch import StatementBatch
 from factory.services import Services
 from factory.store import jobs
 from factory.store.database import Tx, run
 from factory.store.jobs import JobView
+from factory.store.statement_batch import StatementBatch
 from tests.integration.store.samples import ask, new_job
 
 THREADS = 8

@@ -13,7 +13,7 @@ from standardwebhooks import Webhook
 
 from factory.errors import WebhookFailed, WebhookRefused
 from factory.webhooks.allowed import AllowedHosts
-from factory.webhooks.deliver import LONGEST_ANSWER_BYTES, WebhookClient, Delivery
+from factory.webhooks.deliver import LONGEST_ANSWER_BYTES, Delivery, WebhookClient
 from factory.webhooks.sign import derive_secret, event_body
 
 SECRET = derive_secret("k" * 32, "proj_1")

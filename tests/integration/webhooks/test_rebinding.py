@@ -10,7 +10,7 @@ import pytest
 
 from factory.errors import WebhookFailed, WebhookRefused
 from factory.webhooks.allowed import PUBLIC_ONLY
-from factory.webhooks.deliver import WebhookClient, Delivery
+from factory.webhooks.deliver import Delivery, WebhookClient
 from factory.webhooks.sign import derive_secret
 
 PUBLIC = "93.184.216.34"

@@ -23,9 +23,9 @@ from factory.errors import (
 )
 from factory.pipeline.accept.bulk import Bulks, Line
 from factory.pipeline.accept.control import cancel, retry
-from factory.pipeline.wakeup import WakeUpSender
 from factory.pipeline.accept.request import JobRequest
 from factory.pipeline.accept.submit import idempotency_key, submit
+from factory.pipeline.wakeup import WakeUpSender
 from factory.store import agents
 from tests.integration.pipeline.bench import Bench
 from tests.integration.store.samples import OTHER_PROJECT, PROJECT, ask, given_state, state_of

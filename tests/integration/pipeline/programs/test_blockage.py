@@ -15,8 +15,8 @@ from factory.config import Settings
 from factory.domain.job import new_id, public_id
 from factory.domain.quarantine import group_size
 from factory.llm.catalog import Catalog
-from factory.pipeline.upkeep.reaper import Reaper, mark_dead
 from factory.pipeline.run.worker import Worker
+from factory.pipeline.upkeep.reaper import Reaper, mark_dead
 from factory.services import Services
 from factory.store import counters, leases, moves
 from tests.integration.store.samples import ask, given_job, given_worker

@@ -6,20 +6,13 @@ import asyncio
 import os
 import signal
 import time
-from dataclasses import replace
 from uuid import UUID
-
-import pytest
 
 from factory.domain.job import Kind, NewJob, new_id
 from factory.domain.lanes import Priority
 from factory.domain.state import State
-from factory.errors import Unavailable
-from factory.pipeline.accept import search as search_module
 from factory.pipeline.accept.control import retry
 from factory.pipeline.run.execute import execute
-from factory.pipeline.accept.search import SearchFailed, search
-from factory.pipeline.accept.wait import Waiter
 from factory.store import chunks, jobs
 from factory.store.chunks import NewChunk
 from tests.integration.pipeline.bench import Bench, until

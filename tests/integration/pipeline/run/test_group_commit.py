@@ -10,18 +10,14 @@ from typing import Any
 import psycopg2
 import pytest
 
-from factory.config import Settings
-from factory.domain.job import new_id
-from factory.embedded.postgres import EmbeddedPostgres
-from factory.errors import Unavailable
 from factory.pipeline.run import group_commit
 from factory.pipeline.run.group_commit import GroupCommitter
-from factory.services import Services, connect
-from factory.store.database import Tx, as_json, rows, run
-from factory.store.migrate import upgrade
+from factory.services import Services
+from factory.store.database import Tx, run
 from tests.integration.pipeline.bench import until
 from tests.integration.pipeline.run.statements import count, insert_key, miscount, with_committer
 from tests.integration.store.samples import ask, tell
+
 
 def _metrics(services: Services) -> list[str]:
     return [row.metric for row in ask(services, "SELECT metric FROM counters ORDER BY metric")]
