@@ -24,7 +24,7 @@ SHELL = ("sh", "bash", "shell")
 CONSOLE = "console"
 UNFINISHED = ("\\", " do", " then", "|", "&&", "{", "(")
 """How a line ends that goes on with the next one."""
-PAGES = ("README.md", "CHANGELOG.md", "docs/**/*.md")
+PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/**/*.md")
 
 
 @dataclass(frozen=True, slots=True)

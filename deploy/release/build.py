@@ -15,6 +15,7 @@ from io import BytesIO
 from pathlib import Path
 
 from deploy.docs.reference.api import document
+from deploy.release.readme import published
 from deploy.release.version import is_release, stamp, version_of
 from deploy.validate.tools import Invalid, Tools
 
@@ -43,6 +44,7 @@ def build(tools: Tools, root: Path, out: Path) -> str:
         _export(root, source)
         _demand_changelog(source, version)
         stamp(source, version)
+        _publish_readme(root, source / "README.md")
         _packages(tools, source, made, _commit_time(root))
         _image_context(source, made / f"{NAME}-{version}-image.tar.gz", _commit_time(root))
         _sbom(tools, source, made / f"{NAME}-{version}.cdx.json", version)
@@ -81,6 +83,17 @@ def _export(root: Path, source: Path) -> None:
     )
     with tarfile.open(fileobj=BytesIO(archive.stdout)) as files:
         files.extractall(source, filter="data")
+
+
+def _publish_readme(root: Path, readme: Path) -> None:
+    """Without an origin, its links stay as they are."""
+    origin = subprocess.run(
+        ("git", "-C", str(root), "config", "--get", "remote.origin.url"),
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout.strip()
+    readme.write_text(published(readme.read_text(), origin, git(root, "rev-parse", "HEAD")))
 
 
 def _commit_time(root: Path) -> int:

@@ -71,16 +71,16 @@ class Tools:
                 (folder / ".ready").touch()
         return str(folder / "bin" / (command or name))
 
-    def npm(self) -> Path:
-        """The `node_modules` of all tools from npm."""
+    def npm(self, pins: Path = PINS) -> Path:
+        """The `node_modules` of what the folder's package.json pins; by default the validators from npm."""
         npm = self.debian("npm")
-        lock = PINS / "package-lock.json"
+        lock = pins / "package-lock.json"
         folder = self.home / f"npm-{_digest(lock)}"
         with self._lock("npm"):
             if not (folder / ".ready").exists():
                 shutil.rmtree(folder, ignore_errors=True)
                 folder.mkdir(parents=True)
-                for file in (lock, PINS / "package.json"):
+                for file in (lock, pins / "package.json"):
                     shutil.copy(file, folder)
                 _install(
                     [npm, "ci", "--omit=peer", "--ignore-scripts", "--no-audit", "--no-fund"],

@@ -17,7 +17,8 @@ URL = "http://127.0.0.1:8000"
 JSON = "application/json"
 INTRO = """# Reference: the HTTP API
 
-A running gateway serves the same at `/docs`, to be tried, and at `/openapi.json` for programs. Errors: [errors](errors.md).
+A running gateway serves the same at `/docs`, to be tried, and at `/openapi.json` for programs. What holds for every call, and what
+webhooks send: [conventions](http.md). Errors: [errors](errors.md).
 """
 
 Document = Mapping[str, Any]
