@@ -6,7 +6,9 @@ import pytest
 
 from deploy.release.readme import published
 
-TEXT = "![a way](docs/way.svg) [guide](docs/guide.md#start) [site](https://example.com) [here](#top)"
+TEXT = (
+    "![a way](docs/way.svg) [guide](docs/guide.md#start) [site](https://example.com) [here](#top)"
+)
 WHOLE = (
     "![a way](https://raw.githubusercontent.com/some/thing/abc/docs/way.svg?sanitize=true)"
     " [guide](https://github.com/some/thing/blob/abc/docs/guide.md#start)"

@@ -10,9 +10,10 @@ import pytest
 
 from deploy.docs.blocks import Block, read_blocks
 from deploy.docs.check import check_blocks
+from deploy.docs.links import check_links
 from deploy.docs.reference import made
 from deploy.docs.run import run_script, script
-from deploy.docs.site import build
+from deploy.docs.site import SCRIPT, build
 from deploy.validate.tools import Invalid, Tools, Unavailable
 
 pytestmark = pytest.mark.timeout(900)
@@ -72,16 +73,37 @@ def test_a_link_that_leads_nowhere_fails_the_build(tmp_path: Path, link: str) ->
         build(_tools("mkdocs"), tmp_path, tmp_path / "site")
 
 
-def test_the_site_is_built_with_every_page(tmp_path: Path) -> None:
-    build(_tools("mkdocs"), ROOT, tmp_path / "site")
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """What its builder said, and where it is."""
+    target = tmp_path_factory.mktemp("docs") / "site"
+    return build(_tools("mkdocs"), ROOT, target), target
+
+
+def test_the_site_is_built_with_every_page(site: tuple[str, Path]) -> None:
+    _, built = site
     wanted = {path.relative_to(ROOT / "docs") for path in (ROOT / "docs").rglob("*.md")}
-    built = tmp_path / "site"
     assert [
         str(page)
         for page in sorted(wanted)
         if page.name != "index.md" and not (built / page.with_suffix("") / "index.html").exists()
     ] == []
     assert (built / "openapi.json").exists()
+
+
+def test_the_site_draws_its_diagrams_itself(site: tuple[str, Path]) -> None:
+    """The theme takes a script of the page's own, and fetches one from elsewhere where there is none."""
+    said, built = site
+    page = (built / "architecture/index.html").read_text()
+    assert '<pre class="mermaid">' in page
+    assert f'src="../{SCRIPT}"' in page
+    script = (built / SCRIPT).read_text()
+    assert "mermaid" in script
+    assert ("diagrams drawn" in said) is (len(script) > 100_000)
+
+
+def test_what_pages_name_is_there() -> None:
+    check_links(ROOT)
 
 
 def _tools(name: str = "shellcheck") -> Tools:
