@@ -147,7 +147,7 @@ class JobError:
         return cls(error.type, message, error.retryable, code, _paid_answer(error))
 
     def as_dict(self) -> dict[str, Any]:
-        """The JSON shape of API.md."""
+        """As the API shows it: `Failure` in docs/reference/api.md."""
         return {
             "type": self.type,
             "code": self.code,
