@@ -98,10 +98,11 @@ def _install(arguments: list[str]) -> None:
     ]
     uv = VENV / "bin" / "uv"
     if uv.exists() or subprocess.run([*pip, *installer], check=False).returncode == 0:
-        command = [str(uv), "pip", "install", "-q", "--python", str(PYTHON), *arguments]
+        command = [str(uv), "pip", "install", "-q", "--system-certs"]
+        command += ["--python", str(PYTHON), *arguments]
         if subprocess.run(command, check=False).returncode == 0:
             return
-        _say("uv could not install it, trying pip")
+        _say("uv could not install it; trying pip, which takes minutes")
     _run([*pip, "install", "-q", *arguments])
 
 
