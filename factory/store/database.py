@@ -135,7 +135,7 @@ class Database:
                     tx.info["limit"] = limit
                     yield tx
         except PoolTimeout as error:
-            raise Unavailable(f"no connection is free: {_first_line(error)}") from error
+            raise Unavailable(f"no connection is free: {first_line(error)}") from error
         except DBAPIError as error:
             if _is_transient(error):
                 raise _unavailable(error, overdue=limit is not None and limit.passed) from error
@@ -195,11 +195,12 @@ def _is_transient(error: DBAPIError) -> bool:
 def _unavailable(error: DBAPIError, *, overdue: bool) -> Unavailable:
     measured = getattr(error.orig, "pgcode", None) in OVERLOADED
     if measured or overdue:
-        return TooSlow(f"the database takes too long: {_first_line(error)}", measured=measured)
-    return Unavailable(f"the database does not answer: {_first_line(error)}")
+        return TooSlow(f"the database takes too long: {first_line(error)}", measured=measured)
+    return Unavailable(f"the database does not answer: {first_line(error)}")
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What a driver's error says, without its parameters and links."""
     cause = getattr(error, "orig", None) or error
     return str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
 

@@ -10,10 +10,11 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, pool
+from sqlalchemy.exc import OperationalError
 
 from factory.config import libpq_url
-from factory.errors import Misconfigured
-from factory.store.database import DIALECT, connector
+from factory.errors import Misconfigured, Unavailable
+from factory.store.database import DIALECT, connector, first_line
 
 
 def _config(database_url: str) -> Config:
@@ -33,9 +34,15 @@ def upgrade(database_url: str) -> None:
 
 
 def revisions(database_url: str) -> tuple[str | None, str | None]:
-    """The database's revision and the newest one; equal when nothing is to be done."""
+    """The database's revision and the newest one; equal when nothing is to be done.
+
+    Raises Unavailable if the database does not answer.
+    """
     head = ScriptDirectory.from_config(_config(database_url)).get_current_head()
     connect = connector(libpq_url(database_url))
     engine = create_engine(DIALECT, creator=connect, poolclass=pool.NullPool)
-    with engine.connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision(), head
+    try:
+        with engine.connect() as connection:
+            return MigrationContext.configure(connection).get_current_revision(), head
+    except OperationalError as error:
+        raise Unavailable(f"the database does not answer: {first_line(error)}") from None

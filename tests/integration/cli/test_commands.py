@@ -51,6 +51,14 @@ def test_a_second_up_shows_the_running_one(running: CommandLine) -> None:
     assert running.json("up")["api_url"].startswith("http://127.0.0.1:")
 
 
+def test_a_database_that_is_not_there_is_named_and_no_library(command_line: CommandLine) -> None:
+    (command_line.directory / ".env").write_text("DATABASE_URL=postgresql://nobody@127.0.0.1:1/x\n")
+    done = command_line.run("db", "status")
+    assert done.returncode == 5
+    assert done.stderr.startswith("factory: the database does not answer: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_the_doctor_finds_the_servers_of_the_running_installation(running: CommandLine) -> None:
     statuses = {check["name"]: check["status"] for check in running.json("doctor")["checks"]}
     assert [statuses[name] for name in ("Postgres", "pgvector", "schema", "Redis")] == ["ok"] * 4
