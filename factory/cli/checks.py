@@ -42,7 +42,10 @@ PACKAGES = ("celery", "redis", "SQLAlchemy", "psycopg2-binary", "litellm", "Flas
 
 
 def run_checks(env_file: Path | None) -> list[Check]:
-    """Everything, in the order of reading; a broken part hides no other."""
+    """Everything, in the order of reading; a broken part hides no other.
+
+    A fault of the env file is told once, with its line, also where that file counts here.
+    """
     groups: tuple[Callable[[], Iterator[Check]], ...] = (
         check_python,
         check_machine,
@@ -51,8 +54,10 @@ def run_checks(env_file: Path | None) -> list[Check]:
         check_servers,
         check_providers,
     )
+    of_file = list(check_env(env_file)) if env_file else []
+    told = {check.detail for check in of_file}
     checks = [check for group in groups for check in group()]
-    return [*checks, *check_env(env_file)] if env_file else checks
+    return [*(check for check in checks if f"{check.name} {check.detail}" not in told), *of_file]
 
 
 def check_python() -> Iterator[Check]:
@@ -154,9 +159,12 @@ def _check_wheels() -> Iterator[Check]:
 def check_providers() -> Iterator[Check]:
     """Which providers can be called."""
     found, _ = resolve(os.environ)
+    wrong = {fault.name for fault in setting_faults(os.environ) if not fault.missing}
     present = [access for access in HOSTED if access.key and found.get(access.key)]
     for access in HOSTED:
-        if present:
+        if access.key in wrong:
+            yield Check(access.provider, Status.FAIL, f"{access.key} cannot be meant")
+        elif present:
             advice = f"{access.key} is not set: its calls fail"
             yield advised(access.provider, access in present, "key set", advice)
         else:

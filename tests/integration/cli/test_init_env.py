@@ -56,6 +56,16 @@ def test_the_doctor_refuses_what_is_left_and_takes_it_once_it_is_filled_in(
     assert check["status"] == "ok"
 
 
+def test_the_doctor_tells_a_fault_of_the_file_once_also_where_it_is_the_one_that_counts(
+    command_line: CommandLine,
+) -> None:
+    (command_line.directory / ".env").write_text("OPENAI_API_KEY=<your key, or nothing>\n")
+    done = command_line.run("doctor", "--env", ".env")
+    assert done.returncode == 1
+    assert done.stdout.count("is a placeholder") == 1
+    assert "key set" not in done.stdout
+
+
 def test_the_doctor_names_a_setting_of_the_file_that_a_program_would_refuse(
     command_line: CommandLine,
 ) -> None:
