@@ -30,7 +30,8 @@ from factory.cli.verdict import find_mismatches
 from factory.domain.state import State
 from factory.webhooks.sign import derive_secret
 
-PATIENCE_S = 60.0
+PATIENCE_S = 300.0
+"""Seconds take the jobs on an idle machine; embedding alone took over a minute where 17 programs wanted two cores."""
 LOOK_S = 0.4
 PAGE = 100
 HITS = 3

@@ -41,7 +41,13 @@ def print_rich(*things: RenderableType) -> None:
     """For people. Without a terminal, or with NO_COLOR, Rich leaves colours out by itself."""
     console = open_console(sys.stdout)
     for thing in things:
-        console.print(thing)
+        if console.is_terminal:
+            console.print(thing)
+            continue
+        with console.capture() as capture:
+            console.print(thing)
+        # Tables pad their last column; a log that is read in 80 columns would wrap each line.
+        print_lines(line.rstrip() for line in capture.get().splitlines())
 
 
 def terminal_width() -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -15,6 +16,9 @@ from factory.cli.scenario import BULK_LABEL, LABEL
 
 Job = dict[str, Any]
 BAR_WIDTH = 40
+WAITING = "waiting for"
+SILENCE_S = 15.0
+"""After so long without a line it says what it waits for."""
 
 
 def split(jobs: list[Job]) -> tuple[list[Job], list[Job]]:
@@ -33,6 +37,7 @@ class Progress:
         self._expected = expected
         self._live = Live(console=console, transient=False) if console.is_terminal else None
         self._told: dict[str, str] = {}
+        self._spoken_at = time.monotonic()
 
     def __enter__(self) -> Progress:
         if self._live:
@@ -69,11 +74,21 @@ class Progress:
         self._tell(BULK_LABEL, f"{quarters * self._bulk_size // 4} of {self._bulk_size} ended")
         if webhooks >= self._expected:
             self._tell("webhooks", f"{webhooks} verified")
+        if time.monotonic() - self._spoken_at > SILENCE_S:
+            self._told.pop(WAITING, None)
+            self._tell(WAITING, waiting_for(jobs, self._expected - webhooks))
 
     def _tell(self, name: str, what: str) -> None:
         if self._told.get(name) != what:
             self._told[name] = what
+            self._spoken_at = time.monotonic()
             self._console.print(Text(f"  {name:<12} {what}"))
+
+
+def waiting_for(jobs: list[Job], webhooks: int) -> str:
+    """What has not ended yet, by label, or else how many webhooks are on their way."""
+    labels = [str(job["metadata"][LABEL]) for job in jobs if not job["finished_at"]]
+    return ", ".join(dict.fromkeys(labels)) or f"{webhooks} webhooks"
 
 
 def trials_table(jobs: list[Job]) -> Table:

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from factory.cli.banner import FLOWER_PASSWORD_FILE, FLOWER_USER, Banner, Flower
-from factory.cli.output import JsonOption, print_json, print_lines
+from factory.cli.output import JsonOption, complain, print_json, print_lines
 from factory.cli.providers import example_model, to_simulate
 from factory.domain.lanes import parse_lanes
 from factory.embedded.home import Home, InstallationState, home_directory
@@ -57,6 +57,7 @@ def up(
     simulated = to_simulate(environ, force=simulate)
     layout = Layout(workers, dispatchers, lanes, flower=not no_flower, simulator=bool(simulated))
     first = FirstPorts() if port is None else FirstPorts(api=port, api_exactly=True)
+    complain("starting; on the first start this takes half a minute …")
     with prepared_platform(home, layout, simulated, host, first, environ) as platform:
 
         def announce() -> None:

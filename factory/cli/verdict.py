@@ -21,6 +21,9 @@ def find_mismatches(
     wrong = [f"{forged} webhooks had no valid signature"] if forged else []
     for job in jobs:
         label = job["metadata"][LABEL]
+        if not job["finished_at"]:
+            wrong.append(f"{label} ({job['id']}) is still {job['state']}: the demo's time is over")
+            continue
         if job["state"] != ends[label]:
             wrong.append(
                 f"{label} ({job['id']}) is {job['state']}, not {ends[label]}: {job['error']}"

@@ -3,10 +3,13 @@ from __future__ import annotations
 import io
 from typing import Any
 
+import pytest
 from rich.console import Console
 
 from factory.cli.details import details_lines
-from factory.cli.render import cost_text, job_line, jobs_table, moment, result_text
+from factory.cli.output import print_rich
+from factory.cli.progress import waiting_for
+from factory.cli.render import cost_text, job_line, jobs_table, moment, result_text, table
 from factory.cli.verdict import find_mismatches, summary_table
 
 
@@ -129,3 +132,23 @@ def test_each_mismatch_is_told() -> None:
     assert "no valid signature" in wrong[0]
     assert "is failed, not succeeded" in wrong[1]
     assert "no webhook came" in wrong[2]
+
+
+def test_a_job_that_has_not_ended_is_not_told_as_one_that_ended_wrong() -> None:
+    one = job(state="running", finished_at=None)
+    [wrong] = find_mismatches([one], {"OpenAI": "succeeded"}, {}, forged=0)
+    assert "is still running" in wrong
+
+
+def test_what_the_demo_waits_for_is_named_once_each() -> None:
+    open_jobs = [job(finished_at=None), job(finished_at=None)]
+    assert waiting_for([*open_jobs, job()], 3) == "OpenAI"
+    assert waiting_for([job()], 3) == "3 webhooks"
+
+
+def test_a_table_without_a_terminal_has_no_white_space_at_the_end_of_a_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    print_rich(table(("check", "found"), [("short", "a"), ("long", "a" * 70)]))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == ["check  found", "short  a", f"long   {'a' * 70}"]
