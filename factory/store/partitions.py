@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 
 from factory.domain.period import Period, Span
 from factory.store.database import Tx, rows, run
@@ -24,6 +25,11 @@ CALLS = Family("llm_calls_archive", "started_at", Period.MONTH)
 CONTENTS = Family("job_contents", "finished_at", Period.DAY)
 FAMILIES = (JOBS, CALLS, CONTENTS)
 
+MADE = MappingProxyType({Period.MONTH: 3, Period.DAY: 7})
+"""How many periods ahead dispatchers make partitions."""
+DEMANDED = MappingProxyType({Period.MONTH: 1, Period.DAY: 2})
+"""How many periods ahead one that is missing is told of: dispatchers have made none for long."""
+
 TURN = "SELECT pg_advisory_xact_lock(7246174)"
 """Lets one dispatcher make partitions at a time."""
 EXISTING = """
@@ -36,6 +42,11 @@ SELECT c.relname AS name,
 
 def _name(family: Family, span: Span) -> str:
     return f"{family.table}_{span.label}"
+
+
+def ahead(family: Family, now: datetime, periods: Mapping[Period, int]) -> datetime:
+    """When the last period starts whose partition is to be there now."""
+    return family.period.shift(family.period.start(now), periods[family.period])
 
 
 def missing(tx: Tx, family: Family, first: datetime, last: datetime) -> list[Span]:

@@ -6,9 +6,8 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from factory.domain.period import Period
 from factory.errors import Misconfigured
 from factory.store import bloat, maintenance, partitions
 from factory.store.database import Database, Tx, rows
@@ -18,8 +17,6 @@ LONGEST_S = 12 * 3600.0
 LEAST_WASTE_BYTES = 100 * 2**20
 """Less waste than this is not reported."""
 WASTED_SHARE = 0.5
-MONTHS_AHEAD, DAYS_AHEAD = 1, 2
-"""How far ahead partitions must exist. Dispatchers make them further ahead."""
 OLDEST_XID = 500_000_000
 """Transactions since the oldest one that is not frozen; Postgres stops writing at 2,000 million."""
 
@@ -113,8 +110,7 @@ def _invalid(tx: Tx) -> Iterator[Finding]:
 
 def _partitions(tx: Tx, now: datetime) -> Iterator[Finding]:
     for family in partitions.FAMILIES:
-        month = Period.MONTH.shift(Period.MONTH.start(now), MONTHS_AHEAD)
-        last = month if family.period is Period.MONTH else now + timedelta(days=DAYS_AHEAD)
+        last = partitions.ahead(family, now, partitions.DEMANDED)
         for span in partitions.missing(tx, family, now, last):
             yield Finding("missing_partition", family.table, f"none for {span.label}")
         if partitions.has_strays(tx, family):

@@ -18,14 +18,12 @@ from factory.errors import Unavailable
 from factory.services import Services
 from factory.store import archive, deliveries, idempotency, partitions
 from factory.store.database import Tx
-from factory.store.partitions import CALLS, CONTENTS, FAMILIES, JOBS, Family
+from factory.store.partitions import CONTENTS, FAMILIES, MADE, Family, ahead
 
 ROUND_S = 10.0
 """Pause between two rounds."""
 WORK_S = REST_S = 0.1
 """Within a round, work and rest alternate, so that live jobs do not have to wait for Postgres."""
-MONTHS_AHEAD = 3
-DAYS_AHEAD = 7
 LARGEST_BATCH = 1000
 """Rows of a step. Jobs with much content go in smaller batches."""
 QUICK_S, SLOW_S = 0.05, 0.1
@@ -97,11 +95,10 @@ class Retention:
             yield tx
 
     def _make(self, bounds: Limits, oldest: datetime) -> Iterator[None]:
-        month = Period.MONTH.shift(Period.MONTH.start(bounds.now), MONTHS_AHEAD)
-        ends = {JOBS: month, CALLS: month, CONTENTS: bounds.now + timedelta(days=DAYS_AHEAD)}
-        for family, last in ends.items():
+        for family in FAMILIES:
+            first, last = max(bounds.of(family), oldest), ahead(family, bounds.now, MADE)
             with self._step() as tx:
-                missing = partitions.missing(tx, family, max(bounds.of(family), oldest), last)
+                missing = partitions.missing(tx, family, first, last)
             for span in missing:
                 with self._step() as tx:
                     partitions.make(tx, family, span)
