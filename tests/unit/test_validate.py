@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 import subprocess
-from importlib import import_module
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
 from deploy.validate import __main__ as program
 from deploy.validate import tools
 from deploy.validate.tools import Tools, Unavailable
+from tests.unit.rooms import given_package
+
+HEAD = "import sys\nfrom deploy.validate.tools import Unavailable\ndef check(tools):\n    "
+ROOM = {
+    "fine": f"{HEAD}tools.run([sys.executable, '-c', ''])",
+    "broken": f"{HEAD}tools.run([sys.executable, '-c', 'print(\"line 3: no such word\"); exit(1)'])",
+    "nowhere": f"{HEAD}raise Unavailable('apt-get install nowhere')",
+}
+"""Three artefacts: one is valid, one is not, of one nobody can tell."""
 
 
 @pytest.fixture
 def room(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Three artefacts: one is valid, one is not, of one nobody can tell."""
-    package = tmp_path / f"rooms_{uuid4().hex}"
-    package.mkdir()
-    (package / "__init__.py").touch()
-    for name, body in {
-        "fine": "tools.run([sys.executable, '-c', ''])",
-        "broken": "tools.run([sys.executable, '-c', 'print(\"line 3: no such word\"); exit(1)'])",
-        "nowhere": "raise Unavailable('apt-get install nowhere')",
-    }.items():
-        head = "import sys\nfrom deploy.validate.tools import Unavailable\n"
-        (package / f"{name}.py").write_text(f"{head}def check(tools):\n    {body}\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(program, "checks", import_module(package.name))
+    monkeypatch.setattr(program, "checks", given_package(monkeypatch, tmp_path, ROOM))
 
 
 @pytest.mark.usefixtures("room")
