@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 import traceback
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 
 from deploy.drills import scenarios
-from deploy.drills.stage import Stage
+from deploy.drills.sequence import CurrentGround, Drill, in_order
 from deploy.validate.tools import Tools, Unavailable
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,29 +29,33 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     if unknown := sorted(set(options.names) - set(known)):
         parser.error(f"there is no drill {', '.join(unknown)}; there are {', '.join(known)}")
-    results = [_run(name, quick=options.quick) for name in options.names or known]
+    names = set(options.names or known)
+    drills = in_order(Drill.of(scenarios.__name__, name) for name in names)
+    ground = CurrentGround(Tools(ROOT), quick=options.quick)
+    try:
+        results = [_run(drill, ground) for drill in drills]
+    finally:
+        ground.leave()
     return 0 if all(results) else 1
 
 
-def _run(name: str, *, quick: bool) -> bool:
-    """Whether the drill passed, or cannot be done here. The servers' files are kept if it did not."""
-    directory = Path(tempfile.mkdtemp(prefix=f"drill-{name}-"))
-    stage = Stage(directory, Tools(ROOT), quick)
+def _run(drill: Drill, ground: CurrentGround) -> bool:
+    """Whether the drill passed, or cannot be done here. Where one fails, no other takes place; its files are kept."""
     try:
-        outcome = import_module(f"{scenarios.__name__}.{name}").drill(stage)
+        outcome = ground.perform(drill)
     except Unavailable as reason:
-        _say(f"drill {name} skipped: {reason}")
-        stage.clear()
+        _say(f"drill {drill.name} skipped: {reason}")
         return True
     except Exception:  # noqa: BLE001 - the others are to run all the same
-        _say(f"drill {name} FAIL\n{traceback.format_exc()}files: {directory}")
+        _say(f"drill {drill.name} FAIL\n{traceback.format_exc()}")
+        _say(f"files: {ground.leave(keep_files=True)}")
         return False
-    _say(outcome.line(name))
-    if outcome.passed:
-        stage.clear()
-    else:
-        _say(f"files: {directory}")
-    return bool(outcome.passed)
+    _say(outcome.line(drill.name))
+    if not outcome.passed:
+        _say(f"files: {ground.leave(keep_files=True)}")
+    elif drill.spent:
+        ground.leave()
+    return outcome.passed
 
 
 def _say(text: str) -> None:

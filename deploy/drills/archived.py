@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from deploy.drills.stage import Stage, factory_cli, until
+from deploy.drills.stage import Stage, factory_cli, persist, until
 from deploy.validate.tools import Unavailable
 from factory.backup.seal import create_identity
 from factory.config import Settings
@@ -54,16 +53,23 @@ class ArchivedServer:
 
     def archive_now(self) -> None:
         """Returns when all that was written is in the archive."""
-        segment = servers.ask(self.admin_url, "SELECT pg_walfile_name(pg_switch_wal())")
-        until(lambda: servers.ask(self.admin_url, ARCHIVED, segment))
+        segment = self._ask("SELECT pg_walfile_name(pg_switch_wal())")
+        until(lambda: self._ask(ARCHIVED, segment))
+
+    def now(self) -> str:
+        """By the server's clock, as --at takes it."""
+        return str(self._ask("SELECT clock_timestamp()").isoformat())
 
     def replace(self, restored: Path) -> None:
-        """Another data directory takes the place of the server's, which is kept as `data.before`."""
+        """Another data directory takes the place of the server's, which is kept beside it."""
         self.postgres.stop()
         data = self.postgres.directory / "data"
-        data.rename(data.with_name("data.before"))
+        data.rename(restored.with_name("before"))
         restored.rename(data)
         self.postgres.start()
+
+    def _ask(self, statement: str, *params: object) -> Any:
+        return persist(lambda: servers.ask(self.admin_url, statement, *params))
 
 
 @contextmanager
@@ -95,13 +101,3 @@ def _recipient(stage: Stage) -> str | None:
         sys.stderr.write(f"drills: the archive is not encrypted: {reason}\n")
         return None
     return create_identity(stage.directory / "backup.key")
-
-
-def database_now(url: str) -> str:
-    """By the server's clock, as --at takes it."""
-    return str(servers.ask(url, "SELECT clock_timestamp()").isoformat())
-
-
-def wait_s(seconds: float) -> None:
-    """The drill's own pace: for as long there is load."""
-    time.sleep(seconds)

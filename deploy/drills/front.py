@@ -70,8 +70,17 @@ class Front:
         self.process.send(signal.SIGHUP)
         until(lambda: before.isdisjoint(children_of(self.process.pid)))  # type: ignore[union-attr]
 
-    def replace(self, gateway: Gateway, start: Callable[[int], Gateway]) -> Gateway:
-        """Takes a gateway out, ends it, starts another on its port, and takes that in when it is ready."""
+    def serve(self, certificate: Certificate) -> None:
+        """From now on this one."""
+        self.certificate = certificate
+        self.reload()
+
+    def replace_all(self, start: Callable[[int], Gateway]) -> None:
+        """Each gateway by one that `start` starts on its port, one after the other."""
+        self.gateways = [self._replace(one, start) for one in self.gateways]
+
+    def _replace(self, gateway: Gateway, start: Callable[[int], Gateway]) -> Gateway:
+        """Taken out and ended; the new one is taken in when it is ready."""
         self.down.add(gateway.port)
         self.reload()
         gateway.process.end(GATEWAY_STOPS)
@@ -82,16 +91,13 @@ class Front:
         return new
 
     def _text(self, text: str) -> str:
-        servers = "\n".join(
-            f"        server 127.0.0.1:{one.port} max_fails=1 fail_timeout=10s{self._state(one)};"
+        servers = "".join(
+            f"        server 127.0.0.1:{one.port} max_fails=1 fail_timeout=2s{self._state(one)};\n"
             for one in self.gateways
         )
         logs, tls = self.directory, self.certificate
         for pattern, new in (
-            (
-                r"(?m)^ +server gateway-\d:8000[^\n]*\n( +server gateway-\d:8000[^\n]*\n)*",
-                f"{servers}\n",
-            ),
+            (r"(?m)(^ +server gateway-\d:8000 max_fails=1 fail_timeout=2s;\n)+", servers),
             (r"pid [^;]+;", f"pid {logs}/nginx.pid;\ndaemon off;\n{self._user()}"),
             (r"error_log [^;]+ warn;", f"error_log {logs}/error.log warn;"),
             (r"access_log /[^;]+;", f"access_log {logs}/access.log json;"),

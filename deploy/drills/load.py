@@ -14,12 +14,15 @@ from typing import Any
 
 import httpx
 
+from deploy.drills.stage import until
 from factory.domain.job import parse_id
 
 BODY = {"model": "openai/gpt-4o-mini", "input": "{{simulate latency_ms=100..1500}} Why?"}
 ANSWER_S = 60.0
 RETRY_S = 0.1
 ACCEPTED = 202
+LEAST = 10
+"""Jobs before and after a disaster: fewer would show nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,15 @@ class Load:
 
     def before(self, moment: float) -> list[uuid.UUID]:
         return [job_id for job_id, at in self.accepted.copy().items() if at <= moment]
+
+    def go_on(self, seconds: float) -> None:
+        """Returns after so long, but not before some more jobs are accepted. Raises TimeoutError with what failed."""
+        enough = len(self.accepted) + LEAST
+        time.sleep(seconds)
+        try:
+            until(lambda: len(self.accepted) >= enough)
+        except TimeoutError as error:
+            raise TimeoutError(f"clients get nothing done: {self.failures[-3:]}") from error
 
 
 @contextmanager

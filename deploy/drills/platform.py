@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -11,9 +11,8 @@ import httpx
 
 from deploy.drills.load import Clients, Load
 from deploy.drills.outcome import Outcome
-from deploy.drills.stage import Stage, until
+from deploy.drills.stage import Stage, persist, until
 from factory.embedded.child import Child
-from factory.errors import Unavailable
 from factory.services import connect
 from factory.simulator import HostedSimulator
 from factory.store import keys, projects
@@ -21,12 +20,11 @@ from factory.store.database import ids, rows
 from tests.integration.reliability.ports import free_port
 from tests.integration.reliability.rig import SECRET_KEY, Rig, running_rig, status_of
 
-SLOTS = "40"
+SLOTS = "100"
+"""More than the clients fill: jobs wait for the end of the disaster and not for a slot."""
 ENDS_S = 240.0
-LEFT = """
-SELECT count(*) AS jobs FROM jobs
- WHERE id = ANY(CAST(%(ids)s AS uuid[])) AND state IN ('queued', 'running', 'waiting')
-"""
+STATES = "SELECT id, state FROM jobs WHERE id = ANY(CAST(%(ids)s AS uuid[]))"
+LIVE = ("queued", "running", "waiting")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,33 +51,43 @@ class Platform:
     def clients(self) -> Clients:
         return Clients([one.url for one in self.gateways], self.key)
 
-    def watched_from(self, database_url: str) -> Platform:
+    @contextmanager
+    def watched_from(self, database_url: str) -> Iterator[Platform]:
         """The same, asked about by another way to Postgres."""
         settings = self.rig.settings.model_copy(update={"database_url": database_url})
-        rig = replace(self.rig, settings=settings, services=connect(settings, "drill"))
-        return replace(self, rig=rig)
-
-    def ended(self, load: Load) -> dict[UUID, str]:
-        """The state of each accepted job that has ended, once all that are there have, or the patience is over."""
-        wanted = list(load.accepted)
-        with suppress(TimeoutError):  # what has not ended is lost
-            until(lambda: self._left(wanted) == 0, ENDS_S)
-        return {one.id: one.state for one in self.rig.ended(wanted)}
-
-    def _left(self, wanted: Sequence[UUID]) -> int | None:
-        """How many go on; None while Postgres does not answer."""
-        try:
-            with self.rig.services.database.transaction() as tx:
-                return int(rows(tx, LEFT, {"ids": ids(wanted)})[0].jobs)
-        except Unavailable:
-            return None
+        with closing(connect(settings, "drill")) as services:
+            yield replace(self, rig=replace(self.rig, settings=settings, services=services))
 
     def outcome(self, load: Load, struck: float, rto_s: float) -> Outcome:
         """Of a disaster at `struck` after which every accepted job has to succeed."""
-        states = self.ended(load)
-        lost = [job_id for job_id in load.accepted if states.get(job_id) != "succeeded"]
-        rpo_s = max((struck - load.accepted[one] for one in lost), default=0.0)
-        return Outcome(rto_s, max(rpo_s, 0.0), len(lost), counted=len(load.accepted))
+        accepted = load.accepted.copy()
+        states = self._ended(list(accepted))
+        lost = [at for job_id, at in accepted.items() if states.get(job_id) != "succeeded"]
+        rpo_s = max((struck - at for at in lost), default=0.0)
+        return Outcome(rto_s, max(rpo_s, 0.0), len(lost), counted=len(accepted))
+
+    def uninterrupted(
+        self, load: Load, started: float, took_s: float, complaints: Sequence[str] = ()
+    ) -> Outcome:
+        """Of an operation in which no request may fail either."""
+        found, failures = self.outcome(load, started, took_s), list(load.failures)
+        lost = found.lost + len(failures)
+        reasons = (*failures[:3], *complaints)
+        return replace(found, lost=lost, counted=load.requests, complaints=reasons)
+
+    def _ended(self, wanted: Sequence[UUID]) -> dict[UUID, str]:
+        """States by job, once all that are there have ended, or the patience is over."""
+
+        def all_ended() -> bool:
+            return not any(state in LIVE for state in self._states(wanted).values())
+
+        with suppress(TimeoutError):  # what has not ended is lost
+            until(lambda: persist(all_ended), ENDS_S)
+        return persist(lambda: self._states(wanted))
+
+    def _states(self, wanted: Sequence[UUID]) -> dict[UUID, str]:
+        with self.rig.services.database.transaction() as tx:
+            return {row.id: row.state for row in rows(tx, STATES, {"ids": ids(wanted)})}
 
 
 @contextmanager
@@ -92,7 +100,18 @@ def running_platform(
         rig.start("workers.worker", "--slots", SLOTS)
         doors = [start_gateway(rig) for _ in range(gateways)]
         until(lambda: rig.beating() >= 1 and all(map(answers, doors)))
-        yield Platform(rig, doors, new_key(rig))
+        with ended_at_once(rig):
+            yield Platform(rig, doors, new_key(rig))
+
+
+@contextmanager
+def ended_at_once(rig: Rig) -> Iterator[None]:
+    """How programs end after a drill is no part of it: nobody waits for it."""
+    try:
+        yield
+    finally:
+        for program in rig.programs:
+            program.kill()
 
 
 def start_gateway(rig: Rig, port: int | None = None, **variables: str) -> Gateway:
@@ -110,6 +129,10 @@ def answers(gateway: Gateway) -> bool:
 
 def new_key(rig: Rig) -> str:
     """An API key for jobs."""
-    with rig.services.database.transaction() as tx:
-        project = projects.ensure(tx, "drill")
-        return keys.create(tx, SECRET_KEY, project.id, "drill", ["jobs"])
+
+    def make() -> str:
+        with rig.services.database.transaction() as tx:
+            project = projects.ensure(tx, "drill")
+            return keys.create(tx, SECRET_KEY, project.id, "drill", ["jobs"])
+
+    return persist(make)

@@ -1,4 +1,4 @@
-"""What every drill stands on: a directory, the tools, a provider, and how much is to be done."""
+"""What every drill stands on: a directory, the tools, servers, a provider, and how much is to be done."""
 
 from __future__ import annotations
 
@@ -10,24 +10,36 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from deploy.validate.tools import Tools
 from factory.config import Settings
+from factory.embedded.postgres import NO_SETTINGS, EmbeddedPostgres
+from factory.embedded.valkey import EmbeddedValkey
+from factory.errors import Unavailable
 from factory.simulator import HostedSimulator, SimulatorConfig, running_simulator
 from factory.simulator.script import Latency
 
 FACTORY = str(Path(sys.executable).with_name("factory"))
 COMMAND_S = 300.0
 PATIENCE_S = 180.0
+PAUSE_S = 0.02
 Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
+class Broker:
+    """A running Valkey."""
+
+    server: EmbeddedValkey
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
 class Stage:
-    """A drill's own ground."""
+    """Where servers and programs have their files."""
 
     directory: Path
     tools: Tools
@@ -44,8 +56,34 @@ class Stage:
         with running_simulator(config) as simulator:
             yield simulator
 
+    @contextmanager
+    def database(
+        self, name: str = "postgres", settings: Mapping[str, str] = NO_SETTINGS
+    ) -> Iterator[str]:
+        """The URL of a Postgres without tables."""
+        server = EmbeddedPostgres(self.directory / name, settings)
+        try:
+            yield server.start()
+        finally:
+            server.stop()
+
+    @contextmanager
+    def broker(self, name: str = "valkey") -> Iterator[Broker]:
+        """An empty one."""
+        server = EmbeddedValkey(self.directory / name)
+        try:
+            yield Broker(server, server.start())
+        finally:
+            server.stop()
+
+    def part(self, name: str) -> Stage:
+        """A place within this one."""
+        directory = self.directory / name
+        directory.mkdir()
+        return replace(self, directory=directory)
+
     def clear(self) -> None:
-        """Removes the servers' files."""
+        """Removes all files."""
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
@@ -55,8 +93,24 @@ def until(look: Callable[[], Answer], within_s: float = PATIENCE_S) -> Answer:
     while not (answer := look()):
         if time.monotonic() > deadline:
             raise TimeoutError(f"still {answer!r} after {within_s:g} s")
-        time.sleep(0.02)
+        time.sleep(PAUSE_S)
     return answer
+
+
+def persist(act: Callable[[], Answer], within_s: float = PATIENCE_S) -> Answer:
+    """What `act` gives in the first try that Postgres lets through.
+
+    The platform works meanwhile: a deadlock with its statements, a lock or a slow machine may end a try.
+    Raises Unavailable when the time is over.
+    """
+    deadline = time.monotonic() + within_s
+    while True:
+        try:
+            return act()
+        except Unavailable:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(PAUSE_S)
 
 
 def factory_cli(settings: Settings, directory: Path, *words: str, **variables: str) -> Any:

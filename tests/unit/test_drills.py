@@ -3,34 +3,51 @@
 from __future__ import annotations
 
 import re
-from importlib import import_module
+import tempfile
 from pathlib import Path
 from pkgutil import iter_modules
-from uuid import uuid4
 
 import pytest
 
 from deploy.drills import __main__ as program
 from deploy.drills import scenarios
 from deploy.drills.outcome import Outcome
+from tests.unit.rooms import given_package
+
+GROUND = """
+from contextlib import contextmanager
+
+@contextmanager
+def ground(stage):
+    print("ground starts")
+    yield stage
+    print("ground ends")
+"""
+DRILL = """
+from deploy.drills.outcome import Outcome
+from deploy.validate.tools import Unavailable
+from . import ground as GROUND
+SPENDS_GROUND = {spends}
+
+def drill(stage, ground):
+    {body}
+"""
+BODIES = {
+    "away": "return Outcome(1.25, 0.0, 0, counted=7)",
+    "fine": "return Outcome(1.25, 0.0, 0, counted=7)",
+    "lossy": "return Outcome(1.25, 0.0, 2, counted=7)",
+    "broken": "raise RuntimeError('it fell over')",
+    "nowhere": "raise Unavailable('apt-get install nowhere')",
+}
 
 
 @pytest.fixture
 def room(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Four drills, of which one passes."""
-    package = tmp_path / f"rooms_{uuid4().hex}"
-    package.mkdir()
-    (package / "__init__.py").touch()
-    for name, body in {
-        "fine": "return Outcome(1.25, 0.0, 0, counted=7)",
-        "lossy": "return Outcome(1.25, 0.0, 2, counted=7)",
-        "broken": "raise RuntimeError('it fell over')",
-        "nowhere": "raise Unavailable('apt-get install nowhere')",
-    }.items():
-        head = "from deploy.drills.outcome import Outcome\nfrom deploy.validate.tools import Unavailable\n"
-        (package / f"{name}.py").write_text(f"{head}def drill(stage):\n    {body}\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(program, "scenarios", import_module(package.name))
+    """Five drills of one ground. Two pass, and one of these spends the ground."""
+    drills = {name: DRILL.format(body=body, spends=name == "away") for name, body in BODIES.items()}
+    package = given_package(monkeypatch, tmp_path, {"__init__": GROUND, **drills})
+    monkeypatch.setattr(program, "scenarios", package)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
 
 @pytest.mark.usefixtures("room")
@@ -58,7 +75,19 @@ def test_a_name_that_there_is_not_is_named_with_those_that_there_are(
     with pytest.raises(SystemExit) as end:
         program.main(["flood"])
     assert end.value.code == 2
-    assert "there are broken, fine, lossy, nowhere" in capsys.readouterr().err
+    assert "there are away, broken, fine, lossy, nowhere" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("room")
+def test_drills_share_a_ground_until_one_of_them_fails_or_spends_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    program.main([])
+    assert re.findall(r"^(?:drill|ground) \w+", capsys.readouterr().out, re.M) == [
+        *("ground starts", "drill broken", "ground ends"),
+        *("ground starts", "drill fine", "drill lossy", "ground ends"),
+        *("ground starts", "drill nowhere", "drill away", "ground ends"),
+    ]
 
 
 def test_every_drill_is_in_both_tables_of_the_page() -> None:

@@ -3,65 +3,56 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from deploy.drills.archived import DATABASE, wait_s
+from deploy.drills.archived import DATABASE
+from deploy.drills.grounds import bare
 from deploy.drills.load import Clients, Load, submitting
 from deploy.drills.outcome import Outcome
 from deploy.drills.platform import Platform, running_platform
 from deploy.drills.stage import Stage, factory_cli, until
 from factory.config import Settings
-from factory.embedded.postgres import EmbeddedPostgres
-from factory.embedded.valkey import EmbeddedValkey
+from factory.simulator import HostedSimulator
 from factory.store import servers
 from factory.store.migrate import upgrade
 
 LOAD_S = 6.0
+GROUND = bare
 
 
-def drill(stage: Stage) -> Outcome:
+def drill(stage: Stage, _: Stage) -> Outcome:
     """RTO: from the stop of the programs to the end of a job that was submitted to those on the new servers.
 
     The key of before is good there, and every job that was accepted before the move ends after it.
     """
-    old, new = (Servers(stage, name) for name in ("old", "new"))
-    try:
-        old_urls, new_urls = old.start(), new.start()
-        servers.create_database(old_urls[0], DATABASE)
-        database_url, moved_url = (
-            servers.with_database(urls[0], DATABASE) for urls in (old_urls, new_urls)
-        )
+    with _servers(stage, "new") as (database_url, redis_url), stage.provider() as provider:
+        key, load, stopped = _leave(stage, provider, database_url)
+        with running_platform(stage, database_url, redis_url, provider) as moved:
+            return _go_on(moved, key, load, stopped)
+
+
+@contextmanager
+def _servers(stage: Stage, name: str) -> Iterator[tuple[str, str]]:
+    """The URLs of a Postgres, by a database that may not be there yet, and of a broker."""
+    place = stage.part(name)
+    with place.database() as server_url, place.broker() as broker:
+        yield servers.with_database(server_url, DATABASE), broker.url
+
+
+def _leave(stage: Stage, provider: HostedSimulator, new_url: str) -> tuple[str, Load, float]:
+    """The programs are stopped and the data moved; the key, the load and the moment of the stop."""
+    with _servers(stage, "old") as (database_url, redis_url):
+        servers.create_database(database_url, DATABASE)
         upgrade(database_url)
-        with stage.provider() as provider:
-            with running_platform(stage, database_url, old_urls[1], provider) as platform:
-                with submitting(platform.clients) as before:
-                    wait_s(stage.seconds(LOAD_S))
-                stopped = time.monotonic()
-                platform.rig.stop()
-                settings = platform.rig.settings
-                _move(stage, settings, settings.model_copy(update={"database_url": moved_url}))
-            old.stop()
-            with running_platform(stage, moved_url, new_urls[1], provider) as moved:
-                return _go_on(moved, platform.key, before, stopped)
-    finally:
-        old.stop()
-        new.stop()
-
-
-class Servers:
-    """A Postgres and a broker."""
-
-    def __init__(self, stage: Stage, name: str) -> None:
-        self._postgres = EmbeddedPostgres(stage.directory / name / "postgres")
-        self._valkey = EmbeddedValkey(stage.directory / name / "valkey")
-
-    def start(self) -> tuple[str, str]:
-        """Their URLs."""
-        return self._postgres.start(), self._valkey.start()
-
-    def stop(self) -> None:
-        """Also twice."""
-        self._valkey.stop()
-        self._postgres.stop()
+        with running_platform(stage, database_url, redis_url, provider) as platform:
+            with submitting(platform.clients) as load:
+                load.go_on(stage.seconds(LOAD_S))
+            stopped = time.monotonic()
+            platform.rig.stop()
+            settings = platform.rig.settings
+            _move(stage, settings, settings.model_copy(update={"database_url": new_url}))
+            return platform.key, load, stopped
 
 
 def _move(stage: Stage, old: Settings, new: Settings) -> None:

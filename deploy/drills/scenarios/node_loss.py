@@ -5,44 +5,83 @@ from __future__ import annotations
 import shutil
 import subprocess
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from uuid import UUID
 
-from deploy.drills.archived import wait_s
 from deploy.drills.load import submitting
 from deploy.drills.outcome import Outcome
-from deploy.drills.platform import SLOTS, Gateway, Platform, answers, new_key, start_gateway
-from deploy.drills.stage import Stage, until
+from deploy.drills.platform import (
+    SLOTS,
+    Gateway,
+    Platform,
+    answers,
+    ended_at_once,
+    new_key,
+    start_gateway,
+)
+from deploy.drills.stage import Stage, persist, until
 from deploy.validate.tools import Unavailable
 from factory.embedded.child import Child
-from factory.embedded.postgres import EmbeddedPostgres
-from factory.embedded.valkey import EmbeddedValkey
 from factory.store.database import rows
 from factory.store.migrate import upgrade
 from tests.integration.reliability.rig import Rig, running_rig
 
 LOAD_S = 8.0
+LEAST_HELD = 3
+"""Calls in flight on the machine that is lost: with one of them it could die between two jobs."""
 MACHINE = ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child=SIGKILL")
 """Processes of another machine are not seen: only their leases tell that they died."""
 HELD = "SELECT id FROM jobs WHERE state = 'running' AND worker_id = %(worker)s"
 WORKERS = "SELECT id FROM workers ORDER BY started_at"
 
 
-def drill(stage: Stage) -> Outcome:
-    """RTO: from the loss to the end of the last job that the lost worker held, which waits for a whole lease."""
+@dataclass(frozen=True, slots=True)
+class TwoMachines:
+    """The programs of the first one, whose worker was the first to register."""
+
+    platform: Platform
+    first: Sequence[Child]
+
+
+@contextmanager
+def two_machines(stage: Stage) -> Iterator[TwoMachines]:
+    """Raises Unavailable where the kernel gives none."""
     _demand_namespaces()
-    valkey = EmbeddedValkey(stage.directory / "valkey")
-    postgres = EmbeddedPostgres(stage.directory / "postgres")
-    try:
-        database_url, redis_url = postgres.start(), valkey.start()
+    with stage.database() as database_url, stage.broker() as broker, stage.provider() as provider:
         upgrade(database_url)
         with (
-            stage.provider() as provider,
-            running_rig(stage.directory, database_url, redis_url, provider) as rig,
+            running_rig(stage.directory, database_url, broker.url, provider) as rig,
+            ended_at_once(rig),
         ):
-            return _lose_a_machine(stage, rig)
-    finally:
-        valkey.stop()
-        postgres.stop()
+            doors = [_start_machine(rig)]
+            first = list(rig.programs)
+            until(lambda: rig.beating() == 1)
+            doors.append(_start_machine(rig))
+            until(lambda: rig.beating() == 2 and all(map(answers, doors)))
+            yield TwoMachines(Platform(rig, doors, new_key(rig)), first)
+
+
+GROUND = two_machines
+SPENDS_GROUND = True
+
+
+def drill(stage: Stage, machines: TwoMachines) -> Outcome:
+    """RTO: from the loss to the end of the last job that the lost worker held, which waits for a whole lease."""
+    platform = machines.platform
+    rig = platform.rig
+    with submitting(platform.clients) as load:
+        load.go_on(stage.seconds(LOAD_S))
+        until(lambda: len(persist(lambda: _held(rig))) >= LEAST_HELD)
+        struck = time.monotonic()
+        for program in machines.first:
+            program.kill()
+        held = persist(lambda: _held(rig))
+        assert held, "the lost worker held nothing"
+        until(lambda: len(rig.ended(held)) == len(held))
+        rto_s = time.monotonic() - struck
+    return platform.outcome(load, struck, rto_s)
 
 
 def _demand_namespaces() -> None:
@@ -53,31 +92,10 @@ def _demand_namespaces() -> None:
         raise Unavailable(f"this kernel gives no namespaces: {done.stderr.strip()}")
 
 
-def _lose_a_machine(stage: Stage, rig: Rig) -> Outcome:
-    lost_machine = _start_machine(rig)
-    until(lambda: rig.beating() == 1)
-    others = _start_machine(rig)
-    until(lambda: rig.beating() == 2)
-    doors = [lost_machine[0], others[0]]
-    until(lambda: all(map(answers, doors)))
-    platform = Platform(rig, doors, new_key(rig))
-    with submitting(platform.clients) as load:
-        wait_s(stage.seconds(LOAD_S))
-        held = until(lambda: _held(rig))
-        struck = time.monotonic()
-        for program in (lost_machine[0].process, *lost_machine[1]):
-            program.kill()
-        until(lambda: len(rig.ended(held)) == len(held))
-        rto_s = time.monotonic() - struck
-    return platform.outcome(load, struck, rto_s)
-
-
-def _start_machine(rig: Rig) -> tuple[Gateway, list[Child]]:
-    programs = [
-        rig.start("workers.dispatcher", under=MACHINE),
-        rig.start("workers.worker", "--slots", SLOTS, under=MACHINE),
-    ]
-    return start_gateway(rig), programs
+def _start_machine(rig: Rig) -> Gateway:
+    rig.start("workers.dispatcher", under=MACHINE)
+    rig.start("workers.worker", "--slots", SLOTS, under=MACHINE)
+    return start_gateway(rig)
 
 
 def _held(rig: Rig) -> list[UUID]:

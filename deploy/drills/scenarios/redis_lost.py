@@ -9,46 +9,35 @@ import time
 
 from redis import Redis
 
-from deploy.drills.archived import wait_s
+from deploy.drills.grounds import Archived, archived_platform
 from deploy.drills.load import submitting
 from deploy.drills.outcome import Outcome
-from deploy.drills.platform import running_platform
-from deploy.drills.stage import Stage, until
-from factory.embedded.postgres import EmbeddedPostgres
-from factory.embedded.valkey import EmbeddedValkey
-from factory.store.migrate import upgrade
+from deploy.drills.stage import Broker, Stage, until
 
 LOAD_S = 6.0
+GROUND = archived_platform
 
 
-def drill(stage: Stage) -> Outcome:
+def drill(stage: Stage, ground: Archived) -> Outcome:
     """RTO: from the broker's death to the end of a job that was submitted after it."""
-    valkey = EmbeddedValkey(stage.directory / "valkey")
-    postgres = EmbeddedPostgres(stage.directory / "postgres")
-    try:
-        database_url, redis_url = postgres.start(), valkey.start()
-        upgrade(database_url)
-        with (
-            stage.provider() as provider,
-            running_platform(stage, database_url, redis_url, provider) as platform,
-        ):
-            with submitting(platform.clients) as load:
-                wait_s(stage.seconds(LOAD_S))
-                struck = time.monotonic()
-                _lose(valkey, redis_url)
-                until(lambda: platform.rig.ended(load.since(struck)))
-                rto_s = time.monotonic() - struck
-            return platform.outcome(load, struck, rto_s)
-    finally:
-        valkey.stop()
-        postgres.stop()
+    platform = ground.platform
+    with submitting(platform.clients) as load:
+        load.go_on(stage.seconds(LOAD_S))
+        struck = _lose(ground.broker)
+        until(lambda: platform.rig.ended(load.since(struck)))
+        rto_s = time.monotonic() - struck
+    return platform.outcome(load, struck, rto_s)
 
 
-def _lose(valkey: EmbeddedValkey, redis_url: str) -> None:
-    with Redis.from_url(redis_url) as client:
+def _lose(broker: Broker) -> float:
+    """When it died; it is back, with nothing."""
+    server = broker.server
+    with Redis.from_url(broker.url) as client:
         pid = int(client.info("server")["process_id"])
+    struck = time.monotonic()
     os.kill(pid, signal.SIGKILL)
-    until(lambda: not valkey.running)
-    valkey.stop()
-    shutil.rmtree(valkey.directory / "appendonlydir")
-    valkey.start()
+    until(lambda: not server.running)
+    server.stop()
+    shutil.rmtree(server.directory / "appendonlydir")
+    server.start()
+    return struck

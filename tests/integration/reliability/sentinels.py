@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 from factory.embedded.child import Child, spawn
 from factory.embedded.wheels import wheel_file
 from tests.integration.reliability.ports import free_port
+from tests.integration.reliability.rig import eventually
 
 MASTER_NAME = "mymaster"
 DOWN_AFTER_MS = 1000
@@ -47,8 +48,16 @@ class Group:
         return f"{addresses}?master_name={MASTER_NAME}"
 
     def master(self) -> Node:
-        """The server that says of itself that it is the master."""
-        return next(one for one in self.servers if one.process.running and _role(one) == "master")
+        """The server that says of itself that it is the master, once there is exactly one."""
+        found = eventually(self._only_master)
+        assert found
+        return found
+
+    def _only_master(self) -> Node | None:
+        """None while there are several, or none, or one that is too busy to say so."""
+        running = [one for one in self.servers if one.process.running]
+        masters = [one for one in running if _role(one) == "master"]
+        return masters[0] if len(masters) == 1 else None
 
 
 @contextmanager
@@ -124,8 +133,11 @@ def _role(node: Node) -> str | None:
 
 
 def _synced_replicas(master: Node) -> int:
-    with master.client() as client:
-        found = client.info("replication")
+    try:
+        with master.client() as client:
+            found = client.info("replication")
+    except RedisError:
+        return 0
     return sum(found.get(f"slave{n}", {}).get("state") == "online" for n in range(2))
 
 
