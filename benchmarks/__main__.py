@@ -23,6 +23,7 @@ BENCHMARKS = (
     "gateway",
     "latency",
     "flatness",
+    "claim",
     "scrape",
     "isolation",
     "scale",
