@@ -25,8 +25,7 @@ CALM_S, OUTAGE_S, AFTER_S = 90.0, 60.0, 60.0
 STEP_S = 2.0
 SERIES = 8
 """Of a panel, those with the largest last values."""
-SHOWN = BOARDS[:3]
-"""Those of the platform; the last one tells of the machine alone."""
+BACKUPS = (("dump", "--unencrypted"), ("base", "--unencrypted"), ("verify",))
 PLOTS = Path(__file__).with_name("plots.py")
 PICTURES = ROOT / "docs/operations/monitoring"
 
@@ -46,6 +45,8 @@ def _run(directory: Path) -> list[dict[str, Any]]:
         Receiver() as receiver,
         loaded(rig.platform, receiver.url) as load,
     ):
+        for words in BACKUPS:
+            rig.platform.cli_json("backup", *words)
         started = time.time()
         time.sleep(CALM_S)
         load.outage = MODELS[2]
@@ -54,7 +55,7 @@ def _run(directory: Path) -> list[dict[str, Any]]:
         load.outage = None
         time.sleep(AFTER_S)
         span = (started + 15, time.time())
-        return [_chart(board, rig.prometheus, span) for board in SHOWN]
+        return [_chart(board, rig.prometheus, span) for board in BOARDS]
 
 
 def _chart(board: Board, prometheus: Prometheus, span: tuple[float, float]) -> dict[str, Any]:
