@@ -179,7 +179,7 @@ def test_many_unknown_tokens_at_once_share_a_connection(app: APIFlask, services:
             run(tx, "LOCK TABLE api_keys IN ACCESS EXCLUSIVE MODE")
             asked = [threads.submit(keyring.verify, unknown_token()) for _ in range(40)]
             until = time.monotonic() + 20
-            while len(keyring._asking._waiting) < 39 and time.monotonic() < until:
+            while len(keyring._looking_up._waiting) < 39 and time.monotonic() < until:
                 time.sleep(0.01)
         assert [one.result() for one in asked] == [None] * 40
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections import Counter
 
 from factory.domain.slots import capacity, reserve
@@ -46,9 +47,12 @@ def test_a_patient_lane_has_its_share_beside_an_urgent_one_that_is_never_empty(
     start_worker: StartWorker,
 ) -> None:
     with start_worker("openai.high,openai.low", 2) as worker:
+        # All messages are there before it goes on: otherwise the urgent ones would begin alone.
+        worker.signal(signal.SIGSTOP)
         for _ in range(200):
             worker.app.send_task("nap", [0.05], queue="openai.high")
         low = [worker.app.send_task("nap", [0.05], queue="openai.low").id for _ in range(20)]
+        worker.signal(signal.SIGCONT)
         eventually(lambda: len(worker.journal("started")) >= 100)
         early = [line["id"] for line in worker.journal("started")[:100]]
         # Two of ten, by weight; all of them once it is their turn, as messages come in handfuls.
