@@ -76,6 +76,7 @@ docs: setup-dev ## the site in site/; links and code blocks are checked, marked 
 
 docs-reference: setup-dev ## write the pages that are made of the code
 	@$(RUN)/python -m factory.config.reference
+	@$(RUN)/python -m deploy.providers
 	@$(RUN)/python -m deploy.docs reference
 
 release: setup-dev ## wheel, sdist, image context, SBOM and sums of this commit, in dist/

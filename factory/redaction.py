@@ -13,13 +13,16 @@ from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from factory.config import Settings
+from factory.providers import PROVIDERS
 
 MARK = "[redacted]"
 ADDRESS_MARK = "[address]"
 SHORTEST = 8
 """Anything shorter would take words out of every text."""
 SECRET_NAME = re.compile(r"secret|password|passwd|token|credential|_key$|_keys$", re.IGNORECASE)
-PUBLIC_HOSTS = re.compile(r"(^|\.)(openai\.com|anthropic\.com|googleapis\.com)$", re.IGNORECASE)
+PUBLIC_HOSTS = re.compile(
+    rf"(^|\.)({'|'.join(re.escape(one.domain) for one in PROVIDERS if one.domain)})$", re.IGNORECASE
+)
 URL_PASSWORD = re.compile(r"(://[^\s/:@'\"\\]*:)[^\s/@'\"\\]+(?=@)")
 NAMED_KEY = re.compile(
     r"((?:x-goog-api-key|x-api-key|api[-_]?key|authorization|access[-_]token|[?&](?:key|token|sig))"

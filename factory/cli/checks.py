@@ -17,7 +17,7 @@ from factory.cli.env_file import check_env_file
 from factory.cli.operator import operator_services
 from factory.cli.platform import API_PORT, FLOWER_PORT, LOOPBACK, METRICS_PORT
 from factory.cli.ports import is_free
-from factory.cli.providers import HOSTED, OLLAMA
+from factory.cli.providers import HOSTED, OWN
 from factory.cli.settings_checks import check_secret, check_settings, check_ways
 from factory.config import resolve, setting_faults
 from factory.config.faults import WrongSettings
@@ -170,8 +170,9 @@ def check_providers() -> Iterator[Check]:
         else:
             detail = f"simulated by `factory up`: {access.key} is not set"
             yield Check(access.provider, Status.OK, detail)
-    url = found.get(OLLAMA.base_url)
-    yield Check(OLLAMA.provider, Status.OK, url or f"{OLLAMA.base_url} is not set")
+    for access in OWN:
+        url = found.get(access.base_url)
+        yield Check(access.provider, Status.OK, url or f"{access.base_url} is not set")
 
 
 def check_env(path: Path) -> Iterator[Check]:

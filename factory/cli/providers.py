@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+
+from factory.providers import BY_NAME, PROVIDERS
 
 SIMULATED_KEY = "simulated"
 
@@ -23,27 +25,32 @@ class Access:
     """One to show in examples."""
 
 
-HOSTED = (
-    Access("openai", "OPENAI_BASE_URL", "OPENAI_API_KEY", "/openai/v1", "openai/gpt-4o-mini"),
-    Access(
-        "anthropic",
-        "ANTHROPIC_BASE_URL",
-        "ANTHROPIC_API_KEY",
-        "/anthropic",
-        "anthropic/claude-haiku-4-5",
-    ),
-    Access("gemini", "GEMINI_BASE_URL", "GOOGLE_API_KEY", "/gemini", "gemini/gemini-2.5-flash"),
-)
-OLLAMA = Access("ollama", "OLLAMA_BASE_URL", None, "/ollama", "ollama/llama3.2")
+def _accesses() -> Iterator[Access]:
+    for one in PROVIDERS:
+        if one.simulated:
+            key = one.key.setting if one.key else None
+            path, model = one.simulated.path, one.simulated.model
+            yield Access(one.name, one.base_url.setting, key, path, model)
+
+
+def _is_hosted(provider: str) -> bool:
+    key = BY_NAME[provider].key
+    return key is not None and key.needed
+
+
+HOSTED = tuple(one for one in _accesses() if _is_hosted(one.provider))
+"""Those that want a key."""
+OWN = tuple(one for one in _accesses() if not _is_hosted(one.provider))
+"""Those that run where their base URL says, such as Ollama."""
 
 
 def to_simulate(environ: Mapping[str, str], *, force: bool) -> tuple[Access, ...]:
-    """All if forced, none where any provider has a key, otherwise all but an Ollama that is named."""
+    """All if forced, none where any provider has a key, otherwise all but those of one's own that are named."""
     if force:
-        return (*HOSTED, OLLAMA)
+        return (*HOSTED, *OWN)
     if any(environ.get(access.key) for access in HOSTED if access.key):
         return ()
-    return HOSTED if environ.get(OLLAMA.base_url) else (*HOSTED, OLLAMA)
+    return (*HOSTED, *(access for access in OWN if not environ.get(access.base_url)))
 
 
 def simulated_environment(simulated: tuple[Access, ...], simulator_url: str) -> dict[str, str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from factory.domain.lanes import Priority
 from factory.domain.state import State
+from factory.providers import PROVIDERS
 
 BULK_LABEL = "bulk"
 BULK_JOBS = 200
@@ -17,11 +18,8 @@ BULK_MODEL = "openai/gpt-4o-mini"
 LABEL = "demo"
 """The key in a job's metadata that holds its label."""
 
-COMPLETIONS = (
-    ("OpenAI", "openai/gpt-4o-mini"),
-    ("Anthropic", "anthropic/claude-haiku-4-5"),
-    ("Gemini", "gemini/gemini-2.5-flash"),
-    ("Ollama", "ollama/llama3.2"),
+COMPLETIONS = tuple(
+    (one.title, one.simulated.model) for one in PROVIDERS if one.usual and one.simulated
 )
 EMBEDDING_LABEL = "embedding"
 EMBEDDING_MODEL = "local/all-minilm-l6-v2"

@@ -14,15 +14,15 @@ from factory.config.addresses import (
     redis_url_of,
 )
 from factory.config.faults import Fault, refuse, whole_placeholder
+from factory.config.provider_fields import key_names
 from factory.env_file import use_env_file
 from factory.errors import Misconfigured
+from factory.providers import PROVIDERS
 
 SECRETS = (
     "SECRET_KEY",
     "SECRET_KEY_PREVIOUS",
-    "OPENAI_API_KEY",
-    "ANTHROPIC_API_KEY",
-    "GOOGLE_API_KEY",
+    *key_names(),
     "DATABASE_URL",
     "DATABASE_PASSWORD",
     "REDIS_URL",
@@ -65,6 +65,9 @@ def resolve(environ: Mapping[str, str]) -> tuple[dict[str, str], list[Fault]]:
     found = {name: value for name, value in found.items() if value.strip()}
     if "NO_PROXY" not in found and "no_proxy" in found:
         found["NO_PROXY"] = found["no_proxy"]
+    for url in (one.base_url for one in PROVIDERS):
+        if url.was in found and url.setting not in found:
+            found[url.setting] = found[url.was]
     for name in [name for name in found if name.endswith("_PORT")]:
         # Kubernetes and Docker write such a variable for each service: REDIS_PORT=tcp://10.0.0.1:6379.
         if found[name].startswith(LINKS):

@@ -5,38 +5,37 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from factory.config.faults import Fault
+from factory.providers import PROVIDERS
+from factory.providers.provider import BaseUrl, Key
 
-OWNERS = {"sk-ant-": "Anthropic", "sk-proj-": "OpenAI", "AIza": "Google"}
-"""How keys begin, the longest first where one begins as another."""
-KEYS = {
-    "OPENAI_API_KEY": ("OpenAI", "OPENAI_BASE_URL"),
-    "ANTHROPIC_API_KEY": ("Anthropic", "ANTHROPIC_BASE_URL"),
-    "GOOGLE_API_KEY": ("Google", "GEMINI_BASE_URL"),
+OWNERS = {
+    start: one.key.owner or one.title for one in PROVIDERS if one.key for start in one.key.begins
 }
+"""How keys begin; none begins as another."""
 CALLS = ("/completions", "/responses", "/messages", "/embeddings", "/api/chat", ":generateContent")
-WHOLE = {
-    "OPENAI_BASE_URL": ("https://api.openai.com", "lacks its version: https://api.openai.com/v1"),
-    "ANTHROPIC_BASE_URL": ("https://api.anthropic.com/v1", "must end before /v1, which is added"),
-    "GEMINI_BASE_URL": (
-        "https://generativelanguage.googleapis.com/v1beta",
-        "must end before /v1beta, which is added",
-    ),
-}
-BASES = (*WHOLE, "OLLAMA_BASE_URL", "LOCAL_LLM_BASE_URL")
 
 
 def mixups(found: Mapping[str, str]) -> Iterator[Fault]:
     """Settings that some provider would refuse call by call. A provider that is played by another is let be."""
-    for name, (owner, base_url) in KEYS.items():
-        begins = next((start for start in OWNERS if found.get(name, "").startswith(start)), None)
-        if begins and OWNERS[begins] != owner and base_url not in found:
-            yield Fault(name, f"is a key of {OWNERS[begins]}", weak=True)
-    for name in BASES:
-        url = found.get(name, "").rstrip("/")
-        call = next((path for path in CALLS if url.endswith(path)), None)
-        if call:
-            yield Fault(
-                name, f"names a call: it must end before {call} and what leads to it", weak=True
-            )
-        elif name in WHOLE and url == WHOLE[name][0]:
-            yield Fault(name, WHOLE[name][1], weak=True)
+    for one in PROVIDERS:
+        if one.key and one.base_url.setting not in found:
+            yield from _another_owner(one.key, one.key.owner or one.title, found)
+    for one in PROVIDERS:
+        yield from _no_base(one.base_url, found)
+
+
+def _another_owner(key: Key, owner: str, found: Mapping[str, str]) -> Iterator[Fault]:
+    value = found.get(key.setting, "")
+    begins = next((start for start in OWNERS if value.startswith(start)), None)
+    if begins and OWNERS[begins] != owner:
+        yield Fault(key.setting, f"is a key of {OWNERS[begins]}", weak=True)
+
+
+def _no_base(base: BaseUrl, found: Mapping[str, str]) -> Iterator[Fault]:
+    url = found.get(base.setting, "").rstrip("/")
+    call = next((path for path in CALLS if url.endswith(path)), None)
+    if call:
+        reason = f"names a call: it must end before {call} and what leads to it"
+        yield Fault(base.setting, reason, weak=True)
+    elif base.slip and url == base.slip[0]:
+        yield Fault(base.setting, base.slip[1], weak=True)

@@ -1,6 +1,6 @@
 """Writes the tables of docs/settings.md and `.env.production`: `python -m factory.config.reference`.
 
-Both are made of the code.
+Both are made of the code, and of the providers' files.
 """
 
 from __future__ import annotations
@@ -17,9 +17,12 @@ from annotated_types import Ge, Gt, Le, Lt
 
 from factory.config import settings as module
 from factory.config.environment import PARTS, SECRETS
-from factory.config.settings import Settings
+from factory.config.provider_fields import provider_fields
+from factory.config.settings import PlatformSettings, Settings
 
 PAGE = Path("docs/settings.md")
+PROVIDERS_SECTION = "Providers"
+"""Where the settings stand that providers' files name, before the others of the section."""
 BEGIN, END = "<!-- made by python -m factory.config.reference -->", "<!-- end -->"
 SECTION = re.compile(r"    # (\w.*)")
 UNITS = {"_s": "s", "_days": "days", "_months": "months", "_bytes": "bytes"}
@@ -44,9 +47,9 @@ def tables() -> str:
 
 
 def descriptions() -> dict[str, str]:
-    """The docstring below each field, as one line."""
-    body = ast.parse(inspect.getsource(Settings)).body[0].body  # type: ignore[attr-defined]
-    found = {}
+    """The docstring below each field, or what a provider's file says, as one line."""
+    body = ast.parse(inspect.getsource(PlatformSettings)).body[0].body  # type: ignore[attr-defined]
+    found = {name: field.description for name, (_, field) in provider_fields().items()}
     for field, following in pairwise(body):
         if isinstance(field, ast.AnnAssign) and isinstance(following, ast.Expr):
             text = ast.literal_eval(following.value)
@@ -72,7 +75,7 @@ def sections() -> dict[str, list[str]]:
         section = SECTION.fullmatch(line)
         name = line.strip().partition(":")[0]
         if section:
-            found[section[1]] = []
+            found[section[1]] = list(provider_fields()) if section[1] == PROVIDERS_SECTION else []
         elif line.startswith(f"    {name}:") and name in Settings.model_fields:
             found[list(found)[-1]].append(name)
     return found

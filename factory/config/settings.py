@@ -1,24 +1,24 @@
 """Every setting: its name, its default, its unit. `docs/settings.md` is made of this file.
 
-To add one: a field with a docstring, then `python -m factory.config.reference`. Text comes without the white
-space and quotes around it, and an empty variable is one that is not set; nothing here need care.
+To add one: a field with a docstring, then `python -m factory.config.reference`. Those of a provider are declared in
+its file, `factory/providers`. Text comes without the white space and quotes around it, and an empty variable is one
+that is not set; nothing here need care.
 """
 
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
 from factory.config.addresses import libpq_url
 from factory.config.faults import SECRET_LETTERS
+from factory.config.provider_fields import HttpUrl, provider_fields
 from factory.config.tls import redis_tls_options
 from factory.config.values import (
     check_ca_file,
     check_database_url,
-    check_http_url,
-    check_key,
     check_models,
     check_proxy_url,
     check_receivers,
@@ -27,9 +27,6 @@ from factory.config.values import (
     level_name,
 )
 
-ApiKey = Annotated[str, AfterValidator(check_key)]
-"""What travels in a header; a placeholder is refused."""
-HttpUrl = Annotated[str, AfterValidator(check_http_url)]
 ProxyUrl = Annotated[str, AfterValidator(check_proxy_url)]
 Port = Annotated[int, Field(ge=1, le=65_535)]
 GATEWAY_PROCESSES = 2
@@ -38,8 +35,8 @@ Level = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 Format = Literal["json", "text"]
 
 
-class Settings(BaseModel):
-    """Every setting, its default and its unit. The environment variable has the field's name in capitals."""
+class PlatformSettings(BaseModel):
+    """All but those of the providers. The environment variable has the field's name in capitals."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
 
@@ -67,22 +64,6 @@ class Settings(BaseModel):
 
     # Providers
 
-    openai_api_key: ApiKey | None = None
-    """Key of `openai/…`."""
-    anthropic_api_key: ApiKey | None = None
-    """Key of `anthropic/…`."""
-    google_api_key: ApiKey | None = None
-    """Key of `gemini/…`."""
-    openai_base_url: HttpUrl = "https://api.openai.com/v1"
-    """Where `openai/…` answers, with its version."""
-    anthropic_base_url: HttpUrl = "https://api.anthropic.com"
-    """Where `anthropic/…` answers, without a version."""
-    gemini_base_url: HttpUrl = "https://generativelanguage.googleapis.com"
-    """Where `gemini/…` answers, without a version."""
-    ollama_base_url: HttpUrl = "http://127.0.0.1:11434"
-    """Where `ollama/…` answers."""
-    local_llm_base_url: HttpUrl = "http://127.0.0.1:8091/v1"
-    """An OpenAI-compatible server on this machine; it answers for `local/<model>`."""
     extra_models: Annotated[str, AfterValidator(check_models)] = ""
     """Comma-separated `<provider>/<model>` to accept beyond the price list; their cost is unknown."""
 
@@ -197,3 +178,20 @@ class Settings(BaseModel):
     def libpq_url(self) -> str:
         """DATABASE_URL as libpq reads it. Raises Misconfigured."""
         return libpq_url(self.database_url)
+
+    def of_provider(self, setting: str) -> str | None:
+        """A setting that a provider's file names, such as OPENAI_API_KEY."""
+        value: str | None = getattr(self, setting.lower())
+        return value
+
+
+if TYPE_CHECKING:
+    Settings = PlatformSettings
+else:
+    Settings = create_model(
+        "Settings",
+        __base__=PlatformSettings,
+        __module__=__name__,
+        __doc__="Every setting, its default and its unit.",
+        **provider_fields(),
+    )

@@ -14,6 +14,7 @@ from typing import Any
 from factory.config.environment import PARTS
 from factory.config.reference import allowed, descriptions, sections, unit
 from factory.config.settings import Settings
+from factory.providers import PROVIDERS
 
 FILE = Path(".env.production")
 MARK = "[compose]"
@@ -31,9 +32,7 @@ PRODUCTION: Mapping[str, str] = MappingProxyType(
         "REDIS_HOST": "redis-broker",
         "REDIS_PASSWORD": SECRET,
         "SECRET_KEY": SECRET,
-        "OPENAI_API_KEY": "<your key, or nothing>",
-        "ANTHROPIC_API_KEY": "<your key, or nothing>",
-        "GOOGLE_API_KEY": "<your key, or nothing>",
+        **{one.key.setting: "<your key, or nothing>" for one in PROVIDERS if one.usual and one.key},
         "API_BASE_URL": "https://api.yourdomain.com",
         "TRUSTED_PROXIES": "1",
         "LOG_LEVEL": "INFO",

@@ -6,6 +6,7 @@ from enum import StrEnum
 from functools import cache
 
 from factory.errors import InvalidInput
+from factory.providers import PROVIDERS as KNOWN
 
 
 class Priority(StrEnum):
@@ -21,10 +22,12 @@ LOCAL = "local"
 WEBHOOK = "webhook"
 SEARCH = "search"
 OTHER = "other"
-PROVIDERS = ("openai", "anthropic", "gemini", "ollama", LOCAL, WEBHOOK, SEARCH, OTHER)
+PROVIDERS = (*(one.name for one in KNOWN), WEBHOOK, SEARCH, OTHER)
 """`other` carries every provider of LiteLLM that has no lanes of its own. Webhooks and searches, which are
 jobs too, have lanes of their own as a provider has.
 """
+UNUSUAL = frozenset(one.name for one in KNOWN if not one.usual)
+"""Providers that came later. Who serves `other` serves them: an installation that names its lanes does not know them."""
 
 MESSAGE_JOBS = {Priority.HIGH: 1, Priority.NORMAL: 1, Priority.LOW: 16, Priority.BULK: 32}
 """How many job ids one message carries at most: one where latency counts, many where cost does."""
@@ -90,4 +93,6 @@ def _matches(pattern: str, lane: str) -> bool:
     wanted, parts = pattern.split("."), lane.split(".")
     if len(wanted) == 1:
         wanted.append("*")
+    if wanted[0] == OTHER and parts[0] in UNUSUAL:
+        wanted[0] = parts[0]
     return len(wanted) == 2 and all(w in ("*", p) for w, p in zip(wanted, parts, strict=True))

@@ -30,13 +30,13 @@ from factory.errors import (
 from factory.llm import provider
 from factory.llm.catalog import Model
 from factory.llm.check import AnswerCheck
-from factory.llm.embedding import EMBEDDING_DIALECTS, embedding_request
+from factory.llm.embedding import EMBEDDINGS, embedding_request
 from factory.llm.endpoint import Request, find_endpoint
 from factory.llm.failure import provider_failure
 from factory.llm.openai_shape import fit_schema
-from factory.llm.provider import DIALECTS
 from factory.llm.schema import Measured
 from factory.llm.translation import Translator
+from factory.providers import BY_NAME
 from factory.proxy import Proxy
 from factory.redaction import Redactor
 
@@ -112,7 +112,7 @@ class ProviderClient:
         schema: Measured | None,
     ) -> Completion:
         timeout_s = params.timeout_s or self._settings.call_timeout_s
-        if model.provider not in DIALECTS:
+        if model.provider not in BY_NAME:
             return await self._translator.complete_other(
                 model, messages, params, trace.headers(), timeout_s, schema, trace.owner
             )
@@ -123,13 +123,13 @@ class ProviderClient:
         most_bytes = self._settings.completion_answer_max_bytes
         body, latency_ms = await self._send(model.provider, request, trace, timeout_s, most_bytes)
         return await self._translator.completion(
-            model, endpoint, request, body, latency_ms, trace.owner
+            model, endpoint.base_url, request, body, latency_ms, trace.owner
         )
 
     async def embed(self, model: Model, texts: Sequence[str], trace: CallTrace) -> Embeddings:
         """One vector a text, in order. Raises a ProviderError that says what failed."""
         timeout_s = self._settings.call_timeout_s
-        if model.provider not in EMBEDDING_DIALECTS:
+        if model.provider not in EMBEDDINGS:
             return await provider.embed_other(model, texts, trace.headers(), timeout_s)
         request = embedding_request(model, texts, find_endpoint(self._settings, model.provider))
         most_bytes = self._settings.embedding_answer_max_bytes

@@ -21,14 +21,14 @@ from factory.config.lists import read_models
 from factory.domain.lanes import LOCAL
 from factory.domain.money import FREE, Price
 from factory.errors import InvalidInput, Misconfigured
+from factory.providers import BY_NAME, PROVIDERS
 
 Mode = Literal["chat", "embedding"]
 
 PRICES_FILE = "model_prices_and_context_window_backup.json"
-OLLAMA = "ollama"
-HOME_PROVIDERS = ("openai", "anthropic", "gemini", OLLAMA, LOCAL)
+HOME_PROVIDERS = tuple(one.name for one in PROVIDERS)
 """Providers whose models may be named without the provider, the first match wins."""
-EMBEDDING_NAME = re.compile("embed|minilm|bge-")
+EMBEDDING_NAME = re.compile(r"embed|minilm|bge-|(?:^|[/-])(?:e5|gte)-", re.IGNORECASE)
 LONG_INPUT = re.compile(r"input_cost_per_token_above_(\d+)k_tokens")
 
 
@@ -74,15 +74,16 @@ class Catalog:
     def find(self, name: str) -> Model:
         """The model called `<provider>/<name>`, or by its bare name where a home provider has it.
 
-        Any model of Ollama is taken: what is pulled there only its owner knows, and it runs on
-        own hardware. Raises InvalidInput that proposes close matches.
+        Of some providers any model is taken, such as of Ollama: what is there only its owner knows.
+        Raises InvalidInput that proposes close matches.
         """
         for candidate in (name, *(f"{provider}/{name}" for provider in HOME_PROVIDERS)):
             if model := self._models.get(candidate):
                 return model
         provider, _, rest = name.partition("/")
-        if provider == OLLAMA and rest:
-            return Model(OLLAMA, rest, _guess_mode(rest), FREE)
+        known = BY_NAME.get(provider)
+        if known and known.any_model and rest:
+            return _unlisted(provider, rest)
         raise InvalidInput(f"unknown model {name[:200]!r}{self._advice(name)}", param="model")
 
     def _advice(self, name: str) -> str:
@@ -121,7 +122,7 @@ def _model(key: str, entry: Mapping[str, Any]) -> Model | None:
     if mode not in ("chat", "embedding"):
         return None
     provider = _provider(str(entry["litellm_provider"]))
-    price = FREE if provider == OLLAMA else _price(entry, mode)
+    price = FREE if _is_free(provider) else _price(entry, mode)
     return Model(
         provider,
         key.removeprefix(f"{provider}/"),
@@ -189,7 +190,16 @@ def _count(value: object) -> int | None:
 
 def _extras(extra_models: str) -> Iterator[Model]:
     for provider, name in read_models(extra_models):
-        yield Model(provider, name, _guess_mode(name), FREE if provider == OLLAMA else None)
+        yield _unlisted(provider, name)
+
+
+def _unlisted(provider: str, name: str) -> Model:
+    return Model(provider, name, _guess_mode(name), FREE if _is_free(provider) else None)
+
+
+def _is_free(provider: str) -> bool:
+    known = BY_NAME.get(provider)
+    return known is not None and known.free
 
 
 def _guess_mode(name: str) -> Mode:

@@ -6,7 +6,7 @@ on the event loop.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,14 +14,14 @@ import orjson
 from multidict import CIMultiDict
 
 from factory.document import read_json
-from factory.domain.lanes import LOCAL
 from factory.domain.message import Embeddings
 from factory.errors import ProviderCutOff
-from factory.llm.catalog import OLLAMA, Model
-from factory.llm.endpoint import Endpoint, Request
+from factory.llm.catalog import Model
+from factory.llm.endpoint import Endpoint, Request, key_headers
 from factory.llm.failure import error_within, unanswered
 from factory.llm.tokens import count, counts_of
 from factory.llm.vectors import Vectors, read_indexed_vectors, read_vectors
+from factory.providers import PROVIDERS
 
 CHARS_PER_TOKEN = 4
 """About what English takes; for Gemini, which says what it embeds costs but not how much that was."""
@@ -33,9 +33,8 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """The path below the base URL, the body for model and texts, and what to read from the answer."""
+    """The body for model and texts, and what to read from the answer."""
 
-    path: str
     body: Callable[[Model, Sequence[str], str], Json]
     """For these texts, to be sent below that base URL."""
     vectors: Callable[[Json, int], Vectors]
@@ -93,27 +92,23 @@ def _part(answer: Json, name: str) -> Json:
     return found if isinstance(found, dict) else {}
 
 
-_OPENAI = Dialect("/embeddings", _openai_body, _openai_vectors, _openai_tokens)
-EMBEDDING_DIALECTS = {
+_OPENAI = Dialect(_openai_body, _openai_vectors, _openai_tokens)
+_DIALECTS: Mapping[str, Dialect] = {
     "openai": _OPENAI,
-    LOCAL: _OPENAI,
-    "gemini": Dialect(
-        "/v1beta/models/{model}:batchEmbedContents", _gemini_body, _gemini_vectors, _gemini_tokens
-    ),
-    OLLAMA: Dialect("/api/embed", _ollama_body, _ollama_vectors, _ollama_tokens),
+    "gemini": Dialect(_gemini_body, _gemini_vectors, _gemini_tokens),
+    "ollama": Dialect(_ollama_body, _ollama_vectors, _ollama_tokens),
 }
+EMBEDDINGS = {one.name: one.embeddings for one in PROVIDERS if one.embeddings}
+"""By the providers that have such an API, and whose calls we carry."""
 
 
 def embedding_request(model: Model, texts: Sequence[str], endpoint: Endpoint) -> Request:
     """The call in the provider's words."""
-    dialect = EMBEDDING_DIALECTS[model.provider]
+    api = EMBEDDINGS[model.provider]
     headers = CIMultiDict({"Content-Type": "application/json"})
-    if endpoint.key and model.provider == "gemini":
-        headers["x-goog-api-key"] = endpoint.key
-    elif endpoint.key:
-        headers["Authorization"] = f"Bearer {endpoint.key}"
-    url = endpoint.url(dialect.path.format(model=model.name))
-    return Request(url, headers, orjson.dumps(dialect.body(model, texts, endpoint.base_url)))
+    headers.update(key_headers(model.provider, endpoint.key))
+    body = _DIALECTS[api.dialect].body(model, texts, endpoint.base_url)
+    return Request(endpoint.url(api.path.format(model=model.name)), headers, orjson.dumps(body))
 
 
 def read_embeddings(model: Model, texts: Sequence[str], body: bytes, latency_ms: int) -> Embeddings:
@@ -122,7 +117,8 @@ def read_embeddings(model: Model, texts: Sequence[str], body: bytes, latency_ms:
         answer = read_json(body, exact=False)
     except ValueError:
         raise unanswered(model.provider, body) from None
-    return _embeddings(model, EMBEDDING_DIALECTS[model.provider], texts, answer, latency_ms)
+    dialect = _DIALECTS[EMBEDDINGS[model.provider].dialect]
+    return _embeddings(model, dialect, texts, answer, latency_ms)
 
 
 def read_openai_embeddings(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from factory.domain.lanes import LOCAL
 from factory.limits.budget import most_tokens
-from factory.llm.catalog import OLLAMA, Model
+from factory.llm.catalog import Model
+from factory.providers import PROVIDERS
 
 MOST_TEXTS = 256
 """In any call: a crash repeats no more, and reading the answer keeps the event loop for 30 ms and not for 300."""
@@ -24,12 +24,8 @@ class CallLimit:
 
 
 LIMITS = {
-    # https://platform.openai.com/docs/api-reference/embeddings/create
-    "openai": CallLimit(2048, 300_000),
     # https://learn.microsoft.com/azure/ai-services/openai/how-to/embeddings
     "azure": CallLimit(2048, 300_000),
-    # "BatchEmbedContentsRequest.requests: at most 100 requests can be in one batch"
-    "gemini": CallLimit(100),
     # https://cloud.google.com/vertex-ai/generative-ai/docs/embeddings/get-text-embeddings
     "vertex_ai": CallLimit(250, 20_000),
     # https://docs.cohere.com/reference/embed
@@ -41,11 +37,13 @@ LIMITS = {
     "mistral": CallLimit(128, 16_000),
     # https://docs.voyageai.com/docs/embeddings: 1,000 texts; 120,000 tokens with the largest models
     "voyage": CallLimit(1000, 120_000),
-    # No limit of texts is documented. One machine computes them, and must answer before the call's timeout.
-    OLLAMA: CallLimit(64),
-    # Four seconds of a core.
-    LOCAL: CallLimit(64),
+    **{
+        one.name: CallLimit(one.embeddings.most_texts, one.embeddings.most_tokens)
+        for one in PROVIDERS
+        if one.embeddings
+    },
 }
+"""Of the providers that LiteLLM calls for us, and of those that have a file."""
 MODEL_LIMITS = {
     # "supports one instance per request", on the page of Vertex AI above
     "vertex_ai/gemini-embedding-001": CallLimit(1),

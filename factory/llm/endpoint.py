@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from multidict import CIMultiDict
 
 from factory.config import Settings
-from factory.domain.lanes import LOCAL
 from factory.errors import ProviderAuthFailed
-from factory.llm.catalog import OLLAMA
+from factory.providers import BY_NAME, PROVIDERS
+from factory.providers.provider import Key
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,30 +36,36 @@ class Request:
 
 
 def find_endpoint(settings: Settings, provider: str) -> Endpoint:
-    """Where `provider`, one of those that we carry, answers. Raises ProviderAuthFailed if its key is not set."""
-    if provider == OLLAMA:
-        return Endpoint(settings.ollama_base_url, None)
-    if provider == LOCAL:
-        return Endpoint(settings.local_llm_base_url, None)
-    base_url, key, variable = {
-        "openai": (settings.openai_base_url, settings.openai_api_key, "OPENAI_API_KEY"),
-        "anthropic": (settings.anthropic_base_url, settings.anthropic_api_key, "ANTHROPIC_API_KEY"),
-        "gemini": (settings.gemini_base_url, settings.google_api_key, "GOOGLE_API_KEY"),
-    }[provider]
-    if not key:
-        raise ProviderAuthFailed(f"{variable} is not set", provider=provider)
-    if not (key.isascii() and key.isprintable()):
+    """Where `provider`, one of those that we carry, answers. Raises ProviderAuthFailed for a setting that it lacks."""
+    known = BY_NAME[provider]
+    base_url = settings.of_provider(known.base_url.setting)
+    if not base_url:
+        raise ProviderAuthFailed(f"{known.base_url.setting} is not set", provider=provider)
+    return Endpoint(base_url, _key(settings, provider, known.key))
+
+
+def _key(settings: Settings, provider: str, key: Key | None) -> str | None:
+    if key is None:
+        return None
+    value = settings.of_provider(key.setting)
+    if not value:
+        if key.needed:
+            raise ProviderAuthFailed(f"{key.setting} is not set", provider=provider)
+        return None
+    if not (value.isascii() and value.isprintable()):
         raise ProviderAuthFailed(
-            f"{variable} has a character that no header may carry", provider=provider
+            f"{key.setting} has a character that no header may carry", provider=provider
         )
-    return Endpoint(base_url, key)
+    return value
+
+
+def key_headers(provider: str, key: str | None) -> Mapping[str, str]:
+    """What carries the credential of one call; empty without one."""
+    known = BY_NAME[provider].key
+    return known.headers(key) if known and key else {}
 
 
 def missing_keys(settings: Settings) -> dict[str, str]:
-    """Providers that cannot be called, and the variable that each lacks."""
-    keys = {
-        "openai": ("OPENAI_API_KEY", settings.openai_api_key),
-        "anthropic": ("ANTHROPIC_API_KEY", settings.anthropic_api_key),
-        "gemini": ("GOOGLE_API_KEY", settings.google_api_key),
-    }
-    return {provider: name for provider, (name, key) in keys.items() if not key}
+    """Providers that cannot be called without a key, and the variable that each lacks."""
+    needed = {one.name: one.key.setting for one in PROVIDERS if one.key and one.key.needed}
+    return {name: setting for name, setting in needed.items() if not settings.of_provider(setting)}

@@ -22,41 +22,21 @@ from factory.errors import (
     QuotaExhausted,
     RateLimited,
 )
+from factory.llm.failure_words import (
+    CONTEXT_CODES,
+    CONTEXT_WORDS,
+    FILTER_CODES,
+    FILTER_WORDS,
+    NO_CREDIT,
+    NO_CREDIT_STATUSES,
+    OVERLOADED_STATUSES,
+    PASSING_WORDS,
+    SPOILED,
+    STATUS_WORDS,
+    WRONG_KEY,
+)
 
 MESSAGE_CHARS = 1000
-NO_CREDIT = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
-CONTEXT_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error"})
-CONTEXT_WORDS = re.compile(
-    r"prompt is too long|input token count.*exceeds|maximum context length|exceeds the context",
-    re.IGNORECASE,
-)
-"""Anthropic, Gemini and Ollama have no code of their own for this: only their words tell."""
-FILTER_CODES = frozenset(
-    {"content_filter", "content_policy_violation", "moderation_blocked", "invalid_prompt"}
-)
-FILTER_WORDS = re.compile(
-    r"content management policy|blocked by content filtering|content policy|responsible ?ai",
-    re.IGNORECASE,
-)
-"""Azure's code is `content_filter`; Anthropic has only words."""
-STATUS_WORDS = tuple(
-    (re.compile(words, re.IGNORECASE), status)
-    for words, status in (
-        (r"insufficient_quota|rate.?limit|too many requests|resource_exhausted|quota", 429),
-        (r"overloaded|unavailable|capacity|try again later", 503),
-        (r"authentication|unauthorized|unauthenticated|invalid.api.?key|api_key_invalid", 401),
-        (r"permission|forbidden", 403),
-        (r"timeout|timed out|deadline_exceeded", 408),
-        (r"not_found|not found|does not exist", 404),
-        (r"invalid_request|invalid_argument|bad request", 400),
-        (r"context.length|content_filter|content_policy|moderation|prompt is too long", 400),
-    )
-)
-"""What stands for a status in an error that has none: the first that is found in its code, or else its message."""
-PASSING_WORDS = re.compile(
-    r"too many requests|rate.?limit|overloaded|service unavailable|bad gateway|gateway time-?out",
-    re.IGNORECASE,
-)
 ANSWERS = ("choices", "candidates", "content", "data", "embeddings")
 """Members of an answer that is one."""
 PAGE_BYTES = 8192
@@ -86,19 +66,30 @@ def _kind(
 ) -> type[ProviderError]:
     if status == 429:
         return QuotaExhausted if code in NO_CREDIT else RateLimited
-    if status in (401, 403) or "API_KEY_INVALID" in _reasons(error):
+    if status in NO_CREDIT_STATUSES:
+        return QuotaExhausted
+    if WRONG_KEY & _reasons(error):
         return ProviderAuthFailed
-    if status in (503, 529):
+    return _outage(status) or _refusal(status, code, message)
+
+
+def _outage(status: int) -> type[ProviderError] | None:
+    if status in OVERLOADED_STATUSES:
         return ProviderOverloaded
     if status >= 500:
         return ProviderUnavailable
-    if status == 408:
-        return ProviderTimeout
+    return ProviderTimeout if status == 408 else None
+
+
+def _refusal(status: int, code: str | None, message: str) -> type[ProviderError]:
+    filtered = FILTER_WORDS.search(message)
+    if status == 401 or (status == 403 and not filtered):
+        return ProviderAuthFailed
     if code in CONTEXT_CODES or CONTEXT_WORDS.search(message):
         return ContextTooLong
-    if code in FILTER_CODES or FILTER_WORDS.search(message):
+    if code in FILTER_CODES or filtered:
         return ContentFiltered
-    return ProviderRefused
+    return ProviderCutOff if code in SPOILED else ProviderRefused
 
 
 def unanswered(provider: str, answer: Any) -> ProviderError:
@@ -151,10 +142,14 @@ def error_within(answer: Any) -> dict[str, Any]:
         return {}
     error = answer.get("error") or _error_of_choice(answer.get("choices"))
     if not error and not any(answer.get(member) for member in ANSWERS):
-        error = answer if isinstance(answer.get("message"), str) else answer.get("detail")
-    if isinstance(error, str) and error:
+        error = answer if _is_error(answer) else answer.get("detail")
+    if isinstance(error, str | list) and error:
         return {"message": error}
     return error if isinstance(error, dict) else {}
+
+
+def _is_error(answer: Mapping[str, Any]) -> bool:
+    return isinstance(answer.get("message"), str) or str(answer.get("object")).lower() == "error"
 
 
 def _error_of_choice(choices: Any) -> Any:
@@ -170,8 +165,31 @@ def _document(body: bytes) -> Any:
 
 
 def _message(error: Mapping[str, Any]) -> str:
-    message = error.get("message")
+    """Behind OpenRouter's own words, which are few, those of the provider that it asked."""
+    message, raw = _words(error.get("message")), _metadata(error).get("raw")
+    return f"{message}: {raw}" if message and isinstance(raw, str) and raw else message
+
+
+def _words(message: Any) -> str:
+    """A text, or what a validation has found: Mistral's `{"detail": […]}`, FastAPI's `[{"loc": …, "msg": …}]`."""
+    if isinstance(message, dict):
+        return _words(message.get("detail"))
+    if isinstance(message, list):
+        return "; ".join(filter(None, map(_finding, message)))
     return message if isinstance(message, str) else ""
+
+
+def _finding(one: Any) -> str:
+    if not isinstance(one, dict) or not isinstance(one.get("msg"), str):
+        return ""
+    place = one.get("loc")
+    where = ".".join(map(str, place)) if isinstance(place, list) else ""
+    return f"{where}: {one['msg']}" if where else str(one["msg"])
+
+
+def _metadata(error: Mapping[str, Any]) -> Mapping[str, Any]:
+    found = error.get("metadata")
+    return found if isinstance(found, dict) else {}
 
 
 def page_words(body: bytes) -> str:
@@ -227,8 +245,17 @@ def _retry_after_s(
     for detail in _details(error):
         if delay := detail.get("retryDelay"):
             return parse_duration_s(str(delay))
+    if (due := _due_s(error)) is not None:
+        return due
     # Every answer of OpenAI tells when the limits are whole again; it is a wait only where one ran out.
     return _reset_s(headers) if kind is RateLimited else None
+
+
+def _due_s(error: Mapping[str, Any]) -> float | None:
+    """OpenRouter: when the limit is whole again, in milliseconds of the epoch, among headers beside the error."""
+    headers = _metadata(error).get("headers")
+    due_ms = _number(str(headers.get("X-RateLimit-Reset"))) if isinstance(headers, dict) else None
+    return None if due_ms is None else max(0.0, due_ms / 1000 - datetime.now(UTC).timestamp())
 
 
 def _reset_s(headers: Mapping[str, str]) -> float | None:

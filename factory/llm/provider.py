@@ -3,7 +3,7 @@
 Why the translation is LiteLLM's and the carriage ours. What differs between providers, and between
 models of one, is how a request is spelled: which parameters a model takes, where the system prompt
 goes, how structured output is asked for. That is hundreds of cases that others keep up to date, so a
-`Wire` calls LiteLLM's own transformations for OpenAI, Anthropic, Gemini and Ollama. Their answers have
+`Wire` calls LiteLLM's own transformations for those that have a file in `factory/providers`. Their answers have
 few shapes, and people meet them broken in every way: we read those ourselves (`factory.llm.saying`), to
 the same text, reason and counts. What does not differ is how bytes travel, and there LiteLLM costs
 ten times the call itself: `litellm.acompletion` takes 1.7–2.2 ms of CPU (logging objects, SDK clients,
@@ -19,32 +19,23 @@ import logging
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from multidict import CIMultiDict
 
 from factory.document import encode_json
-from factory.domain.lanes import LOCAL
 from factory.domain.message import Completion, Embeddings, Message, Params
 from factory.errors import ProviderAuthFailed, Untranslatable
 from factory.llm.catalog import Model
 from factory.llm.embedding import read_openai_embeddings
-from factory.llm.endpoint import Endpoint, Request
+from factory.llm.endpoint import Endpoint, Request, key_headers
 from factory.llm.lean import lean_imports
 from factory.llm.openai_shape import openai_params
 from factory.llm.other import OTHER_CREDENTIALS, missing_variable, other_failure
 from factory.llm.reading import read_answer, read_body
-from factory.llm.saying import (
-    ANSWER_TOOL,
-    WRAPPED,
-    Reader,
-    read_anthropic,
-    read_gemini,
-    read_ollama,
-    read_openai,
-)
+from factory.llm.saying import ANSWER_TOOL, READERS, WRAPPED, read_openai
 from factory.llm.strict import anthropic_takes
+from factory.providers import BY_NAME
 
 # LiteLLM reads these when it is imported. Without them it fetches its price list and Anthropic's
 # beta headers from the network, and logs at DEBUG.
@@ -74,50 +65,32 @@ litellm.utils.json_data = None
 Json = dict[str, Any]
 ANTHROPIC: Final = "anthropic"
 GEMINI: Final = "gemini"
-
-
-@dataclass(frozen=True, slots=True)
-class Dialect:
-    """What LiteLLM calls a provider's chat API, its path below the base URL, and who reads its answers."""
-
-    litellm_name: str
-    path: str
-    read: Reader
-
-
-DIALECTS = {
-    "openai": Dialect("openai", "/chat/completions", read_openai),
-    "anthropic": Dialect("anthropic", "/v1/messages", read_anthropic),
-    GEMINI: Dialect(GEMINI, "/v1beta/models/{model}:generateContent", read_gemini),
-    "ollama": Dialect("ollama_chat", "/api/chat", read_ollama),
-    LOCAL: Dialect("openai", "/chat/completions", read_openai),
-}
-"""The providers whose calls we carry. `local` is an OpenAI-compatible server on this machine."""
+NO_KEY = "none"
 
 
 class Wire:
-    """How one model is spoken to. Holds what LiteLLM would work out again for every call."""
+    """How one model is spoken to. Holds what LiteLLM would work out again for every call, and no credential."""
 
-    def __init__(self, model: Model, endpoint: Endpoint) -> None:
-        dialect = DIALECTS[model.provider]
+    def __init__(self, model: Model, base_url: str) -> None:
+        chat = BY_NAME[model.provider].chat
         self._model = model
-        self._read = dialect.read
-        self._url = endpoint.url(dialect.path.format(model=model.name))
-        self._config = _find_config(model.name, dialect.litellm_name)
+        self._dialect = chat.dialect
+        self._read = READERS[chat.dialect]
+        self._url = Endpoint(base_url, None).url(chat.path.format(model=model.name))
+        self._config = _find_config(model.name, chat.litellm)
         self._supported = frozenset(self._config.get_supported_openai_params(model.name))
         self._headers = CIMultiDict({"Content-Type": "application/json"})
-        self._headers.update(self._config.validate_environment(**_credentials(model, endpoint)))
-        self._translate = (
-            self._translate_gemini if model.provider == GEMINI else self._translate_chat
-        )
+        self._headers.update(_other_headers(self._config, model))
+        self._translate = self._translate_gemini if chat.dialect == GEMINI else self._translate_chat
 
-    def request(self, messages: Sequence[Message], params: Params) -> Request:
-        """The call in the provider's words.
+    def request(self, messages: Sequence[Message], params: Params, key: str | None) -> Request:
+        """The call in the provider's words, with the credential that it is made with.
 
         A parameter that the model does not know is left out, not refused: a fallback may well go to a
         model that lacks it. Raises Untranslatable for what the provider could not be asked.
         """
         headers = self._headers.copy()
+        headers.update(key_headers(self._model.provider, key))
         try:
             options, wrapped = self._options(openai_params(params), params.json_schema)
             data = self._translate([message.as_dict() for message in messages], options, headers)
@@ -136,7 +109,7 @@ class Wire:
         """The parameters as the provider calls them, and whether the answer is to come wrapped."""
         wanted = {name: value for name, value in given.items() if name in self._supported}
         by_tool = (
-            self._model.provider == ANTHROPIC
+            self._dialect == ANTHROPIC
             and "response_format" in wanted
             and not anthropic_takes(schema)
         )
@@ -184,6 +157,8 @@ class Wire:
             litellm_params={},
             headers=headers,
         )
+        # What OpenAI's SDK would spread over the body: parameters that OpenAI does not have.
+        data.update(data.pop("extra_body", None) or {})
         return data
 
     def _translate_gemini(self, messages: list[Json], options: Json, _: CIMultiDict[str]) -> Json:
@@ -202,17 +177,21 @@ def _find_config(model: str, litellm_name: str) -> Any:
     return ProviderConfigManager.get_provider_chat_config(model, LlmProviders(litellm_name))
 
 
-def _credentials(model: Model, endpoint: Endpoint) -> Json:
-    """What `validate_environment` makes headers of; Gemini's takes the key as the header that carries it."""
-    gemini = model.provider == GEMINI
-    return {
-        "headers": {},
-        "model": model.name,
-        "messages": [],
-        "optional_params": {},
-        "litellm_params": {},
-        "api_key": {"x-goog-api-key": endpoint.key} if gemini else endpoint.key,
-    }
+def _other_headers(config: Any, model: Model) -> CIMultiDict[str]:
+    """The headers that LiteLLM sends beside the credential's: it is given a key that is none."""
+    found = CIMultiDict(
+        config.validate_environment(
+            headers={},
+            model=model.name,
+            messages=[],
+            optional_params={},
+            litellm_params={},
+            api_key=NO_KEY,
+        )
+    )
+    for name in ("Authorization", *key_headers(model.provider, NO_KEY)):
+        found.popall(name, None)
+    return found
 
 
 async def complete_other(

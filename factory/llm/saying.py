@@ -19,10 +19,15 @@ from factory.llm.tokens import (
     ollama_counts,
     openai_counts,
 )
+from factory.providers import PROVIDERS
+from factory.providers.provider import Dialect
 
 Json = dict[str, Any]
 STOP, LENGTH, FILTERED = "stop", "length", "content_filter"
-LENGTHS = ("length", "max_tokens", "MAX_TOKENS", "compaction", "model_context_window_exceeded")
+LENGTHS = (
+    *("length", "max_tokens", "MAX_TOKENS", "compaction", "model_context_window_exceeded"),
+    *(word for one in PROVIDERS for word in one.chat.cut_words),
+)
 FILTERS = [
     "content_filter",
     "content_filtered",
@@ -147,6 +152,12 @@ def read_ollama(answer: Json, _wrapped: bool = False) -> Saying | None:
 
 
 Reader = Callable[[Json, bool], Saying | None]
+READERS: Mapping[Dialect, Reader] = {
+    "openai": read_openai,
+    "anthropic": read_anthropic,
+    "gemini": read_gemini,
+    "ollama": read_ollama,
+}
 
 
 def _saying(

@@ -56,7 +56,7 @@ class Translator:
     ) -> Request:
         """The call in the provider's words. Raises Untranslatable."""
         if is_quick(messages, schema):
-            return wire(model, endpoint).request(messages, params)
+            return wire(model, endpoint.base_url).request(messages, params, endpoint.key)
         try:
             return await self._processes.run(
                 write_request,
@@ -73,7 +73,7 @@ class Translator:
     async def completion(
         self,
         model: Model,
-        endpoint: Endpoint,
+        base_url: str,
         request: Request,
         body: bytes,
         latency_ms: int,
@@ -81,11 +81,11 @@ class Translator:
     ) -> Completion:
         """The answer in our words. Raises ProviderCutOff where there is none to read."""
         if len(body) <= QUICK_BODY_BYTES:
-            return wire(model, endpoint).completion(request, body, latency_ms)
+            return wire(model, base_url).completion(request, body, latency_ms)
         try:
             return await self._processes.run(
                 read_completion,
-                (model, endpoint, replace(request, body=b""), body, latency_ms),
+                (model, base_url, replace(request, body=b""), body, latency_ms),
                 timeout_s=TRANSLATION_S,
                 owner=owner,
             )
@@ -152,14 +152,14 @@ def write_request(
     model: Model, endpoint: Endpoint, messages: Sequence[Message], params: Params
 ) -> Request:
     """For a child process."""
-    return wire(model, endpoint).request(messages, params)
+    return wire(model, endpoint.base_url).request(messages, params, endpoint.key)
 
 
 def read_completion(
-    model: Model, endpoint: Endpoint, request: Request, body: bytes, latency_ms: int
+    model: Model, base_url: str, request: Request, body: bytes, latency_ms: int
 ) -> Completion:
     """For a child process."""
-    return wire(model, endpoint).completion(request, body, latency_ms)
+    return wire(model, base_url).completion(request, body, latency_ms)
 
 
 def complete_apart(
@@ -181,6 +181,6 @@ def complete_apart(
 
 
 @lru_cache(maxsize=WIRES)
-def wire(model: Model, endpoint: Endpoint) -> Wire:
-    """How the model is spoken to at the endpoint."""
-    return Wire(model, endpoint)
+def wire(model: Model, base_url: str) -> Wire:
+    """How the model is spoken to there. No credential is part of it: that is an argument of each call."""
+    return Wire(model, base_url)

@@ -1,4 +1,4 @@
-"""Providers on loopback that speak the four wire formats, for demo, tests and load.
+"""Providers on loopback that speak the providers' wire formats, for demo, tests and load.
 
 No model is behind it: every answer says so. What a call really cost and how often it was made is
 in the simulator's own log, which nothing of the platform writes.

@@ -70,7 +70,7 @@ class Exchange:
                 await self._pause(plan.latency_ms)
                 return await self._fail(_fault(act, self._call), Outcome.STATUS)
             if act.kind is Kind.ODD:
-                odd = spoil(self._provider.name, act.odd or "", self._call, reply)
+                odd = spoil(self._provider.shape, act.odd or "", self._call, reply)
                 return await self._answer(odd, Outcome.ODD)
             if act.kind is Kind.HANG:
                 return await self._hang()
@@ -84,9 +84,10 @@ class Exchange:
 
     async def _fail(self, fault: Fault, outcome: Outcome) -> web.StreamResponse:
         refusal = self._provider.refuse(fault)
-        await self._journal.commit(self._entry(Phase.ANSWERED, outcome, fault.status))
+        status = refusal.status or fault.status
+        await self._journal.commit(self._entry(Phase.ANSWERED, outcome, status))
         response = web.Response(
-            status=fault.status,
+            status=status,
             body=orjson.dumps(refusal.body),
             headers=self._headers(JSON_TYPE) | refusal.headers,
         )

@@ -23,7 +23,7 @@ SpoilReply = Callable[[Call, Reply], Reply]
 
 
 def spoil(provider: str, name: str, call: Call, reply: Reply) -> Reply:
-    """The reply as `name` says; a streamed one stays as it is."""
+    """The reply as `name` says, in the shape of `provider`; a streamed one stays as it is."""
     if reply.streamed:
         return reply
     if name in REPLIES:

@@ -64,10 +64,11 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An error on the wire."""
+    """An error on the wire. `status` None: that of the fault."""
 
     body: Json
     headers: dict[str, str] = field(default_factory=dict)
+    status: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,8 @@ class Provider:
     """One provider under its own base path, `/<name>`."""
 
     name: str
+    shape: str
+    """Whose shape its answers have, for those that are odd: `openai`, `anthropic`, `gemini` or `ollama`."""
     endpoints: Mapping[str, Endpoint]
     """POST routes, as aiohttp patterns below the base path."""
     listings: Mapping[str, Endpoint]

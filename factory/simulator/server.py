@@ -1,4 +1,4 @@
-"""The four providers on one loopback port, each under its own base path."""
+"""The providers on one loopback port, each under its own base path."""
 
 from __future__ import annotations
 
@@ -15,17 +15,12 @@ import orjson
 from aiohttp import web
 
 from factory.errors import FactoryError, InvalidInput
-from factory.simulator.anthropic import ANTHROPIC
 from factory.simulator.exchange import SIGNATURE, Exchange
-from factory.simulator.gemini import GEMINI
 from factory.simulator.journal import Counts, Journal
-from factory.simulator.ollama import OLLAMA
-from factory.simulator.openai import OPENAI
 from factory.simulator.playbook import Playbook
 from factory.simulator.provider import JSON_TYPE, Call, Endpoint, Json, Provider, Reply
+from factory.simulator.providers import PROVIDERS
 from factory.simulator.script import NO_LATENCY, Latency, find_directive
-
-PROVIDERS = (OPENAI, ANTHROPIC, GEMINI, OLLAMA)
 
 _LARGEST_BODY_BYTES = 64 * 1024 * 1024
 _BACKLOG = 4096

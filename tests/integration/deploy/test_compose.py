@@ -21,15 +21,15 @@ from deploy.validate.composition import (
 )
 from deploy.validate.tools import Invalid, Tools, Unavailable
 from factory.config import Settings, load_settings
+from factory.config.provider_fields import provider_fields
 from factory.config.template import COMPOSE
+from factory.providers import PROVIDERS
 
 ROOT = Path(__file__).parents[3]
 WORKER = "worker"
 PROGRAMS = ("migrate", "gateway-1", "gateway-2", "dispatcher", "exporter", "flower")
 ONLY_WORKERS = {
-    *("openai_api_key", "anthropic_api_key", "google_api_key"),
-    *("openai_base_url", "anthropic_base_url", "gemini_base_url"),
-    *("ollama_base_url", "local_llm_base_url"),
+    *provider_fields(),
     *("provider_proxy_url", "webhook_proxy_url", "no_proxy"),
 }
 """What leads to providers and receivers."""
@@ -45,11 +45,8 @@ CA_FILE = ssl.get_default_verify_paths().openssl_cafile
 OTHERS = {
     "secret_key": "9f2c5d1e7ab34860" * 3,
     "secret_key_previous": "1a5c7d2e9fb34864" * 3,
-    **{f"{one}_api_key": f"key-of-{one}" for one in ("openai", "anthropic", "google")},
-    **{
-        f"{one}_base_url": f"http://{one}.test/v9"
-        for one in ("openai", "anthropic", "gemini", "ollama", "local_llm")
-    },
+    **{one.key.setting.lower(): f"key-of-{one.name}" for one in PROVIDERS if one.key},
+    **{one.base_url.setting.lower(): f"http://{one.name}.test/v9" for one in PROVIDERS},
     "api_base_url": "https://api.test",
     "extra_models": "openai/ours",
     "provider_proxy_url": "http://proxy.test:3128",

@@ -11,6 +11,7 @@ import pytest
 from factory.config import Settings
 from factory.llm.call import ProviderClient
 from factory.llm.catalog import Catalog, load_catalog
+from factory.providers import PROVIDERS
 from factory.simulator.hosted import HostedSimulator, running_simulator
 from factory.simulator.journal import Phase
 from factory.simulator.server import SimulatorConfig
@@ -59,15 +60,22 @@ def settings_below(url: str) -> Settings:
         database_url="postgresql://nowhere",
         redis_url="redis://nowhere",
         secret_key="k" * 32,
-        openai_api_key="key-openai",
-        anthropic_api_key="key-anthropic",
-        google_api_key="key-google",
-        openai_base_url=f"{url}/openai/v1",
-        anthropic_base_url=f"{url}/anthropic",
-        gemini_base_url=f"{url}/gemini",
-        ollama_base_url=f"{url}/ollama",
         local_llm_base_url=f"{url}/local/v1",
+        **keys(),
+        **base_urls(url),
     )
+
+
+def keys() -> dict[str, str]:
+    """`openai_api_key`: `key-openai`, and so on for each provider that has a key."""
+    settings = (one.key.setting.lower() for one in PROVIDERS if one.key)
+    return {name: f"key-{name.removesuffix('_api_key')}" for name in settings}
+
+
+def base_urls(url: str) -> dict[str, str]:
+    """Where the simulator at `url` plays each provider."""
+    simulated = ((one.base_url.setting.lower(), one.simulated) for one in PROVIDERS)
+    return {name: url + played.path for name, played in simulated if played}
 
 
 def count_received(simulator: HostedSimulator, job: str) -> int:

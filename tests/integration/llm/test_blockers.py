@@ -166,7 +166,8 @@ def test_a_slow_translation_is_cancelled_at_once_and_others_go_on(
     async def scenario() -> None:
         translator = Translator()
         async with ticking():
-            inline = translation.wire(model, ENDPOINT).request(messages, small).body
+            wire = translation.wire(model, ENDPOINT.base_url)
+            inline = wire.request(messages, small, ENDPOINT.key).body
         async with ticking():
             assert await translate(translator, small) == inline
             await cancelled_at_once(translate(translator, large))
@@ -198,7 +199,7 @@ def test_large_answers_are_read_beside_the_loop_as_on_it(
     async def read(translator: Translator) -> list[Any]:
         request = Request("", CIMultiDict(), b"")
         return [
-            await translator.completion(chat, ENDPOINT, request, said, 5, OWNER),
+            await translator.completion(chat, ENDPOINT.base_url, request, said, 5, OWNER),
             await translator.embeddings(embedder, ["text"], embedded, 5, OWNER),
         ]
 

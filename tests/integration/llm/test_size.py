@@ -9,7 +9,6 @@ import pytest
 from factory.domain.job import ClaimedJob, Kind, new_id
 from factory.domain.message import Message, Params, Role
 from factory.llm.catalog import load_catalog
-from factory.llm.endpoint import Endpoint
 from factory.llm.provider import Wire
 from factory.pipeline.run.completion import call_size
 
@@ -62,9 +61,10 @@ def _job(text: str, schema: Any) -> ClaimedJob:
 def test_an_input_is_reckoned_at_no_fewer_tokens_than_it_has_bytes(
     model: str, text: str, schema: Any
 ) -> None:
-    wire = Wire(CATALOG.find(model), Endpoint("http://127.0.0.1", "key"))
-    sent = wire.request([Message(Role.USER, text)], Params(json_schema=schema, max_tokens=10))
-    around = wire.request([Message(Role.USER, "-")], Params(max_tokens=10))
+    wire = Wire(CATALOG.find(model), "http://127.0.0.1")
+    params = Params(json_schema=schema, max_tokens=10)
+    sent = wire.request([Message(Role.USER, text)], params, "key")
+    around = wire.request([Message(Role.USER, "-")], Params(max_tokens=10), "key")
     assert call_size(_job(text, schema)).input_tokens >= len(text.encode())
     # JSON escapes are the wire's, and no tokens.
     escapes = text.count("\n") + text.count("\t") + text.count('"') + text.count("\\")

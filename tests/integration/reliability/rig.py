@@ -201,16 +201,18 @@ def running_rig(
     `own_database_url` is the test's own way to Postgres, where the programs have another.
     """
     url = simulator.url
+    providers = {
+        "openai_api_key": "dummy",
+        "openai_base_url": f"{url}/openai/v1",
+        "anthropic_api_key": "dummy",
+        "anthropic_base_url": f"{url}/anthropic",
+    }
     chosen = Settings(
         database_url=database_url,
         redis_url=redis_url,
         secret_key=SECRET_KEY,
-        openai_api_key="dummy",
-        openai_base_url=f"{url}/openai/v1",
-        anthropic_api_key="dummy",
-        anthropic_base_url=f"{url}/anthropic",
         webhook_allow_loopback=True,
-    )
+    ).model_copy(update=providers)
     own = chosen.model_copy(update={"database_url": own_database_url or database_url})
     services = connect(own, "test")
     rig = Rig(directory, chosen, simulator, services)

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg2
 import pytest
 
-from factory.domain.lanes import Priority, all_lanes, lanes_of, parse_lanes
+from factory.domain.lanes import UNUSUAL, Priority, all_lanes, lanes_of, parse_lanes
 from factory.services import Services
 from tests.integration.deploy.kubernetes.cluster import Cluster
 from tests.integration.store.samples import claim_one, given_job, given_jobs, tell
@@ -18,7 +18,7 @@ GROUPS = {
     "anthropic": ["anthropic"],
     "gemini": ["gemini"],
     "ollama": ["ollama"],
-    "general": ["local", "search", "webhook", "other"],
+    "general": ["local", "search", "webhook", "other", *UNUSUAL],
 }
 
 

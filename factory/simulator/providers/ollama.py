@@ -207,16 +207,19 @@ def refuse(fault: Fault) -> Refusal:
     return Refusal({"error": message}, headers)
 
 
-OLLAMA = Provider(
-    name="ollama",
-    endpoints={
-        "/api/chat": Endpoint("chat", reply_chat),
-        "/api/generate": Endpoint("generate", reply_generate),
-        "/api/embed": Endpoint("embeddings", reply_embed),
-        "/api/embeddings": Endpoint("embeddings", reply_embeddings),
-    },
-    listings={"/api/tags": Endpoint("models", reply_models)},
-    authorize=authorize,
-    refuse=refuse,
-    request_id_header="x-request-id",
+PLAYED = (
+    Provider(
+        name="ollama",
+        shape="ollama",
+        endpoints={
+            "/api/chat": Endpoint("chat", reply_chat),
+            "/api/generate": Endpoint("generate", reply_generate),
+            "/api/embed": Endpoint("embeddings", reply_embed),
+            "/api/embeddings": Endpoint("embeddings", reply_embeddings),
+        },
+        listings={"/api/tags": Endpoint("models", reply_models)},
+        authorize=authorize,
+        refuse=refuse,
+        request_id_header="x-request-id",
+    ),
 )

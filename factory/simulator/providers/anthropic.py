@@ -220,11 +220,14 @@ def _limit_headers(fault: Fault) -> dict[str, str]:
     return headers
 
 
-ANTHROPIC = Provider(
-    name="anthropic",
-    endpoints={"/v1/messages": Endpoint("messages", reply_messages)},
-    listings={"/v1/models": Endpoint("models", reply_models)},
-    authorize=authorize,
-    refuse=refuse,
-    request_id_header="request-id",
+PLAYED = (
+    Provider(
+        name="anthropic",
+        shape="anthropic",
+        endpoints={"/v1/messages": Endpoint("messages", reply_messages)},
+        listings={"/v1/models": Endpoint("models", reply_models)},
+        authorize=authorize,
+        refuse=refuse,
+        request_id_header="request-id",
+    ),
 )

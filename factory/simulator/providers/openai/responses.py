@@ -6,9 +6,9 @@ import time
 
 from factory.errors import InvalidInput
 from factory.simulator.answer import Answer, Question, answer_question, join_text
-from factory.simulator.openai.faults import refuse_unknown, require
-from factory.simulator.openai.format import TOO_LONG, read_forced_tool, read_schema
 from factory.simulator.provider import Call, Json, Reply, refuse_long_prompt
+from factory.simulator.providers.openai.faults import refuse_unknown, require
+from factory.simulator.providers.openai.format import TOO_LONG, read_forced_tool, read_schema
 
 _UNSET = (
     "error",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from factory.simulator.gemini.embeddings import reply_embed, reply_embed_batch
-from factory.simulator.gemini.faults import authorize, refuse
-from factory.simulator.gemini.generate import reply_generate, reply_stream
 from factory.simulator.provider import Call, Endpoint, Provider, Reply
+from factory.simulator.providers.gemini.embeddings import reply_embed, reply_embed_batch
+from factory.simulator.providers.gemini.faults import authorize, refuse
+from factory.simulator.providers.gemini.generate import reply_generate, reply_stream
 
 _MODELS = ("gemini-2.5-flash", "gemini-2.5-pro", "gemini-embedding-001")
 
@@ -33,15 +33,18 @@ _METHODS = {
 _VERSIONS = ("/v1beta", "/v1", "/v1alpha", "")
 """Clients differ in whether the base URL that they are given holds the version."""
 
-GEMINI = Provider(
-    name="gemini",
-    endpoints={
-        f"{version}/models/{{model}}:{method}": endpoint
-        for version in _VERSIONS
-        for method, endpoint in _METHODS.items()
-    },
-    listings={f"{version}/models": Endpoint("models", reply_models) for version in _VERSIONS},
-    authorize=authorize,
-    refuse=refuse,
-    request_id_header="x-request-id",
+PLAYED = (
+    Provider(
+        name="gemini",
+        shape="gemini",
+        endpoints={
+            f"{version}/models/{{model}}:{method}": endpoint
+            for version in _VERSIONS
+            for method, endpoint in _METHODS.items()
+        },
+        listings={f"{version}/models": Endpoint("models", reply_models) for version in _VERSIONS},
+        authorize=authorize,
+        refuse=refuse,
+        request_id_header="x-request-id",
+    ),
 )

@@ -8,8 +8,8 @@ from struct import pack
 
 from factory.errors import InvalidInput
 from factory.simulator.answer import count_tokens
-from factory.simulator.openai.faults import refuse_unknown, require
 from factory.simulator.provider import Call, Reply
+from factory.simulator.providers.openai.faults import refuse_unknown, require
 from factory.simulator.vector import embed_text
 
 _MOST_TEXTS = 2048

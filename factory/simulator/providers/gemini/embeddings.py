@@ -6,9 +6,9 @@ from typing import Any
 
 from factory.errors import InvalidInput
 from factory.simulator.answer import count_tokens, join_text
-from factory.simulator.gemini.faults import refuse_unknown
-from factory.simulator.gemini.field import get_field
 from factory.simulator.provider import Call, Reply
+from factory.simulator.providers.gemini.faults import refuse_unknown
+from factory.simulator.providers.gemini.field import get_field
 from factory.simulator.vector import embed_text
 
 _MOST_REQUESTS = 100

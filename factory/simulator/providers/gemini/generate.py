@@ -13,8 +13,6 @@ from factory.simulator.answer import (
     join_text,
     split_text,
 )
-from factory.simulator.gemini.faults import refuse_unknown
-from factory.simulator.gemini.field import get_field
 from factory.simulator.provider import (
     EVENTS_TYPE,
     Call,
@@ -23,6 +21,8 @@ from factory.simulator.provider import (
     format_event,
     refuse_long_prompt,
 )
+from factory.simulator.providers.gemini.faults import refuse_unknown
+from factory.simulator.providers.gemini.field import get_field
 from factory.simulator.schema import Schema
 
 _TOO_LONG = (

@@ -6,8 +6,6 @@ import time
 
 from factory.errors import InvalidInput
 from factory.simulator.answer import Answer, Question, answer_question, join_text, split_text
-from factory.simulator.openai.faults import refuse_unknown, require
-from factory.simulator.openai.format import TOO_LONG, read_forced_tool, read_schema
 from factory.simulator.provider import (
     EVENTS_TYPE,
     Call,
@@ -16,6 +14,8 @@ from factory.simulator.provider import (
     format_event,
     refuse_long_prompt,
 )
+from factory.simulator.providers.openai.faults import refuse_unknown, require
+from factory.simulator.providers.openai.format import TOO_LONG, read_forced_tool, read_schema
 
 
 def reply_chat(call: Call) -> Reply:
