@@ -33,8 +33,6 @@ LIMITS = {
     "cohere_chat": CallLimit(96),
     # https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-embed.html
     "bedrock": CallLimit(96),
-    # https://docs.mistral.ai/capabilities/embeddings: 16,384 tokens a batch
-    "mistral": CallLimit(128, 16_000),
     # https://docs.voyageai.com/docs/embeddings: 1,000 texts; 120,000 tokens with the largest models
     "voyage": CallLimit(1000, 120_000),
     **{

@@ -174,3 +174,10 @@ def test_a_secret_key_that_had_white_space_is_still_known_with_it() -> None:
     environ, _ = resolve({"SECRET_KEY": given})
     assert environ == {**SECRET, "SECRET_KEY_PREVIOUS": given}
     assert resolve(environ)[0] == environ
+
+
+def test_what_litellm_reads_for_a_base_url_counts_where_the_setting_is_missing() -> None:
+    base = {"MISTRAL_API_BASE": " https://eu.mistral.test/v1 "}
+    assert resolve(base)[0]["MISTRAL_BASE_URL"] == "https://eu.mistral.test/v1"
+    both = {**base, "MISTRAL_BASE_URL": "https://llm.test/v1"}
+    assert resolve(both)[0]["MISTRAL_BASE_URL"] == "https://llm.test/v1"

@@ -59,7 +59,7 @@ def test_what_is_no_id_is_not_found(text: str) -> None:
 
 
 def test_a_job_goes_to_the_lane_of_its_provider_and_priority() -> None:
-    job = NewJob(new_id(), new_id(), Kind.COMPLETION, "mistral", Priority.LOW, {})
+    job = NewJob(new_id(), new_id(), Kind.COMPLETION, "groq", Priority.LOW, {})
     assert job.lane == "other.low"
 
 

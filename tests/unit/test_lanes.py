@@ -7,6 +7,7 @@ import pytest
 from factory.domain.lanes import (
     MESSAGE_JOBS,
     PROVIDERS,
+    UNUSUAL,
     Priority,
     all_lanes,
     lane_name,
@@ -17,7 +18,15 @@ from factory.errors import InvalidInput
 
 def test_a_provider_without_lanes_of_its_own_shares_other() -> None:
     assert lane_name("openai", Priority.HIGH) == "openai.high"
-    assert lane_name("mistral", Priority.BULK) == "other.bulk"
+    assert lane_name("groq", Priority.BULK) == "other.bulk"
+
+
+def test_who_serves_other_serves_the_providers_that_came_later() -> None:
+    served = parse_lanes("other.high")
+    assert served[-1] == "other.high"
+    assert set(served) == {"other.high", *(f"{name}.high" for name in UNUSUAL)}
+    assert "mistral" in UNUSUAL
+    assert not UNUSUAL & {"openai", "anthropic", "gemini", "ollama", "local", "other"}
 
 
 def test_there_is_a_lane_for_each_provider_and_priority() -> None:

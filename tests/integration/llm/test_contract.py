@@ -72,6 +72,13 @@ CASES = [
         samples.gemini,
     ),
     Case("ollama/llama3.2", "ollama_chat/llama3.2", None, "/ollama", samples.ollama),
+    Case(
+        "mistral/mistral-small-latest",
+        "mistral/mistral-small-latest",
+        "key-mistral",
+        "/mistral/v1",
+        samples.openai,
+    ),
 ]
 
 
@@ -193,6 +200,7 @@ def test_both_ways_ask_for_the_same_structured_output(
         ("gemini/gemini-2.5-flash", samples.gemini(finish="MAX_TOKENS")),
         ("gemini/gemini-2.5-flash", samples.gemini(finish="SAFETY")),
         ("ollama/llama3.2", samples.ollama(done="length")),
+        ("mistral/mistral-small-latest", samples.openai(finish="length")),
     ],
 )
 def test_both_ways_read_the_same_finish_reason(both: BothWays, name: str, answer: Any) -> None:

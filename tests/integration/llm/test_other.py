@@ -130,7 +130,7 @@ def test_a_connection_that_it_refuses_is_told_in_our_words(
     ("model", "variable"),
     [
         ("azure/gpt-4o", "AZURE_API_KEY"),
-        ("mistral/mistral-large-latest", "MISTRAL_API_KEY"),
+        ("cerebras/gpt-oss-120b", "CEREBRAS_API_KEY"),
         ("deepseek/deepseek-chat", "DEEPSEEK_API_KEY"),
     ],
 )
