@@ -121,6 +121,9 @@ def test_what_is_harmless_is_mended(name: str, given: str, taken: object) -> Non
         ("ANTHROPIC_BASE_URL", "https://api.anthropic.com/v1", "must end before /v1"),
         ("ANTHROPIC_BASE_URL", "https://api.anthropic.com/v1/messages", "names a call"),
         ("OLLAMA_BASE_URL", "http://127.0.0.1:11434/api/chat", "names a call"),
+        ("MISTRAL_BASE_URL", "https://api.mistral.ai/", "lacks its version"),
+        ("OPENAI_COMPATIBLE_BASE_URL", "http://h/v1/chat/completions", "names a call"),
+        ("OPENAI_COMPATIBLE_BASE_URL", "h:8000/v1", "must start with http"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_by_name(name: str, given: str, words: str) -> None:
