@@ -20,7 +20,7 @@ def simulate(
 ) -> None:
     """Start the provider simulator alone.
 
-    Providers on loopback that speak the four wire formats; no model is behind them. docs/simulator.md has the scripts
+    Providers on loopback that speak the providers' wire formats; no model is behind them. docs/simulator.md has the scripts
     that tell it how to answer.
 
     Prints one line of JSON with its URL, then serves until Ctrl-C.
