@@ -26,7 +26,29 @@ from factory.simulator.providers.openai.embeddings import reply_embeddings as em
 
 _MODELS = ("mistral-large-latest", "mistral-small-latest", "mistral-embed")
 _CHAT_FIELDS = frozenset(
-    ["model", "messages", "temperature", "top_p", "max_tokens", "stream", "stop", "random_seed", "response_format", "tools", "tool_choice", "presence_penalty", "frequency_penalty", "n", "prediction", "parallel_tool_calls", "prompt_mode", "safe_prompt", "reasoning_effort", "metadata", "guardrails"]
+    [
+        "model",
+        "messages",
+        "temperature",
+        "top_p",
+        "max_tokens",
+        "stream",
+        "stop",
+        "random_seed",
+        "response_format",
+        "tools",
+        "tool_choice",
+        "presence_penalty",
+        "frequency_penalty",
+        "n",
+        "prediction",
+        "parallel_tool_calls",
+        "prompt_mode",
+        "safe_prompt",
+        "reasoning_effort",
+        "metadata",
+        "guardrails",
+    ]
 )
 _EMBEDDING_FIELDS = frozenset(
     ["model", "input", "output_dimension", "output_dtype", "encoding_format", "metadata"]
