@@ -146,7 +146,10 @@ def _recovery(
     """Settings of the server that replays. Without an archive it replays what the backup holds."""
     if not segments(vault.wal):
         if target != Target():
-            raise NotFound(f"{vault.wal} holds no log: only the backup's own moment can be had")
+            raise NotFound(
+                f"{vault.wal} holds no log, so only the backup's own moment can be had: name no target,"
+                " and let the server archive from now on (`factory backup archive-command`)"
+            )
         return {}
     (directory / "recovery.signal").touch()
     words = [sys.executable, "-P", "-m", "factory.backup.fetch", str(vault.wal), "%f", "%p"]

@@ -17,9 +17,12 @@ if TYPE_CHECKING:
 
 CHOICES = """
 Jobs are accepted meanwhile, and none goes out. Decide:
-  factory db after-restore --release             all go on; what had ended is called, and paid for, once more
-  factory db after-restore --fail                all fail as restored_from_backup; their owners may retry them
-  factory db after-restore --release-older TIME  those created before TIME go on, the others fail
+  factory db after-restore --release
+      all go on; what had ended is called, and paid for, once more
+  factory db after-restore --fail
+      all fail as restored_from_backup; their owners may retry them
+  factory db after-restore --release-older TIME
+      those created before TIME go on, the others fail
 Webhooks go on in any case: they are delivered at least once."""
 
 Release = Annotated[bool, typer.Option("--release", help="All jobs go on.")]
@@ -115,6 +118,9 @@ def _show_text(held: Sequence[Restore], doubts: Sequence[InDoubt]) -> None:
         print_lines([f"restored ({one.backup}) at {one.restored_at:%F %T}Z"])
         print_lines([f"as the database was at {one.restored_to:%F %T}Z; what came later is lost"])
     total = sum(one.jobs for one in doubts)
+    if not doubts:
+        print_lines(["", "no job was open then: `factory db after-restore --release` lets all go on"])
+        return
     print_lines(["", f"{total} jobs had not ended then, and may have since:"])
     columns = ("kind", "state", "provider", "model", "jobs", "oldest", "newest")
     print_rich(table(columns, (_cells(one) for one in doubts)))

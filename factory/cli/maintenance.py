@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ from factory.cli.output import JsonOption, print_json, print_lines
 if TYPE_CHECKING:
     from factory.pipeline.upkeep.maintenance import Report
     from factory.store.database import Database
+
+COLUMNS = 80
 
 
 def nightly(as_json: JsonOption = False) -> None:
@@ -51,19 +54,20 @@ def _run(work: Callable[[Database], Report], as_json: bool) -> None:
     if as_json:
         print_json(asdict(report))
     else:
-        print_lines(_lines(report))
+        print_lines(report_lines(report))
     if report.findings:
         raise typer.Exit(ExitCode.FAILED)
 
 
-def _lines(report: Report) -> Iterator[str]:
+def report_lines(report: Report) -> Iterator[str]:
+    """What was done and found; names of tables and indexes are folded, as there are dozens."""
     for done, names in (
         ("vacuumed and analyzed", report.vacuumed),
         ("reindexed", report.reindexed),
         ("dropped", report.dropped),
     ):
         if names:
-            yield f"{done}: {', '.join(names)}"
+            yield from textwrap.wrap(f"{done}: {', '.join(names)}", COLUMNS, subsequent_indent="  ")
     for finding in report.findings:
         yield f"{finding.kind} {finding.name}: {finding.detail}"
     if not report.findings:

@@ -146,6 +146,15 @@ def commands(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("commands")
+def test_a_restore_without_open_jobs_says_how_work_goes_on(
+    services: Services, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mark(services)
+    after_restore()
+    assert "no job was open then: `factory db after-restore --release`" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("commands")
 def test_the_command_lists_and_decides(
     services: Services, capsys: pytest.CaptureFixture[str]
 ) -> None:
