@@ -119,7 +119,9 @@ def _show_text(held: Sequence[Restore], doubts: Sequence[InDoubt]) -> None:
         print_lines([f"as the database was at {one.restored_to:%F %T}Z; what came later is lost"])
     total = sum(one.jobs for one in doubts)
     if not doubts:
-        print_lines(["", "no job was open then: `factory db after-restore --release` lets all go on"])
+        print_lines(
+            ["", "no job was open then: `factory db after-restore --release` lets all go on"]
+        )
         return
     print_lines(["", f"{total} jobs had not ended then, and may have since:"])
     columns = ("kind", "state", "provider", "model", "jobs", "oldest", "newest")

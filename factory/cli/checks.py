@@ -32,6 +32,7 @@ GIB = 2**30
 MIN_PYTHON = (3, 11)
 MIN_POSTGRES = 15
 MIN_REDIS = (7, 0)
+MIN_VECTOR = (0, 8)
 MIN_CPUS = 4
 MIN_MEMORY_GIB = 8
 MIN_DISK_GIB = 100
@@ -117,17 +118,26 @@ def check_servers() -> Iterator[Check]:
 def _check_postgres(services: Services) -> Iterator[Check]:
     try:
         with services.database.transaction() as tx:
-            major, vector = server.major_version(tx), server.has_vector(tx)
+            major, vector = server.major_version(tx), server.vector_version(tx)
             found, newest = schema.revision(tx), schema.newest_revision()
     except Unavailable as error:
         yield Check("Postgres", Status.FAIL, f"{error.message}; check DATABASE_URL")
         return
     yield rated("Postgres", major >= MIN_POSTGRES, str(major), f"{MIN_POSTGRES}+ is needed")
-    yield rated("pgvector", vector, "available", "install the extension `vector`")
+    yield check_vector(vector)
     current = found is not None and found >= newest
     yield rated("schema", current, f"at {found}", f"newest is {newest}: factory db migrate")
     if current:
         yield from check_secret(services)
+
+
+def check_vector(version: str | None) -> Check:
+    """pgvector by its version: searches set `hnsw.iterative_scan`, which older ones do not know."""
+    if version is None:
+        return Check("pgvector", Status.FAIL, "install the extension `vector`")
+    recent = tuple(int(part) for part in version.split(".")[:2]) >= MIN_VECTOR
+    mend = "0.8 or newer is needed; after the package, ALTER EXTENSION vector UPDATE"
+    return rated("pgvector", recent, version, mend)
 
 
 def _check_redis(services: Services) -> Iterator[Check]:

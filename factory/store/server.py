@@ -15,9 +15,14 @@ def major_version(tx: Tx) -> int:
     )
 
 
-def has_vector(tx: Tx) -> bool:
-    """Whether pgvector is installed, or could be."""
-    return bool(rows(tx, "SELECT 1 FROM pg_available_extensions WHERE name = 'vector'"))
+def vector_version(tx: Tx) -> str | None:
+    """pgvector's version, as installed or as it would be; None where it is not to be had."""
+    found = rows(
+        tx,
+        "SELECT coalesce(installed_version, default_version) AS version"
+        " FROM pg_available_extensions WHERE name = 'vector'",
+    )
+    return str(found[0].version) if found else None
 
 
 def is_pooled(tx: Tx) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from factory.cli.after_restore import CHOICES
 from factory.cli.maintenance import report_lines
-from factory.pipeline.maintenance import Report
+from factory.pipeline.upkeep.maintenance import Report
 
 COLUMNS = 80
 
