@@ -132,7 +132,7 @@ def _check_postgres(services: Services) -> Iterator[Check]:
 
 
 def check_vector(version: str | None) -> Check:
-    """pgvector by its version: searches set `hnsw.iterative_scan`, which older ones do not know."""
+    """Pgvector by its version: searches set `hnsw.iterative_scan`, which older ones do not know."""
     if version is None:
         return Check("pgvector", Status.FAIL, "install the extension `vector`")
     recent = tuple(int(part) for part in version.split(".")[:2]) >= MIN_VECTOR

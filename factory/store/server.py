@@ -16,7 +16,7 @@ def major_version(tx: Tx) -> int:
 
 
 def vector_version(tx: Tx) -> str | None:
-    """pgvector's version, as installed or as it would be; None where it is not to be had."""
+    """Pgvector's version, as installed or as it would be; None where it is not to be had."""
     found = rows(
         tx,
         "SELECT coalesce(installed_version, default_version) AS version"
