@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 from redis.exceptions import RedisError
 
@@ -33,6 +34,7 @@ MIN_PYTHON = (3, 11)
 MIN_POSTGRES = 15
 MIN_REDIS = (7, 0)
 MIN_VECTOR = (0, 8)
+COMPOSE_HOSTS = ("postgres", "redis-broker")
 MIN_CPUS = 4
 MIN_MEMORY_GIB = 8
 MIN_DISK_GIB = 100
@@ -121,7 +123,7 @@ def _check_postgres(services: Services) -> Iterator[Check]:
             major, vector = server.major_version(tx), server.vector_version(tx)
             found, newest = schema.revision(tx), schema.newest_revision()
     except Unavailable as error:
-        yield Check("Postgres", Status.FAIL, f"{error.message}; check DATABASE_URL")
+        yield silent_server("Postgres", services.settings.database_url, error.message, "DATABASE")
         return
     yield rated("Postgres", major >= MIN_POSTGRES, str(major), f"{MIN_POSTGRES}+ is needed")
     yield check_vector(vector)
@@ -129,6 +131,15 @@ def _check_postgres(services: Services) -> Iterator[Check]:
     yield rated("schema", current, f"at {found}", f"newest is {newest}: factory db migrate")
     if current:
         yield from check_secret(services)
+
+
+def silent_server(name: str, url: str, message: str, setting: str) -> Check:
+    """A server that does not answer; no fault where compose alone knows its name."""
+    host = urlsplit(url).hostname
+    if host in COMPOSE_HOSTS:
+        within = "`docker compose exec gateway-1 factory doctor` looks from within"
+        return Check(name, Status.WARN, f"{host} is a name of compose's network: {within}")
+    return Check(name, Status.FAIL, f"{message}; check {setting}_URL or {setting}_HOST")
 
 
 def check_vector(version: str | None) -> Check:
@@ -144,7 +155,7 @@ def _check_redis(services: Services) -> Iterator[Check]:
     try:
         info = cast(dict[str, Any], services.redis.info())
     except RedisError as error:
-        yield Check("Redis", Status.FAIL, f"{error}; check REDIS_URL")
+        yield silent_server("Redis", services.settings.redis_url, str(error), "REDIS")
         return
     found = str(info["redis_version"])
     recent = tuple(int(part) for part in found.split(".")[:2]) >= MIN_REDIS

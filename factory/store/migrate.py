@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -29,8 +31,12 @@ def _config(database_url: str) -> Config:
 
 
 def upgrade(database_url: str) -> None:
-    """Brings the schema to the newest revision; two callers at once take turns."""
-    command.upgrade(_config(database_url), "head")
+    """Brings the schema to the newest revision; two callers at once take turns.
+
+    Raises Unavailable if the database does not let in.
+    """
+    with _answering():
+        command.upgrade(_config(database_url), "head")
 
 
 def revisions(database_url: str) -> tuple[str | None, str | None]:
@@ -41,8 +47,16 @@ def revisions(database_url: str) -> tuple[str | None, str | None]:
     head = ScriptDirectory.from_config(_config(database_url)).get_current_head()
     connect = connector(libpq_url(database_url))
     engine = create_engine(DIALECT, creator=connect, poolclass=pool.NullPool)
+    with _answering(), engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision(), head
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
     try:
-        with engine.connect() as connection:
-            return MigrationContext.configure(connection).get_current_revision(), head
+        yield
     except OperationalError as error:
+        # One from within a migration keeps its statement: somebody has to find it.
+        if error.statement:
+            raise
         raise Unavailable(f"the database does not answer: {first_line(error)}") from None
