@@ -8,6 +8,13 @@ export PGUSER="${PGUSER:-${POSTGRES_USER:-postgres}}"
 # The temporary server of the first start knows no other database yet.
 run() { psql -v ON_ERROR_STOP=1 --no-psqlrc --quiet "$@"; }
 
+# Looked for first: once the role is there, a second run would fail.
+found=$(run -d postgres -tAc "SELECT count(*) FROM pg_available_extensions WHERE name = 'vector'")
+if [ "$found" != 1 ]; then
+    echo "init: this Postgres has no pgvector: docs/operations/postgres.md says where to get it" >&2
+    exit 1
+fi
+
 run -d postgres -v name="$DATABASE_NAME" -v role="$DATABASE_USER" -v password="$DATABASE_PASSWORD" <<'SQL'
 CREATE ROLE :"role" LOGIN PASSWORD :'password';
 CREATE DATABASE :"name" OWNER :"role";
