@@ -9,7 +9,8 @@ export VENV
 .PHONY: help setup setup-dev demo demo-local up test test-local-llm unit integration acceptance faults-quick faults faults-controls bench bench-quick validate drills smoke load docs docs-reference release lint fix requirements clean
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{ line = sprintf("  make %-15s", $$1); n = split($$2, word, " "); \
+	  for (i = 1; i <= n; i++) { if (length(line word[i]) > 78) { print line; line = sprintf("%22s", "") } line = line " " word[i] } print line }'
 
 setup: ## make the virtual environment
 	@$(PYTHON) deploy/install.py

@@ -29,8 +29,8 @@ from factory.cli import (
 )
 from factory.cli.exits import ExitCode, exit_code
 from factory.cli.output import complain, print_json
-from factory.env_file import use_env_file
-from factory.errors import FactoryError
+from factory.env_file import VARIABLE, env_file, read_env_file, use_env_file
+from factory.errors import FactoryError, Misconfigured
 
 WITHOUT_ENV_FILE = ("doctor", "init-env")
 
@@ -96,7 +96,7 @@ def main() -> None:
         message = getattr(error, "format_message", error.__str__)()
         _fail(message, ExitCode.USAGE, kind="usage", usage=_usage(error))
     except FactoryError as error:
-        _fail(error.message, exit_code(error), kind=error.type, param=error.param, code=error.code)
+        _fail(_told(error), exit_code(error), kind=error.type, param=error.param, code=error.code)
     except (KeyboardInterrupt, typer.Abort):
         _fail("interrupted", ExitCode.INTERRUPTED, kind="interrupted")
     except BrokenPipeError:
@@ -106,6 +106,15 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001 - the end of the program: say it without a traceback
         hint = "set FACTORY_DEBUG=1 to see where"
         _fail(f"{type(error).__name__}: {error} ({hint})", ExitCode.FAILED, kind="internal_error")
+
+
+def _told(error: FactoryError) -> str:
+    """What it says; of a setting also which env file has it, since nobody has named that file."""
+    path = env_file(os.environ)
+    if error.type != Misconfigured.type or path is None or error.param == VARIABLE:
+        return error.message
+    named = error.param in read_env_file(path)
+    return f"{error.message}\n  as {path.resolve()} has it" if named else error.message
 
 
 def _print_help(context: typer.Context) -> int:

@@ -51,6 +51,14 @@ def test_a_second_up_shows_the_running_one(running: CommandLine) -> None:
     assert running.json("up")["api_url"].startswith("http://127.0.0.1:")
 
 
+def test_a_wrong_setting_is_told_with_the_env_file_that_has_it(command_line: CommandLine) -> None:
+    path = command_line.directory / ".env"
+    path.write_text("OPENAI_API_KEY=<your key, or nothing>\nDATABASE_URL=postgresql://a@b/c\n")
+    done = command_line.run("backup", "list")
+    assert done.returncode == 2
+    assert f"as {path.resolve()} has it" in done.stderr
+
+
 def test_a_database_that_is_not_there_is_named_and_no_library(command_line: CommandLine) -> None:
     (command_line.directory / ".env").write_text("DATABASE_URL=postgresql://nobody@127.0.0.1:1/x\n")
     done = command_line.run("db", "status")
