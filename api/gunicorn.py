@@ -17,6 +17,7 @@ from api.waiting import THREADS
 from factory import metrics
 from factory.config import settings_or_exit
 from factory.log import configure_logging
+from factory.signal_calls import SignalCalls
 
 OWN_DESCRIPTORS = 200
 """File descriptors that a process needs besides its clients': connections of its own, files."""
@@ -78,10 +79,10 @@ def post_worker_init(worker: Any) -> None:
     here.meter.read(metrics.HTTP_WAITING, lambda: here.parked.count)
     if exposition:
         exposition.serve()
-    stop = signal.getsignal(signal.SIGTERM)
+    stop, calls = signal.getsignal(signal.SIGTERM), SignalCalls()
 
     def leave(signum: int, frame: FrameType | None) -> None:
-        gateway_of(worker.wsgi).leave()
+        calls.post(here.leave)
         if callable(stop):
             stop(signum, frame)
 

@@ -59,11 +59,15 @@ def connect(settings: Settings, process: str) -> Services:
     return Services(
         settings,
         Database(settings.libpq_url, pool_size=settings.database_pool_size, process=process),
-        connect_redis(settings.redis_url, settings.redis_tls_options),
+        connect_redis(
+            settings.redis_url, settings.redis_tls_options, settings.redis_sentinel_password
+        ),
     )
 
 
-def connect_redis(redis_url: str, tls: Mapping[str, Any] = NO_TLS) -> Redis:
+def connect_redis(
+    redis_url: str, tls: Mapping[str, Any] = NO_TLS, sentinel_password: str | None = None
+) -> Redis:
     """A client that connects on first use and waits `REDIS_TIMEOUT_S` at most.
 
     Besides redis-py's own URLs it takes several Sentinels, which know the address of the master:
@@ -80,7 +84,7 @@ def connect_redis(redis_url: str, tls: Mapping[str, Any] = NO_TLS) -> Redis:
         raise Misconfigured("REDIS_URL names a Sentinel without a host", param="REDIS_URL")
     sentinel = Sentinel(  # type: ignore[no-untyped-call]
         [(node.hostname, node.port or SENTINEL_PORT) for node in nodes],
-        sentinel_kwargs={**SENTINEL_OPTIONS, **with_tls(tls)},
+        sentinel_kwargs=sentinel_options(tls, sentinel_password),
     )
     [name] = parse_qs(query).get("master_name", [SENTINEL_MASTER])
     master: Redis = sentinel.master_for(  # type: ignore[no-untyped-call]
@@ -92,6 +96,12 @@ def connect_redis(redis_url: str, tls: Mapping[str, Any] = NO_TLS) -> Redis:
         **with_tls(tls),
     )
     return master
+
+
+def sentinel_options(tls: Mapping[str, Any], password: str | None) -> dict[str, Any]:
+    """How redis-py and kombu reach a Sentinel."""
+    secret = {"password": password} if password else {}
+    return {**SENTINEL_OPTIONS, **with_tls(tls), **secret}
 
 
 def with_tls(tls: Mapping[str, Any]) -> dict[str, Any]:

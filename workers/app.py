@@ -16,10 +16,12 @@ from celery.apps import worker as apps_worker
 from celery.platforms import SecurityWarning
 from kombu.entity import Exchange, Queue
 
+from factory.config import Settings
 from factory.config.tls import without_tls_options
 from factory.domain.lanes import all_lanes
 from factory.redaction import Redactor
-from factory.services import NO_TLS, SENTINEL_MASTER, SENTINEL_OPTIONS, with_tls
+from factory.services import NO_TLS, SENTINEL_MASTER, sentinel_options
+from factory.signal_calls import SignalCalls
 from workers.bridge import CoroutineTask
 from workers.loop import LoopContext
 from workers.transport import RoomStep
@@ -44,6 +46,8 @@ class WorkerApp(Celery):  # type: ignore[misc]
     """Takes secrets out of events."""
     job_events: JobEvents | None = None
     """In a worker: reports its jobs to Flower."""
+    drain_s: float | None = None
+    """How long a warm shutdown waits for what runs before it turns cold; None: as long as it takes."""
 
     def run_worker(
         self,
@@ -82,7 +86,9 @@ class WorkerApp(Celery):  # type: ignore[misc]
 def _silence() -> None:
     """Leaves logging to `factory.log`: Celery would set its own levels, and print its start and end."""
     signals.setup_logging.connect(_is_configured, weak=False)
-    apps_worker.safe_say = _say
+    calls = SignalCalls()
+    # What it prints from signal handlers: how it was told to end.
+    apps_worker.safe_say = lambda message, *_: calls.post(log.info, "%s", message)
     # In a container every process may be root of it.
     warnings.simplefilter("ignore", SecurityWarning)
 
@@ -91,18 +97,16 @@ def _is_configured(**_: object) -> None:
     """Tells Celery that somebody has configured logging."""
 
 
-def _say(message: str, *_: object) -> None:
-    """Logs what Celery would print, such as how it was asked to end."""
-    log.info("%s", message)
-
-
-def create_app(broker_url: str, tls: Mapping[str, Any] = NO_TLS) -> WorkerApp:
+def create_app(
+    broker_url: str, tls: Mapping[str, Any] = NO_TLS, sentinel_password: str | None = None
+) -> WorkerApp:
     """An app for the broker at redis://, rediss://, sentinel://, or a socket: unix:// as redis-py has it.
 
     The group that a Sentinel watches is the URL's `?master_name=`, by default SENTINEL_MASTER.
     `tls`: as `Settings.redis_tls_options` gives it.
     """
-    url, transport_options = _transport(without_tls_options(broker_url), tls)
+    sentinels = sentinel_options(tls, sentinel_password)
+    url, transport_options = _transport(without_tls_options(broker_url), sentinels)
     app = WorkerApp("factory", broker=url, set_as_current=False)
     app.loop_contexts = []
     app.steps["consumer"].add(RoomStep)
@@ -113,6 +117,13 @@ def create_app(broker_url: str, tls: Mapping[str, Any] = NO_TLS) -> WorkerApp:
         **_process_settings(),
     )
     return app
+
+
+def create_app_for(settings: Settings) -> WorkerApp:
+    """An app for the broker of the settings."""
+    return create_app(
+        settings.redis_url, settings.redis_tls_options, settings.redis_sentinel_password
+    )
 
 
 def _message_settings() -> dict[str, Any]:
@@ -167,7 +178,7 @@ def _process_settings() -> dict[str, Any]:
     }
 
 
-def _transport(broker_url: str, tls: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+def _transport(broker_url: str, sentinels: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """The URL as kombu spells it, and the transport options that only a Sentinel needs."""
     # Not urlsplit: several Sentinels are several URLs, joined by semicolons.
     address, _, query = broker_url.partition("?")
@@ -176,7 +187,7 @@ def _transport(broker_url: str, tls: Mapping[str, Any]) -> tuple[str, dict[str, 
         name = options.get("master_name", [SENTINEL_MASTER])[0]
         return address, {
             "master_name": name,
-            "sentinel_kwargs": {**SENTINEL_OPTIONS, **with_tls(tls)},
+            "sentinel_kwargs": dict(sentinels),
         }
     if address.startswith("unix://"):
         path = address.removeprefix("unix://")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from factory.config import settings_or_exit
-from workers.app import create_app
+from workers.app import create_app_for
 
 settings = settings_or_exit("workers.celery_app")
-app = create_app(settings.redis_url, settings.redis_tls_options)
+app = create_app_for(settings)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import argparse
 import logging
-import signal
 import threading
 import time
 from functools import partial
-from types import FrameType
 
 from redis.client import PubSub
 from redis.exceptions import RedisError
@@ -28,9 +26,10 @@ from factory.pipeline.upkeep.retention import Retention
 from factory.pipeline.upkeep.startup import await_schema
 from factory.pipeline.wakeup import CHANNEL
 from factory.services import Services, connect
+from factory.signal_calls import on_stop
 from factory.store import counters
 from workers.alive import AliveFile, add_alive_option
-from workers.app import create_app
+from workers.app import create_app_for
 from workers.messages import Publisher
 
 PAUSE_S = 0.01
@@ -103,7 +102,7 @@ class Dispatcher:
         self._alive = alive or AliveFile()
         self._stopping = threading.Event()
         settings = services.settings
-        self._publisher = Publisher(create_app(settings.redis_url, settings.redis_tls_options))
+        self._publisher = Publisher(create_app_for(settings))
         self._turns = Turns()
         self._broker = BrokerWatch(services)
         self._rescue = Rescue(services)
@@ -112,8 +111,8 @@ class Dispatcher:
         self._wake_ups = WakeUpListener(services, self._stopping)
         self._count = RoundsCount(services)
 
-    def stop(self, _signal: int = 0, _frame: FrameType | None = None) -> None:
-        """Ends after the current round."""
+    def stop(self) -> None:
+        """From any thread, and no signal handler: ends after the current round."""
         self._stopping.set()
 
     def run(self) -> None:
@@ -155,8 +154,7 @@ def main() -> None:
     services = connect(settings, "dispatcher")
     await_schema(services)
     dispatcher = Dispatcher(services, AliveFile(options.alive_file))
-    signal.signal(signal.SIGTERM, dispatcher.stop)
-    signal.signal(signal.SIGINT, dispatcher.stop)
+    on_stop(dispatcher.stop)
     dispatcher.run()
 
 

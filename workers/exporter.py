@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import signal
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence, Set
@@ -26,6 +25,7 @@ from factory.errors import Unavailable
 from factory.log import configure_logging
 from factory.metrics import Delta, add_up, delta
 from factory.services import Services, connect
+from factory.signal_calls import on_stop
 from factory.store import backups, counters, jobs, journal, leases, restores
 
 COUNTERS = {
@@ -214,8 +214,7 @@ def main() -> None:
     registry = CollectorRegistry()
     registry.register(DatabaseCollector(connect(settings, "exporter")))
     stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    on_stop(stopping.set)
     server, thread = start_http_server(
         options.port or settings.metrics_port,
         options.host or settings.metrics_host,

@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import itertools
+import logging
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -24,6 +26,8 @@ from workers.execution import Callbacks, Execution, PoolSide, current_execution
 from workers.intake import Intake
 from workers.loop import LoopThread
 from workers.mailbox import Mailbox, WakePipe
+
+logger = logging.getLogger(__name__)
 
 POLL_S = 0.05
 REPORT_S = 0.005
@@ -175,8 +179,14 @@ class AsyncioPool(BasePool):  # type: ignore[misc]
             self._thread.post(execution.stop)
 
     def on_stop(self) -> None:
-        """Wait for what runs, then stop the loop."""
+        """Wait for what runs, for the app's `drain_s` at most, then stop the loop."""
+        drain_s = self.app.drain_s
+        cold_at = math.inf if drain_s is None else time.monotonic() + drain_s
         while self._awaited():
+            if time.monotonic() >= cold_at:
+                logger.warning("%d messages were cut after %g s", len(self._executions), drain_s)
+                self._terminate_all()
+                cold_at = math.inf
             self._pipe.wait(POLL_S)
             self._read_reports()
         self._thread.stop()
@@ -184,9 +194,12 @@ class AsyncioPool(BasePool):  # type: ignore[misc]
 
     def on_terminate(self) -> None:
         """Cancel what runs, then stop the loop."""
+        self._terminate_all()
+        self.on_stop()
+
+    def _terminate_all(self) -> None:
         for number in tuple(self._executions):
             self.terminate_job(number)
-        self.on_stop()
 
     def _wake_soon(self) -> None:
         self._thread.loop.call_later(REPORT_S, self._pipe.wake)

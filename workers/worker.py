@@ -23,9 +23,10 @@ from factory.pipeline.run.worker import Worker
 from factory.pipeline.upkeep.startup import await_schema
 from factory.redaction import Redactor
 from factory.services import Services, connect
+from factory.signal_calls import SignalCalls
 from workers import tasks
 from workers.alive import AliveFile, add_alive_option
-from workers.app import WorkerApp, create_app
+from workers.app import WorkerApp, create_app_for
 from workers.blockage import watch_loop
 from workers.events import JobEvents
 from workers.heartbeat import Heartbeat
@@ -60,6 +61,7 @@ class WorkerProcess:
         self._heartbeat: Heartbeat | None = None
         self._redactor = Redactor(services.settings)
         self._events = JobEvents(self._redactor.clean)
+        self._calls = SignalCalls()
 
     def worker(self) -> Worker:
         """The pipeline's worker; it lives as long as the pool's loop."""
@@ -76,9 +78,10 @@ class WorkerProcess:
     def create_app(self) -> WorkerApp:
         """The Celery app with the task and this process' context on its loop."""
         settings = self.services.settings
-        app = create_app(settings.redis_url, settings.redis_tls_options)
+        app = create_app_for(settings)
         app.redactor = self._redactor
         app.job_events = self._events
+        app.drain_s = settings.drain_s
         tasks.register(app, self.worker, self.quarantine, self._events)
         app.loop_contexts.append(self._on_loop)
         signals.worker_ready.connect(self._events.attach, weak=False)
@@ -86,10 +89,13 @@ class WorkerProcess:
         return app
 
     def _drain(self, **_details: object) -> None:
+        """In a signal handler: it must take no lock."""
         if self._heartbeat:
             self._heartbeat.drain()
         if self._worker and self._worker.running:
-            log.warning("stopping: waits for %d jobs to end", self._worker.running)
+            self._calls.post(
+                log.warning, "stopping: waits for %d jobs to end", self._worker.running
+            )
 
     @asynccontextmanager
     async def _on_loop(self) -> AsyncIterator[None]:

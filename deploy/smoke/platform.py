@@ -19,6 +19,8 @@ from factory.errors import Unavailable
 
 FACTORY = Path(sys.executable).with_name("factory")
 STARTS_S, STOPS_S = 180.0, 60.0
+DRAIN_S = "10"
+"""A step that was given up may have left a call that never ends."""
 LOG_TAIL_LINES = 20
 MODEL = "openai/gpt-4o-mini"
 NAMES_ANOTHER = ("FACTORY_HOME", "FACTORY_URL", "FACTORY_API_KEY", "FACTORY_ENV_FILE")
@@ -45,8 +47,16 @@ def own_platform(patience_s: float) -> Iterator[Target]:
                 home=environ["FACTORY_HOME"],
             )
         finally:
-            process.terminate()
-            process.wait(STOPS_S)
+            _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOPS_S)
+    except subprocess.TimeoutExpired:
+        process.terminate()  # a second signal kills what still runs
+        process.wait(STOPS_S)
 
 
 def environment(directory: Path) -> dict[str, str]:
@@ -54,7 +64,11 @@ def environment(directory: Path) -> dict[str, str]:
     settings = (name.upper() for name in Settings.model_fields)
     foreign = {*settings, *consumed_names(), *NAMES_ANOTHER}
     kept = {name: value for name, value in os.environ.items() if name not in foreign}
-    mine = {"FACTORY_HOME": str(directory / "home"), "WEBHOOK_ALLOW_LOOPBACK": "true"}
+    mine = {
+        "FACTORY_HOME": str(directory / "home"),
+        "WEBHOOK_ALLOW_LOOPBACK": "true",
+        "DRAIN_S": DRAIN_S,
+    }
     return {**kept, **mine}
 
 

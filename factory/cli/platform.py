@@ -13,7 +13,13 @@ from factory.cli.exits import TimedOut
 from factory.cli.gateway import Gateway
 from factory.cli.installation import Installation, running_installation
 from factory.cli.ports import Ports
-from factory.cli.programs import Addresses, Environments, Layout, plan_programs
+from factory.cli.programs import (
+    Addresses,
+    Environments,
+    Layout,
+    plan_programs,
+    stop_time_s,
+)
 from factory.cli.providers import Access, example_model, simulated_environment
 from factory.cli.surroundings import settings_overlay
 from factory.embedded.home import Home, InstallationState
@@ -122,13 +128,14 @@ def prepared_platform(
         if layout.local_llm:
             providers["LOCAL_LLM_BASE_URL"] = addresses.local_llm_url
         environments = _environments(installation, addresses, providers, environ)
+        settings = installation.settings
         with closing(Gateway(addresses.api_url, installation.api_key, agent=SUPERVISOR)) as gateway:
             programs = plan_programs(
                 layout,
                 addresses,
                 environments,
                 home.directory,
-                call_timeout_s=installation.settings.call_timeout_s,
+                stop_s=stop_time_s(settings.call_timeout_s, settings.drain_s),
                 listening=_listens,
                 serving=_serving(gateway, installation.earlier_workers),
             )

@@ -11,13 +11,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from factory.config.addresses import bracketed
 from factory.embedded.program import Program
 
 GATEWAY_PROCESSES = 2
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 PACKAGES_DIRECTORY = Path(__file__).parents[2]
 TASK_COLUMNS = "uuid,state,name,args,routing_key,exception,runtime,retries,started,worker"
 WRITE_S = 10.0
 """What a worker may take, after the longest call, to store what came of it."""
+CUT_S = 10.0
+"""What it may take to cut the calls that DRAIN_S was too short for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +64,8 @@ class Addresses:
     @property
     def api_url(self) -> str:
         """As this machine reaches the gateway."""
-        host = "127.0.0.1" if self.host == "0.0.0.0" else self.host
-        return f"http://{host}:{self.api_port}"
+        host = EVERYWHERE.get(self.host, self.host)
+        return f"http://{bracketed(host)}:{self.api_port}"
 
     @property
     def metrics_url(self) -> str:
@@ -102,13 +106,14 @@ def plan_programs(
     environments: Environments,
     directory: Path,
     *,
-    call_timeout_s: float,
+    stop_s: float,
     listening: Callable[[int], bool],
     serving: Callable[[], bool],
 ) -> list[Program]:
     """`directory` takes the files that programs make for themselves.
 
-    `listening` tells of a port on loopback, `serving` of the whole: a gateway and a live worker.
+    `stop_s`: how long a worker may take to stop, see `stop_time_s`. `listening` tells of a port on loopback,
+    `serving` of the whole: a gateway and a live worker.
     """
     programs = []
     if layout.simulator:
@@ -118,14 +123,18 @@ def plan_programs(
     if layout.flower:
         programs.append(_flower(addresses, environments))
     programs.append(_exporter(addresses, environments))
-    # A stop must not cut a call that will be billed.
-    drain_s = call_timeout_s + WRITE_S if layout.drain_s is None else layout.drain_s
+    drain_s = stop_s if layout.drain_s is None else layout.drain_s
     programs += [
         _worker(number, layout, environments, drain_s) for number in range(1, layout.workers + 1)
     ]
     programs += [_dispatcher(number, environments) for number in range(1, layout.dispatchers + 1)]
     programs.append(_gateway(addresses, environments, serving))
     return programs
+
+
+def stop_time_s(call_timeout_s: float, drain_s: float | None) -> float:
+    """From SIGTERM on. A stop must not cut a call that will be billed, unless DRAIN_S says so."""
+    return (call_timeout_s if drain_s is None else drain_s + CUT_S) + WRITE_S
 
 
 def _python(module: str, *arguments: str) -> tuple[str, ...]:
@@ -189,7 +198,7 @@ def _gateway(
     addresses: Addresses, environments: Environments, serving: Callable[[], bool]
 ) -> Program:
     options = (
-        f"--bind={addresses.host}:{addresses.api_port}",
+        f"--bind={bracketed(addresses.host)}:{addresses.api_port}",
         f"--workers={GATEWAY_PROCESSES}",
     )
     return Program(

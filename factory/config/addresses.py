@@ -120,7 +120,7 @@ def database_url_of(parts: Mapping[str, str]) -> str:
     if host.startswith("/"):
         query, place = {"host": host, "port": port, **query}, ""
     else:
-        place = ",".join(f"{_bracketed(one.strip())}:{port}" for one in host.split(","))
+        place = ",".join(f"{bracketed(one.strip())}:{port}" for one in host.split(","))
     login = _login(given["USER"], given.get("PASSWORD", ""))
     return f"postgresql://{login}{place}/{_encoded(given['NAME'])}" + _query(query)
 
@@ -136,7 +136,7 @@ def redis_url_of(parts: Mapping[str, str], *, tls: bool) -> str:
     if host.startswith("/"):
         return f"unix://{login}{quote(host)}?db={database}"
     scheme, port = "rediss" if tls else "redis", _port(parts, "REDIS_PORT", "6379")
-    return f"{scheme}://{login}{_bracketed(host)}:{port}/{database}"
+    return f"{scheme}://{login}{bracketed(host)}:{port}/{database}"
 
 
 def _port(parts: Mapping[str, str], name: str, default: str) -> str:
@@ -158,7 +158,7 @@ def _encoded(text: str) -> str:
     return quote(text, safe="")
 
 
-def _bracketed(host: str) -> str:
+def bracketed(host: str) -> str:
     """IPv6 addresses stand in brackets."""
     return f"[{host}]" if ":" in host and not host.startswith("[") else host
 

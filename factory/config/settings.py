@@ -51,6 +51,8 @@ class PlatformSettings(BaseModel):
     """TLS to the server that REDIS_HOST names, or to Sentinels and what they name."""
     redis_ca_file: Annotated[str, AfterValidator(check_ca_file)] | None = None
     """Certificate authorities, in PEM, that are trusted to vouch for Redis, beside the system's."""
+    redis_sentinel_password: str | None = None
+    """Of the Sentinels themselves, where they ask for one (`requirepass`). The servers' own stands in REDIS_URL."""
     secret_key: str = Field(min_length=SECRET_LETTERS)
     """Signs and derives (API key hashes, webhook secrets). At least 32 characters, made by chance:
     `openssl rand -hex 32`."""
@@ -134,6 +136,9 @@ class PlatformSettings(BaseModel):
     """Whole months that ended jobs, their usage and calls are kept beside the current one."""
     call_timeout_s: float = Field(default=300.0, gt=0, le=YEAR_S)
     """How long a call to a provider may take, unless a job says less."""
+    drain_s: float | None = Field(default=None, ge=0, le=YEAR_S)
+    """How long a worker that is told to stop waits for its calls. Then it cuts them, and their jobs go back to be
+    called, and paid for, once more. Without it a worker waits as long as a call takes."""
     rate_limit_give_up_s: float = Field(default=86_400.0, gt=0, le=YEAR_S)
     """How long a job may meet nothing but its provider's rate limits before it fails."""
     completion_answer_max_bytes: int = Field(default=16 * 2**20, ge=1024, le=2**31)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -76,6 +77,19 @@ def test_a_worker_that_is_told_to_go_finishes_its_call(
         return len(pids) == CREW and stayers < pids and leaver not in pids
 
     eventually(replaced)
+
+
+def test_a_stop_with_a_limit_cuts_calls_that_hang_and_loses_no_job(tmp_path: Path) -> None:
+    with running_stack(tmp_path, "--no-flower", DRAIN_S="2") as stack:
+        job_id = stack.submit("{{simulate hang}} Why?")["id"]
+        eventually(lambda: stack.calls(job_id))
+    # It has ended within a minute, by SIGTERM, and gave the job back.
+    assert "1 messages were cut" in stack.log()
+    with running_stack(tmp_path, "--no-flower", DRAIN_S="2") as again:
+        job = again.job(job_id)
+        assert (job["finished_at"], job["unknown_cost_calls"]) == (None, 1)
+        assert again.http.post(f"/api/jobs/{job_id}/cancel").status_code == 200
+        assert again.ended(job_id)["state"] == "cancelled"
 
 
 def test_one_dispatcher_is_enough(stack: Stack) -> None:

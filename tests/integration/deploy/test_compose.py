@@ -58,6 +58,7 @@ OTHERS = {
     "log_level": "ERROR",
     "log_format": "text",
     "redis_ca_file": CA_FILE,
+    "redis_sentinel_password": "p/w#3",
     "backup_recipient": "age1-another",
     "backup_identity_file": "/run/secrets/backup.key",
 }

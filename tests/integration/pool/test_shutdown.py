@@ -46,6 +46,17 @@ def test_a_warm_shutdown_turns_cold_on_sigquit(start_worker: StartWorker) -> Non
         assert worker.journal("cancelled", task)
 
 
+def test_a_warm_shutdown_that_has_a_limit_turns_cold_then(start_worker: StartWorker) -> None:
+    with start_worker("openai.low", 10, "drains") as worker:
+        endless, short = worker.send("tidy"), worker.send("nap", 0.1)
+        eventually(lambda: worker.journal("started", endless) and worker.journal("started", short))
+        worker.signal(signal.SIGTERM)
+        assert worker.ended() == 0
+        assert worker.journal("cancelled", endless)
+        assert worker.journal("finished", short)
+        assert worker.journal("service closed")
+
+
 def test_a_coroutine_that_refuses_cancellation_does_not_keep_the_process(
     start_worker: StartWorker,
 ) -> None:

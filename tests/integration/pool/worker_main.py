@@ -1,6 +1,6 @@
 """A worker with tasks that write down what happens to them, one JSON line each.
 
-Run as `python worker_main.py <redis url> <journal> <client name> <lane> <slots> [events] [broken] [impatient|hasty]`.
+Run as `python worker_main.py <redis url> <journal> <client name> <lane> <slots> [events] [broken] [drains] [impatient|hasty]`.
 """
 
 from __future__ import annotations
@@ -120,6 +120,7 @@ def main(
     redactor = Redactor(settings, {"SOME_API_KEY": "marked-key-0123456789"})
     app, journal = create_app(redis_url), Journal(Path(journal_path))
     app.redactor = redactor
+    app.drain_s = 0.5 if "drains" in flags else None
     app.conf.broker_transport_options["client_name"] = client_name
     register_sleepers(app, journal)
     register_troublemakers(app)
