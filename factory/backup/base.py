@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from shlex import quote
 
 from factory.backup.dump import hold
 from factory.backup.programs import (
@@ -21,7 +22,7 @@ from factory.backup.programs import (
 from factory.backup.scratch import running_server
 from factory.backup.seal import SUFFIX, IdentityFile, Tell, demand_key, pour, seal
 from factory.backup.vault import Kind, Manifest, Vault
-from factory.backup.wal import last_drop, segments
+from factory.backup.wal import last_drop, literal, segments, timeline_of, timelines
 from factory.errors import Conflict, Misconfigured, NotFound
 from factory.store import backups, servers
 from factory.store.migrate import upgrade
@@ -66,6 +67,12 @@ class Target:
 
     at: datetime | None = None
     before_drop: bool = False
+    timeline: int | None = None
+    """Along which branch of the log; None: the newest."""
+
+    @property
+    def is_end(self) -> bool:
+        return self.at is None and not self.before_drop
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,17 +94,38 @@ def restore(
             param="--at",
         )
     demand_key(vault.file(manifest), identity)
-    unpack(vault.file(manifest), directory, identity)
-    settings = _recovery(vault, manifest, directory, target, programs, identity)
-    with running_server(programs, directory, settings) as sockets:
-        url = url_in(sockets, manifest)
-        if target.before_drop:
-            servers.make_valid(url)
-        restored_to = servers.replayed_to(url) or manifest.finished_at
-        upgrade(url)
-        hold(url, manifest.name, restored_to)
-    _archive_histories(directory)
+    with _new(directory):
+        settings = _recovery(vault, manifest, target, programs, identity)
+        unpack(vault.file(manifest), directory, identity)
+        if settings:
+            (directory / "recovery.signal").touch()
+        with running_server(programs, directory, settings) as sockets:
+            url = url_in(sockets, manifest)
+            if target.before_drop:
+                servers.make_valid(url)
+            restored_to = servers.replayed_to(url) or manifest.finished_at
+            upgrade(url)
+            hold(url, manifest.name, restored_to)
+        _archive_histories(directory)
     return Recovered(directory, restored_to)
+
+
+@contextmanager
+def _new(directory: Path) -> Iterator[None]:
+    """A new directory, or one that is empty, and is again if the block fails. Raises Conflict, Misconfigured."""
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if any(directory.iterdir()):
+            raise Conflict(f"{directory} is not empty: nothing is overwritten", param="--into")
+    except OSError as error:
+        reason = f"{directory} cannot be made: {error.strerror}"
+        raise Misconfigured(reason, param="--into") from None
+    try:
+        yield
+    except BaseException:
+        for one in directory.iterdir():
+            shutil.rmtree(one) if one.is_dir() and not one.is_symlink() else one.unlink()
+        raise
 
 
 def _archive_histories(directory: Path) -> None:
@@ -124,10 +152,7 @@ def server_programs(manifest: Manifest) -> Programs:
 
 
 def unpack(path: Path, directory: Path, identity: IdentityFile | None) -> None:
-    """Into a new directory, or one that is empty. Raises Conflict, Unavailable, Misconfigured."""
-    if directory.exists() and any(directory.iterdir()):
-        raise Conflict(f"{directory} is not empty: nothing is overwritten", param="--into")
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Into an empty directory. Raises Unavailable, Misconfigured."""
     with (
         connecting({}) as env,
         running(["tar", "-xzf", "-", "--no-same-owner", "-C", directory], env, feed=True) as tar,
@@ -138,29 +163,44 @@ def unpack(path: Path, directory: Path, identity: IdentityFile | None) -> None:
 def _recovery(
     vault: Vault,
     manifest: Manifest,
-    directory: Path,
     target: Target,
     programs: Programs,
     identity: IdentityFile | None,
 ) -> Mapping[str, str]:
     """Settings of the server that replays. Without an archive it replays what the backup holds."""
     if not segments(vault.wal):
-        if target != Target():
+        if not target.is_end:
             raise NotFound(
                 f"{vault.wal} holds no log, so only the backup's own moment can be had: name no target,"
                 " and let the server archive from now on (`factory backup archive-command`)"
             )
         return {}
-    (directory / "recovery.signal").touch()
-    words = [sys.executable, "-P", "-m", "factory.backup.fetch", str(vault.wal), "%f", "%p"]
-    words += [str(identity.path)] if identity else []
-    command = " ".join(word if word.startswith("%") else quote(word) for word in words)
+    _demand_branch(vault, manifest, target)
+    words = [sys.executable, "-P", "-m", "factory.backup.fetch", str(vault.wal)]
+    key = [str(identity.path)] if identity else []
+    command = " ".join([*map(literal, words), "%f", "%p", *map(literal, key)])
     settings = {"restore_command": command, "recovery_target_action": "promote"}
+    if target.timeline:
+        settings["recovery_target_timeline"] = str(target.timeline)
     if target.at:
         settings["recovery_target_time"] = target.at.isoformat()
     if target.before_drop:
         assert manifest.wal_start
-        drop = last_drop(vault.wal, manifest.wal_start, programs, identity)
+        drop = last_drop(vault.wal, manifest.wal_start, programs, identity, target.timeline)
         settings["recovery_target_lsn"] = drop
         settings["recovery_target_inclusive"] = "off"
     return settings
+
+
+def _demand_branch(vault: Vault, manifest: Manifest, target: Target) -> None:
+    """An earlier restore began a branch of the log. By itself Postgres follows the newest, which may have left the
+    old one before the target: it would end there, without a word. Raises Conflict.
+    """
+    own = timeline_of(manifest.wal_start or "")
+    newer = [one for one in timelines(vault.wal) if one > own]
+    if newer and not target.is_end and target.timeline is None:
+        raise Conflict(
+            f"the log has branched since {manifest.name}, by an earlier restore: name the branch with --timeline, "
+            f"{own} (the backup's own) or {', '.join(map(str, newer))}",
+            param="--timeline",
+        )

@@ -92,7 +92,7 @@ def restore(
     demand_key(vault.file(manifest), identity)
     parts = servers.connection_parts(libpq_url)
     name = parts.get("dbname") or parts.get("user") or manifest.database
-    new = f"{name}_restoring"
+    new = servers.name_beside(name, "_restoring")
     servers.drop_database(libpq_url, new)
     servers.create_database(libpq_url, new)
     try:

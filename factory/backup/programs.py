@@ -20,6 +20,8 @@ from factory.errors import Misconfigured, Unavailable
 DEBIAN = Path("/usr/lib/postgresql")
 VERSION = re.compile(r"(\d+)\.\d+")
 SERVICE = "factory"
+PASSWORD = "password"  # noqa: S105 - its name
+OTHER_SERVICES = ("PGSERVICE", "PGSERVICEFILE")
 LAST_LINES = 5
 ENDS_S = 1.0
 
@@ -89,15 +91,18 @@ def _programs(directory: Path, needed: str) -> Programs | None:
 def connecting(parts: Mapping[str, str]) -> Iterator[Mapping[str, str]]:
     """The environment in which libpq's programs find a server as `service=factory`.
 
-    The password stands in a file that only this user can read, and that goes with the block.
+    What the parts leave open comes from this process' own variables (PGSSLMODE, PGPASSFILE …), as it does where the
+    platform connects. The password is one of these: a line of the file may be too short for a token.
     """
     with tempfile.TemporaryDirectory(prefix="factory-backup-") as directory:
         path = Path(directory, "service.conf")
         path.touch(mode=0o600)
-        lines = [f"[{SERVICE}]", *(f"{name}={value}" for name, value in parts.items())]
+        named = {name: value for name, value in parts.items() if name != PASSWORD}
+        lines = [f"[{SERVICE}]", *(f"{name}={value}" for name, value in named.items())]
         path.write_text("\n".join(lines) + "\n")
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-        yield {**kept, "PGSERVICEFILE": str(path), "LC_ALL": "C"}
+        kept = {name: value for name, value in os.environ.items() if name not in OTHER_SERVICES}
+        secret = {"PGPASSWORD": parts[PASSWORD]} if PASSWORD in parts else {}
+        yield {**kept, **secret, "PGSERVICEFILE": str(path), "LC_ALL": "C"}
 
 
 @contextmanager
@@ -119,10 +124,9 @@ def running(
             yield pipe
         # Whatever the block raises: the program must not go on without its reader or writer.
         except BaseException as error:
-            if _ended(process):
-                raise failed(
-                    command[0], errors
-                ) from error  # which is why nobody took what was written
+            if isinstance(error, Exception) and _ended(process):
+                # Which is why nobody took what was written.
+                raise failed(command[0], errors) from error
             process.kill()
             raise
         finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -50,8 +51,10 @@ def _remove_leftovers(vault: Vault) -> None:
     """What an interrupted backup has left. One that runs now is younger than a day, or writes to it."""
     limit = datetime.now(UTC).timestamp() - LEFTOVER_S
     for folder in vault.leftovers():
-        if max(one.stat().st_mtime for one in (folder, *folder.iterdir())) < limit:
-            shutil.rmtree(folder)
+        with suppress(FileNotFoundError):  # it has been published meanwhile, or removed by another
+            if max(one.stat().st_mtime for one in (folder, *folder.iterdir())) < limit:
+                shutil.rmtree(folder)
     for new in vault.wal.glob(".new.*"):
-        if new.stat().st_mtime < limit:
-            new.unlink()
+        with suppress(FileNotFoundError):
+            if new.stat().st_mtime < limit:
+                new.unlink()

@@ -115,15 +115,22 @@ class _Target:
 
 
 def seal(source: IO[bytes], path: Path, recipient: str | None, tell: Tell) -> Sealed:
-    """Writes all of the source to a new file, encrypted unless the recipient is None; durable at the end."""
-    with path.open("xb") as file:
-        target = _Target(file)
-        if recipient:
-            pyrage.encrypt_io(_Source(source, tell), target, [recipient_of(recipient)])
-        else:
-            shutil.copyfileobj(_Source(source, tell), target, PIECE_BYTES)
-        file.flush()
-        os.fsync(file.fileno())
+    """Writes all of the source to a new file, encrypted unless the recipient is None; durable at the end.
+
+    Raises Unavailable where the disk does not take it.
+    """
+    key = recipient_of(recipient) if recipient else None
+    try:
+        with path.open("xb") as file:
+            target = _Target(file)
+            if key:
+                pyrage.encrypt_io(_Source(source, tell), target, [key])
+            else:
+                shutil.copyfileobj(_Source(source, tell), target, PIECE_BYTES)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise Unavailable(f"{path} cannot be written: {error.strerror or error}") from error
     return target.sealed()
 
 

@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -27,6 +27,8 @@ FORMAT = 1
 NAME = re.compile(r"(dump|base)-\d{8}T\d{6}Z")
 PARTIAL = ".partial"
 LATEST = "latest"
+MALFORMED = (ValueError, KeyError, TypeError)
+"""What a document raises that is not as it was written."""
 
 
 class Kind(StrEnum):
@@ -110,13 +112,31 @@ class Vault:
         _sync(self.directory)
 
     def backups(self, kind: Kind | None = None) -> list[Manifest]:
-        """Oldest first. What cannot be read is passed over: `verify` by its name tells why."""
-        places = sorted(self.directory.glob(f"{kind or '*'}-*/{MANIFEST}"))
-        found = [_read(place) for place in places if NAME.fullmatch(place.parent.name)]
+        """Oldest first. What cannot be read is passed over: one damaged backup must not hide the others."""
+        found = []
+        for name in self._names(kind):
+            with suppress(Misconfigured):
+                found.append(_read(self.directory / name / MANIFEST))
         return sorted(found, key=lambda one: one.finished_at)
 
+    def unreadable(self) -> list[Misconfigured]:
+        """Why each of the others cannot be read."""
+        found = []
+        for name in self._names():
+            try:
+                _read(self.directory / name / MANIFEST)
+            except Misconfigured as error:
+                found.append(error)
+        return found
+
+    def _names(self, kind: Kind | None = None) -> list[str]:
+        places = self.directory.glob(f"{kind or '*'}-*/{MANIFEST}")
+        return sorted(p.parent.name for p in places if NAME.fullmatch(p.parent.name))
+
     def find(self, name: str, kind: Kind | None = None) -> Manifest:
-        """By its name, or the newest of the kind. Raises NotFound."""
+        """By its name, or the newest of the kind. Raises NotFound, and Misconfigured for one that cannot be read."""
+        if name in self._names():
+            _read(self.directory / name / MANIFEST)
         found = [one for one in self.backups(kind) if name in (LATEST, one.name)]
         if not found:
             what = f"no {kind or 'backup'}" if name == LATEST else f"no backup {name!r}"
@@ -134,18 +154,20 @@ class Vault:
         _sync(place)
 
     def verified_at(self, manifest: Manifest) -> datetime | None:
-        """When it was, last."""
+        """When it was, last; None also where the note of it cannot be read."""
         place = self.directory / manifest.name / VERIFIED
-        if not place.exists():
+        try:
+            return datetime.fromisoformat(json.loads(place.read_text())["verified_at"])
+        except (OSError, *MALFORMED):
             return None
-        return datetime.fromisoformat(json.loads(place.read_text())["verified_at"])
 
     def remove(self, manifest: Manifest) -> None:
-        """Its manifest goes first, so that half of it is never taken for a backup."""
+        """Its manifest goes first, so that half of it is never taken for a backup. Others may remove it too."""
         place = self.directory / manifest.name
-        (place / MANIFEST).unlink()
-        _sync(place)
-        shutil.rmtree(place)
+        with suppress(FileNotFoundError):
+            (place / MANIFEST).unlink(missing_ok=True)
+            _sync(place)
+            shutil.rmtree(place)
 
     def leftovers(self) -> list[Path]:
         """Folders of backups that were cut off, and of those whose removal was."""
@@ -176,7 +198,7 @@ def _read(path: Path) -> Manifest:
         for name in ("at", "finished_at"):
             found[name] = datetime.fromisoformat(found[name])
         return Manifest(**{**found, "kind": Kind(found["kind"])})
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, *MALFORMED) as error:
         raise Misconfigured(f"{path} cannot be read ({error}): move its folder away") from None
 
 

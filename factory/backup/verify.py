@@ -13,7 +13,7 @@ from factory.backup.programs import connecting, run
 from factory.backup.scratch import running_server
 from factory.backup.seal import IdentityFile, demand_key, sum_of
 from factory.backup.vault import Kind, Manifest, Vault
-from factory.backup.wal import gaps, segments
+from factory.backup.wal import gaps, segment_bytes, segments
 from factory.embedded.postgres import EmbeddedPostgres
 from factory.store import backups, servers
 
@@ -65,6 +65,7 @@ def _check_base(
 ) -> Verdict:
     programs = server_programs(manifest)
     data = place / "data"
+    data.mkdir(mode=0o700)
     unpack(vault.file(manifest), data, identity)
     with connecting({}) as env:
         run([programs.path("pg_verifybackup"), data], env)
@@ -78,7 +79,7 @@ def _log_gaps(vault: Vault, manifest: Manifest) -> list[str]:
     names = segments(vault.wal)
     if not names or manifest.wal_start is None:
         return []
-    missing = gaps(names, manifest.wal_start)
+    missing = gaps(names, manifest.wal_start, segment_bytes(vault.wal, names))
     return [f"{vault.wal} has no segment …{one}: later moments cannot be had" for one in missing]
 
 

@@ -6,9 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
-from importlib.resources import files
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,10 +14,12 @@ import typer
 from factory.cli.backup_place import identity_of, vault_of, vault_settings
 from factory.cli.backup_restore import Name, restore
 from factory.cli.exits import ExitCode
+from factory.cli.interrupt import one_interrupt
 from factory.cli.output import JsonOption, complain, print_json, print_lines, print_rich
 from factory.errors import Misconfigured, Unavailable
 
 if TYPE_CHECKING:
+    from factory.backup.retention import Pruned
     from factory.backup.vault import Manifest, Vault
     from factory.services import Services
 
@@ -30,32 +30,41 @@ Plain = Annotated[
     typer.Option("--unencrypted", help="Without BACKUP_RECIPIENT: readable for whoever gets it."),
 ]
 
+Prune = Annotated[
+    bool, typer.Option("--prune", help="Then remove what is too old, as `factory backup prune`.")
+]
 
-def dump(unencrypted: Plain = False, as_json: JsonOption = False) -> None:
+
+def dump(
+    unencrypted: Plain = False, then_prune: Prune = False, as_json: JsonOption = False
+) -> None:
     """Dump the database: one snapshot, compressed and encrypted, its rows counted and summed."""
     from factory.backup.dump import dump as make
 
-    _back_up(make, "dump", unencrypted=unencrypted, as_json=as_json)
+    _back_up(make, "dump", unencrypted=unencrypted, then_prune=then_prune, as_json=as_json)
 
 
-def base(unencrypted: Plain = False, as_json: JsonOption = False) -> None:
+def base(
+    unencrypted: Plain = False, then_prune: Prune = False, as_json: JsonOption = False
+) -> None:
     """Copy the whole server. With the archived log it can be restored to any later moment.
 
     Needs a role with REPLICATION, and a line for `replication` in pg_hba.conf.
     """
     from factory.backup.base import base as make
 
-    _back_up(make, "base", unencrypted=unencrypted, as_json=as_json)
+    _back_up(make, "base", unencrypted=unencrypted, then_prune=then_prune, as_json=as_json)
 
 
 Make = Callable[..., Any]
 
 
-def _back_up(make: Make, kind: str, *, unencrypted: bool, as_json: bool) -> None:
+def _back_up(make: Make, kind: str, *, unencrypted: bool, then_prune: bool, as_json: bool) -> None:
+    from factory.backup.retention import prune as remove
     from factory.cli.operator import operator_services
     from factory.store import backups
 
-    with operator_services() as services:
+    with one_interrupt(), operator_services() as services:
         settings = services.settings
         recipient = None if unencrypted else settings.backup_recipient
         if not unencrypted and not recipient:
@@ -67,10 +76,13 @@ def _back_up(make: Make, kind: str, *, unencrypted: bool, as_json: bool) -> None
         manifest = make(vault_of(settings), settings.libpq_url, recipient, _progress(kind))
         with services.database.transaction() as tx:
             backups.record(tx, kind, manifest.name, manifest.size_bytes, manifest.finished_at)
+        pruned = remove(vault_of(settings), settings.backup_keep_days) if then_prune else None
     if as_json:
-        print_json(_document(manifest))
-    else:
-        print_lines([f"{manifest.name}: {_size(manifest.size_bytes)} in {settings.backup_dir}"])
+        print_json({**_document(manifest), **({"pruned": asdict(pruned)} if pruned else {})})
+        return
+    print_lines([f"{manifest.name}: {_size(manifest.size_bytes)} in {settings.backup_dir}"])
+    if pruned:
+        _show_pruned(pruned)
 
 
 def listing(as_json: JsonOption = False) -> None:
@@ -79,6 +91,8 @@ def listing(as_json: JsonOption = False) -> None:
 
     vault = vault_of(vault_settings())
     found = vault.backups()
+    for error in vault.unreadable():
+        complain(error.message)
     if as_json:
         print_json({"data": [_document(one, vault) for one in found]})
     elif not found:
@@ -97,7 +111,7 @@ def verify(name: Name = "latest", as_json: JsonOption = False) -> None:
     from factory.backup.verify import verify as check
     from factory.cli.operator import operator_services
 
-    with operator_services() as services:
+    with one_interrupt(), operator_services() as services:
         vault, identity = vault_of(services.settings), identity_of(services.settings)
         kinds = [kind for kind in Kind if vault.backups(kind)] if name == LATEST else [None]
         chosen = [vault.find(name, kind) for kind in kinds] or [vault.find(name)]
@@ -132,12 +146,19 @@ def prune(as_json: JsonOption = False) -> None:
     from factory.backup.retention import prune as remove
 
     settings = vault_settings()
-    pruned = remove(vault_of(settings), settings.backup_keep_days)
+    vault = vault_of(settings)
+    pruned = remove(vault, settings.backup_keep_days)
+    for error in vault.unreadable():
+        complain(error.message)
     if as_json:
         print_json(asdict(pruned))
     else:
-        print_lines([*(f"removed {one}" for one in pruned.backups)])
-        print_lines([f"{len(pruned.backups)} backups and {len(pruned.segments)} segments removed"])
+        _show_pruned(pruned)
+
+
+def _show_pruned(pruned: Pruned) -> None:
+    print_lines([*(f"removed {one}" for one in pruned.backups)])
+    print_lines([f"{len(pruned.backups)} backups and {len(pruned.segments)} segments removed"])
 
 
 def key(
@@ -161,16 +182,16 @@ def key(
 
 def archive_command(as_json: JsonOption = False) -> None:
     """Print the lines of postgresql.conf that archive the server's log into BACKUP_DIR/wal."""
+    from factory.backup import wal
+
     settings = vault_settings()
-    script = str(files("factory.backup") / "archive-wal.sh")
-    words = ["sh", quote(script), quote(str(vault_of(settings).wal.resolve())), "%p", "%f"]
-    command = " ".join(
-        [*words, *([settings.backup_recipient] if settings.backup_recipient else [])]
-    )
+    command = wal.archive_command(vault_of(settings).wal.resolve(), settings.backup_recipient)
     if as_json:
         print_json({"archive_command": command})
     else:
-        lines = ("archive_mode = on", f"archive_command = '{command}'", "archive_timeout = 60s")
+        # Within quotes postgresql.conf reads a backslash as the begin of another letter.
+        written = command.replace("\\", "\\\\").replace("'", "''")
+        lines = ("archive_mode = on", f"archive_command = '{written}'", "archive_timeout = 60s")
         print_lines(["wal_level = replica", *lines])
 
 

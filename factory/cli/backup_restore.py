@@ -10,10 +10,12 @@ import typer
 
 from factory.cli.after_restore import moment
 from factory.cli.backup_place import identity_of, vault_of, vault_settings
+from factory.cli.interrupt import one_interrupt
 from factory.cli.output import JsonOption, print_json, print_lines
 from factory.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from factory.backup.base import Target
     from factory.backup.vault import Manifest, Vault
     from factory.config import Settings
 
@@ -31,6 +33,12 @@ def restore(
     before_drop: Annotated[
         bool, typer.Option("--before-drop", help="Of a base: up to the last DROP DATABASE.")
     ] = False,
+    timeline: Annotated[
+        int | None,
+        typer.Option(
+            "--timeline", min=1, help="Of a base: which branch, where a restore made one."
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Restore a dump into DATABASE_URL's server, or a base into a new data directory.
@@ -38,6 +46,7 @@ def restore(
     A dump replaces the database; the one that was there is kept under another name. Afterwards no job goes out
     until `factory db after-restore` has been told what to do.
     """
+    from factory.backup.base import Target
     from factory.backup.vault import Kind
 
     if at and before_drop:
@@ -47,10 +56,12 @@ def restore(
     manifest = vault.find(name, Kind.BASE if into else Kind.DUMP if name == "latest" else None)
     if (manifest.kind is Kind.BASE) != (into is not None):
         raise InvalidInput(f"{manifest.name}: --into goes with a base, and with nothing else")
-    if into:
-        _restore_base(vault, manifest, settings, into, at, before_drop, as_json=as_json)
-    else:
-        _restore_dump(vault, manifest, settings, as_json=as_json)
+    with one_interrupt():
+        if into:
+            target = Target(moment(at, "--at") if at else None, before_drop, timeline)
+            _restore_base(vault, manifest, settings, into, target, as_json=as_json)
+        else:
+            _restore_dump(vault, manifest, settings, as_json=as_json)
 
 
 def _restore_base(
@@ -58,15 +69,12 @@ def _restore_base(
     manifest: Manifest,
     settings: Settings,
     into: Path,
-    at: str | None,
-    before_drop: bool,
+    target: Target,
     *,
     as_json: bool,
 ) -> None:
-    from factory.backup.base import Target
     from factory.backup.base import restore as recover
 
-    target = Target(moment(at, "--at") if at else None, before_drop)
     made = recover(vault, manifest, into.resolve(), target, identity_of(settings))
     if as_json:
         print_json({"directory": str(into), "restored_to": made.restored_to.isoformat()})

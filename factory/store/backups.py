@@ -9,13 +9,16 @@ from datetime import datetime
 
 from psycopg2 import sql
 
+from factory.errors import Misconfigured
 from factory.store.database import Tx, rows, run
 from factory.store.servers import Cursor, connected
 
 # A backup may take hours, during which its session is idle.
 WITHOUT_TIMEOUTS = (
     "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0;"
-    " SET timezone = 'UTC'; SET extra_float_digits = 1"
+    # Sums are of rows as text: the role or the server may have styles of their own.
+    " SET timezone = 'UTC'; SET extra_float_digits = 1; SET datestyle = 'ISO';"
+    " SET intervalstyle = 'postgres'; SET bytea_output = 'hex'"
 )
 
 
@@ -47,8 +50,21 @@ def snapshot(libpq_url: str) -> Iterator[Snapshot]:
     with connected(libpq_url) as connection:
         connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
         with connection.cursor() as cursor:
+            _demand_own_session(cursor)
             cursor.execute(WITHOUT_TIMEOUTS)
             yield _snapshot(cursor)
+
+
+def _demand_own_session(cursor: Cursor) -> None:
+    """pg_dump sets the search path of its session; a pooler would hand that to the platform's programs.
+
+    https://github.com/pgbouncer/pgbouncer/issues/452
+    """
+    cursor.execute("SELECT pg_backend_pid()")
+    [(pid,)] = cursor.fetchall()
+    if pid != cursor.connection.info.backend_pid:
+        reason = "leads through a pooler: backups need the address of Postgres itself"
+        raise Misconfigured(f"DATABASE_URL {reason}", param="DATABASE_URL")
 
 
 def _snapshot(cursor: Cursor) -> Snapshot:
@@ -108,6 +124,7 @@ class Place:
 def place(libpq_url: str) -> Place:
     """Raises Unavailable."""
     with connected(libpq_url) as connection, connection.cursor() as cursor:
+        _demand_own_session(cursor)
         cursor.execute(
             "SELECT current_database()::text, current_user::text,"
             " current_setting('server_version_num')::int, pg_walfile_name(pg_current_wal_lsn())"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -11,13 +12,22 @@ from urllib.parse import quote, urlencode
 
 import psycopg2
 from psycopg2 import sql
-from psycopg2.extensions import parse_dsn
+from psycopg2.extensions import (
+    POLL_OK,
+    POLL_READ,
+    POLL_WRITE,
+    get_wait_callback,
+    parse_dsn,
+    set_wait_callback,
+)
 
 from factory.errors import Unavailable
 
 MAINTENANCE = "template1"
 """A database that every server has, to connect to while another one is replaced."""
 SWAP_S = 30.0
+NAME_BYTES = 63
+"""Of a name, Postgres takes so much, and leaves the rest out without an error."""
 Cursor = psycopg2.extensions.cursor
 
 
@@ -38,12 +48,26 @@ def with_database(libpq_url: str, name: str) -> str:
 
 @contextmanager
 def connected(dsn: str) -> Iterator[psycopg2.extensions.connection]:
-    """A connection of its own. Raises Unavailable for any error of Postgres in the block."""
+    """A connection of its own, whose statements a signal may end. Raises Unavailable for whatever Postgres says in
+    the block. For commands: it changes how all of the process waits for Postgres.
+    """
+    earlier = get_wait_callback()
+    set_wait_callback(_wait)
     try:
         with closing(psycopg2.connect(dsn, connect_timeout=5)) as connection:
             yield connection
     except psycopg2.Error as error:
         raise Unavailable(f"the database: {str(error).strip().splitlines()[0]}") from error
+    finally:
+        set_wait_callback(earlier)
+
+
+def _wait(connection: psycopg2.extensions.connection) -> None:
+    """Until Postgres has answered. libpq would keep signals waiting that long, which may be hours."""
+    while (state := connection.poll()) != POLL_OK:
+        reads = [connection.fileno()] if state == POLL_READ else []
+        writes = [connection.fileno()] if state == POLL_WRITE else []
+        select.select(reads, writes, [])
 
 
 def ask(libpq_url: str, statement: str, *params: object) -> Any:
@@ -93,6 +117,11 @@ def analyze(libpq_url: str) -> None:
     tell(libpq_url, "ANALYZE")
 
 
+def name_beside(name: str, suffix: str) -> str:
+    """The name with a suffix, as long as Postgres takes names: one that is longer would be the name itself."""
+    return name.encode()[: NAME_BYTES - len(suffix)].decode(errors="ignore") + suffix
+
+
 def create_database(libpq_url: str, name: str) -> None:
     """An empty one. Raises Unavailable."""
     with _maintenance(libpq_url) as cursor:
@@ -114,7 +143,7 @@ def replace_database(libpq_url: str, name: str, new: str) -> str | None:
 
     Nobody can connect to the old one from then on. Raises Unavailable if its sessions do not end.
     """
-    kept = f"{name}_before_{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    kept = name_beside(name, f"_before_{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
     with _maintenance(libpq_url) as cursor:
         cursor.execute("SELECT FROM pg_database WHERE datname = %s", [name])
         exists = bool(cursor.fetchall())

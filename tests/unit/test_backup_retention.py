@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from factory.backup.retention import old
 from factory.backup.vault import Kind, Manifest
 from factory.backup.wal import gaps
+from factory.store.servers import name_beside
 
 NOW = datetime(2026, 6, 30, tzinfo=UTC)
 
@@ -35,6 +36,21 @@ def test_a_log_without_gaps_has_none_across_logs_and_timelines() -> None:
     names = ["0000000100000000000000FE", "0000000100000000000000FF", "000000020000000100000000"]
     assert gaps(names, names[0]) == []
     assert gaps(names, names[2]) == []
+
+
+def test_segments_of_another_size_have_gaps_of_their_own() -> None:
+    names = ["00000001000000000000003E", "00000001000000000000003F", "000000010000000100000000"]
+    assert gaps(names, names[0], 2**26) == []
+    assert gaps(names, names[0]) == ["0000000000000040"]
+
+
+def test_a_name_beside_another_is_never_the_same() -> None:
+    for length in (1, 53, 54, 62, 63):
+        beside = name_beside("n" * length, "_restoring")
+        assert beside != "n" * length
+        assert beside.endswith("_restoring")
+        assert len(beside) <= 63
+    assert len(name_beside("ü" * 31, "_restoring").encode()) <= 63
 
 
 def test_a_gap_and_a_missing_begin_are_told() -> None:

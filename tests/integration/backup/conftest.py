@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
 from factory.backup.seal import IdentityFile, create_identity
 from factory.backup.vault import Vault
+from factory.backup.wal import archive_command
 from factory.embedded.postgres import EmbeddedPostgres
 from factory.store import servers
 from factory.store.migrate import upgrade
@@ -33,7 +33,8 @@ def key(tmp_path: Path) -> Key:
 
 @pytest.fixture
 def vault(tmp_path: Path) -> Vault:
-    found = Vault(tmp_path / "backups")
+    # As awkward as a path may be: it passes Postgres' own letters, its configuration and a shell.
+    found = Vault(tmp_path / "back'ups of 100%f")
     found.wal.mkdir(parents=True)
     return found
 
@@ -55,8 +56,7 @@ class Archiving:
 @pytest.fixture
 def archiving(tmp_path: Path, vault: Vault) -> Iterator[Archiving]:
     """Migrated, in a database that can be dropped."""
-    script = files("factory.backup") / "archive-wal.sh"
-    settings = {"archive_mode": "on", "archive_command": f"sh {script} {vault.wal} %p %f"}
+    settings = {"archive_mode": "on", "archive_command": archive_command(vault.wal, None)}
     server = EmbeddedPostgres(tmp_path / "postgres", settings)
     admin_url = server.start()
     servers.create_database(admin_url, "platform")

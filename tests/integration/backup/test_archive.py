@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from importlib.resources import files
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from factory.backup import fetch
+from factory.backup.wal import segments
+from factory.errors import Misconfigured
 from tests.integration.backup.conftest import Key
 
 NAME = "000000010000000000000007"
@@ -57,10 +60,42 @@ def test_what_was_cut_off_is_archived_anew(archive: Path, segment: Path) -> None
     assert (archive / NAME).read_bytes() == segment.read_bytes()
 
 
+def test_a_file_system_without_links_will_do(
+    archive: Path, segment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as SMB's, or FAT's."""
+    refuses = tmp_path / "bin" / "ln"
+    refuses.parent.mkdir()
+    refuses.write_text("#!/bin/sh\necho 'ln: Operation not supported' >&2\nexit 1\n")
+    refuses.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{refuses.parent}:{os.environ['PATH']}")
+    assert store(archive, segment).returncode == 0
+    assert store(archive, segment).returncode == 0
+    assert sorted(path.name for path in archive.iterdir()) == [NAME, f"{NAME}.sha256"]
+    kept = segment.read_bytes()
+    segment.write_bytes(b"another server's")
+    assert store(archive, segment).returncode == 1
+    assert (archive / NAME).read_bytes() == kept
+
+
 def test_a_directory_that_is_not_there_is_told(tmp_path: Path, segment: Path) -> None:
     refused = store(tmp_path / "nowhere", segment)
     assert refused.returncode == 1
-    assert "is no directory: create it" in refused.stderr
+    assert "is no directory that" in refused.stderr
+
+
+def test_an_archive_that_cannot_be_read_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
+    assert segments(tmp_path / "nowhere") == []
+    (tmp_path / "file").touch()
+    with pytest.raises(Misconfigured, match="cannot be read"):
+        segments(tmp_path / "file")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_a_closed_archive_is_told(archive: Path) -> None:
+    archive.chmod(0)
+    with pytest.raises(Misconfigured, match="Permission denied"):
+        segments(archive)
 
 
 def test_a_missing_segment_ends_a_recovery_and_a_damaged_one_stops_it(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -18,7 +19,7 @@ from factory.backup.vault import Manifest, Vault
 from factory.backup.verify import verify
 from factory.backup.wal import gaps, segments
 from factory.config import Settings
-from factory.errors import Conflict, NotFound
+from factory.errors import Conflict, NotFound, Unavailable
 from factory.services import connect
 from factory.store import servers
 from tests.integration.backup.conftest import Archiving, Key
@@ -82,6 +83,47 @@ def test_a_moment_between_two_writes(
         assert count(url) == 2
     with pytest.raises(NotFound, match="choose an older one"):
         bases.restore(vault, made, tmp_path / "again", Target(at=made.at), None)
+
+
+def test_a_restore_that_fails_leaves_the_directory_for_another(
+    archiving: Archiving, vault: Vault, tmp_path: Path
+) -> None:
+    made = bases.base(vault, archiving.url, None, quiet)
+    add_jobs(archiving.url, 2)
+    archiving.archive_now()
+    later = Target(at=datetime.now(UTC) + timedelta(days=1))
+    directory = tmp_path / "restored"
+    with pytest.raises(Unavailable, match="recovery target"):
+        bases.restore(vault, made, directory, later, None)
+    assert list(directory.iterdir()) == []
+    with pytest.raises(NotFound, match="DROP DATABASE"):
+        bases.restore(vault, made, directory, Target(before_drop=True), None)
+    bases.restore(vault, made, directory, Target(), None)
+    with opened(vault, made, directory) as url:
+        assert count(url) == 2
+
+
+def test_a_later_moment_than_an_earlier_restore_went_to_needs_the_branch(
+    archiving: Archiving, vault: Vault, tmp_path: Path
+) -> None:
+    """By itself Postgres follows the newest branch, and ends where that left: silently too early."""
+    made = bases.base(vault, archiving.url, None, quiet)
+    moments = []
+    for _ in range(2):
+        add_jobs(archiving.url, 2)
+        moments.append(servers.ask(archiving.url, "SELECT clock_timestamp()"))
+    add_jobs(archiving.url, 2)
+    archiving.archive_now()
+    first = bases.restore(vault, made, tmp_path / "first", Target(at=moments[0]), None)
+    history = first.directory / "pg_wal" / "00000002.history"
+    shutil.copy(history, vault.wal)  # as a server does that is started on it
+    with pytest.raises(Conflict, match=r"--timeline, 1 .* or 2"):
+        bases.restore(vault, made, tmp_path / "second", Target(at=moments[1]), None)
+    target = Target(at=moments[1], timeline=1)
+    second = bases.restore(vault, made, tmp_path / "second", target, None)
+    assert (second.directory / "pg_wal" / "00000003.history").exists()
+    with opened(vault, made, second.directory) as url:
+        assert count(url) == 4
 
 
 def test_a_base_is_verified_and_a_gap_in_the_log_is_told(

@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 from factory.backup import dump as dumps
+from factory.backup.retention import prune
 from factory.backup.vault import Vault
 from factory.backup.verify import verify
 from factory.errors import Misconfigured, Unavailable
 from factory.services import Services
 from factory.store import restores, servers
+from factory.store.migrate import upgrade
 from tests.integration.backup.conftest import Key
 from tests.integration.store.samples import ask, given_jobs
 
@@ -90,6 +92,58 @@ def test_without_the_key_or_with_another_nothing_is_read(
     create_identity(tmp_path / "other.key")
     with pytest.raises(Misconfigured, match="does not open"):
         verify(vault, made, IdentityFile(tmp_path / "other.key"))
+
+
+def test_a_damaged_manifest_hides_no_other_backup(
+    services: Services, vault: Vault, key: Key
+) -> None:
+    url = services.settings.libpq_url
+    good = dumps.dump(vault, url, None, quiet)
+    broken = vault.directory / "dump-20260101T000000Z"
+    broken.mkdir()
+    for content in ("", "{}", '{"format": 99}', "[]", "\0"):
+        (broken / "manifest.json").write_text(content)
+        assert [one.name for one in vault.backups()] == [good.name]
+        assert vault.find("latest") == good
+        [reason] = vault.unreadable()
+        assert str(broken) in reason.message
+        with pytest.raises(Misconfigured, match=broken.name):
+            vault.find(broken.name)
+    assert prune(vault, 1).backups == []
+    (vault.directory / good.name / "verified.json").write_text("{")
+    assert vault.verified_at(good) is None
+
+
+def test_a_database_with_the_longest_name_is_restored_and_kept(
+    services: Services, vault: Vault
+) -> None:
+    """Postgres cuts a longer name off: `NAME_restoring` would be the database itself."""
+    url = services.settings.libpq_url
+    name = f"{servers.connection_parts(url)['dbname']}_{'x' * 63}"[:63]
+    servers.create_database(url, name)
+    long = servers.with_database(url, name)
+    kept = None
+    try:
+        upgrade(long)
+        made = dumps.dump(vault, long, None, quiet)
+        kept = dumps.restore(vault, made, long, None).kept
+        assert kept is not None
+        assert len(kept) == len(name)
+        found = "SELECT count(*) FROM pg_database WHERE datname IN (%s, %s)"
+        assert servers.ask(url, found, name, kept) == 2
+    finally:
+        for one in filter(None, (name, kept)):
+            servers.drop_database(url, one)
+
+
+def test_sums_do_not_hang_on_the_styles_of_a_server(services: Services, vault: Vault) -> None:
+    url = services.settings.libpq_url
+    given_jobs(services, 2)
+    name = servers.connection_parts(url)["dbname"]
+    for style in ("datestyle = 'German'", "intervalstyle = 'iso_8601'", "bytea_output = 'escape'"):
+        servers.tell(url, f'ALTER DATABASE "{name}" SET {style}')
+    made = dumps.dump(vault, url, None, quiet)
+    assert verify(vault, made, None).complaints == []
 
 
 def test_a_dump_that_breaks_leaves_nothing(vault: Vault, key: Key) -> None:

@@ -25,6 +25,9 @@ from deploy.validate.servers import (
     with_places,
 )
 from deploy.validate.tools import Invalid
+from factory.backup.base import base
+from factory.backup.dump import dump
+from factory.backup.vault import Vault
 from factory.embedded.account import unprivileged_account
 from factory.errors import Misconfigured
 from factory.pipeline.upkeep.maintenance import nightly
@@ -96,7 +99,9 @@ def test_jobs_run_through_it_and_no_answer_fails(
         assert 0 < servers <= MOST
 
 
-def test_what_holds_a_lock_for_a_session_refuses_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_changes_a_session_for_others_refuses_it(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     with _pooled() as pooled:
         database = Database(pooled.pooled_url, pool_size=1, process="test", statement_s=0)
         with pytest.raises(Misconfigured, match="pooler"):
@@ -104,6 +109,10 @@ def test_what_holds_a_lock_for_a_session_refuses_it(capsys: pytest.CaptureFixtur
         database.close()
         with pytest.raises(SystemExit):
             upgrade(pooled.pooled_url)
+        vault = Vault(tmp_path / "backups")
+        for make in (dump, base):
+            with pytest.raises(Misconfigured, match="pooler"):
+                make(vault, pooled.pooled_url, None, lambda _: None)
     assert "leads through a pooler" in capsys.readouterr().err
 
 
