@@ -24,6 +24,8 @@ class Line:
     number: int
     name: str | None
     value: str
+    expanded: bool = False
+    """Whether `docker compose` takes a $ in it for a variable: anywhere but in single quotes."""
 
 
 def use_env_file(environ: MutableMapping[str, str]) -> None:
@@ -86,4 +88,5 @@ def parse_env(text: str) -> Iterator[Line]:
         if one.error or (one.key and one.value is None):
             yield Line(number, None, "")
         elif one.key:
-            yield Line(number, one.key, one.value or "")
+            value, written = one.value or "", original.partition("=")[2].lstrip()
+            yield Line(number, one.key, value, "$" in value and not written.startswith("'"))

@@ -5,6 +5,9 @@
 # here. With POSTGRES_EXPORTER_PASSWORD there is a role too that sees statistics and no rows.
 set -eu
 export PGUSER="${PGUSER:-${POSTGRES_USER:-postgres}}"
+# A password as the platform reads it: without white space and quotes around it, such as the newline that `echo`
+# leaves at the end of a Secret.
+plain() { printf %s "$1" | tr -d '\r\n' | sed -E "s/^[[:space:]]+|[[:space:]]+\$//g; s/^\"(.*)\"\$/\1/; s/^'(.*)'\$/\1/"; }
 # The temporary server of the first start knows no other database yet.
 run() { psql -v ON_ERROR_STOP=1 --no-psqlrc --quiet "$@"; }
 
@@ -15,7 +18,7 @@ if [ "$found" != 1 ]; then
     exit 1
 fi
 
-run -d postgres -v name="$DATABASE_NAME" -v role="$DATABASE_USER" -v password="$DATABASE_PASSWORD" <<'SQL'
+run -d postgres -v name="$DATABASE_NAME" -v role="$DATABASE_USER" -v password="$(plain "$DATABASE_PASSWORD")" <<'SQL'
 CREATE ROLE :"role" LOGIN PASSWORD :'password';
 CREATE DATABASE :"name" OWNER :"role";
 REVOKE ALL ON DATABASE :"name" FROM PUBLIC;
@@ -28,7 +31,7 @@ CREATE EXTENSION IF NOT EXISTS pg_stat_statements;
 SQL
 
 if [ -n "${POSTGRES_EXPORTER_PASSWORD:-}" ]; then
-    run -d postgres -v name="$DATABASE_NAME" -v password="$POSTGRES_EXPORTER_PASSWORD" <<'SQL'
+    run -d postgres -v name="$DATABASE_NAME" -v password="$(plain "$POSTGRES_EXPORTER_PASSWORD")" <<'SQL'
 CREATE ROLE postgres_exporter LOGIN PASSWORD :'password' CONNECTION LIMIT 5;
 GRANT pg_monitor TO postgres_exporter;
 GRANT CONNECT ON DATABASE :"name" TO postgres_exporter;

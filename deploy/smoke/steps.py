@@ -236,17 +236,32 @@ def _succeeded(target: Target) -> float | None:
             params={"query": QUERY},
             timeout=HTTP_S,
         )
-        found = answer.raise_for_status().json()["data"]["result"]
-        return float(found[0]["value"][1]) if found else 0.0
+        answer.raise_for_status()
+        return _understood(target.prometheus, lambda: _value(answer.json()["data"]["result"]))
     if target.exporter:
         text = httpx.get(target.exporter, timeout=HTTP_S).raise_for_status().text
-        return sum(
-            sample.value
-            for family in text_string_to_metric_families(text)
-            for sample in family.samples
-            if sample.name == METRIC and sample.labels["state"] == "succeeded"
-        )
+        return _understood(target.exporter, lambda: _sum(text))
     return None
+
+
+def _value(found: list[Any]) -> float:
+    return float(found[0]["value"][1]) if found else 0.0
+
+
+def _sum(text: str) -> float:
+    return sum(
+        sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == METRIC and sample.labels["state"] == "succeeded"
+    )
+
+
+def _understood(url: str, read: Callable[[], float]) -> float:
+    try:
+        return read()
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise Broken(f"{url} answers what has no metrics in it ({error!r})") from None
 
 
 def _eventually(look: Callable[[], T | None], within_s: float, otherwise: str) -> T:

@@ -83,8 +83,9 @@ def check_machine() -> Iterator[Check]:
     # A machine sold as 8 GiB shows a little less.
     enough = memory_gib >= MIN_MEMORY_GIB - 0.5
     yield advised("memory", enough, found, f"{found}; {MIN_MEMORY_GIB} GiB are advised")
-    place = home_directory(os.environ)
-    disk_gib = shutil.disk_usage(place if place.exists() else place.parent).free / GIB
+    home = home_directory(os.environ).resolve()
+    place = next(one for one in (home, *home.parents) if one.exists())
+    disk_gib = shutil.disk_usage(place).free / GIB
     if disk_gib < LEAST_DISK_GIB:
         yield Check("disk", Status.FAIL, f"{disk_gib:.1f} GiB free at {place}: too little to start")
         return

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from factory.cli.init_env import DOMAIN
 from factory.config.faults import NEW_SECRET, SECRET_LETTERS, placeholder, weak_secret
 from factory.env_file import env_text, parse_env
 
@@ -19,6 +20,20 @@ EXAMPLES = (
     ),
 )
 """What a program would take, and production never means."""
+FORMS: Mapping[str, tuple[re.Pattern[str], str]] = {
+    "SERVER_NAME": (DOMAIN, "is not a name alone, without https://, port and path"),
+    "FLOWER_BASIC_AUTH": (
+        re.compile(r"[^:,\s]+:[^:,]+"),
+        "is not user:password, without another colon or a comma",
+    ),
+    "POSTGRES_PROFILE": (re.compile("8gb|16gb|32gb"), "is none of 8gb, 16gb, 32gb"),
+    "NETWORK_PREFIX": (
+        re.compile(r"172\.(1[6-9]|2\d|3[01])\.\d{1,3}"),
+        "is not the first three numbers of a network within 172.16.0.0/12",
+    ),
+}
+"""Of what compose alone reads, and no program would refuse."""
+EXPANDED = "holds a $, which docker compose takes for a variable: write the value in single quotes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +55,7 @@ def find_faults(text: str) -> Iterator[Finding]:
     for line in parse_env(text):
         if line.name is None:
             yield Finding(line.number, "", "is not NAME=value")
-        elif reason := _fault(line.name, line.value):
+        elif reason := _fault(line.name, line.value) or (EXPANDED if line.expanded else None):
             yield Finding(line.number, line.name, reason)
 
 
@@ -49,4 +64,6 @@ def _fault(name: str, value: str) -> str | None:
     if secret and not name.endswith("_FILE") and len(value.encode()) < SECRET_LETTERS:
         return placeholder(value) or f"has under {SECRET_LETTERS} bytes: {NEW_SECRET}"
     reason = weak_secret(value) if secret else placeholder(value)
-    return reason or next((why for pattern, why in EXAMPLES if pattern.search(value)), None)
+    reason = reason or next((why for pattern, why in EXAMPLES if pattern.search(value)), None)
+    form = FORMS.get(name)
+    return reason or (form[1] if value and form and not form[0].fullmatch(value) else None)

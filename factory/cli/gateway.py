@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import certifi
 import httpx
 
 from factory.cli.exits import TimedOut
+from factory.config.faults import unsendable
 from factory.embedded.home import Home, home_directory
 from factory.errors import (
     Conflict,
@@ -51,13 +54,19 @@ class Gateway:
     def __init__(self, url: str, key: str | None, agent: str = "factory") -> None:
         headers = {"User-Agent": agent}
         if key:
-            headers["Authorization"] = f"Bearer {key}"
-        timeout = httpx.Timeout(ANSWER_S, connect=CONNECT_S)
+            headers["Authorization"] = f"Bearer {_sendable(key)}"
         self.url = url.rstrip("/")
-        # Not through a proxy of the environment: it would see the key.
-        self._client = httpx.Client(
-            base_url=self.url, headers=headers, timeout=timeout, trust_env=False
-        )
+        try:
+            # Not through a proxy of the environment: it would see the key.
+            self._client = httpx.Client(
+                base_url=self.url,
+                headers=headers,
+                timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S),
+                trust_env=False,
+                verify=_trust() if self.url.lower().startswith("https:") else True,
+            )
+        except httpx.InvalidURL as error:
+            raise InvalidInput(f"{self.url} is no URL: {error}", param="--url") from None
 
     def get(self, path: str, params: Params = NO_PARAMS, *, wait_s: int = 0) -> Any:
         """The answer's JSON. `wait_s`: how long the gateway may hold it until a job has ended."""
@@ -107,7 +116,12 @@ class Gateway:
                 content=content,
                 timeout=timeout,
             )
-        except (httpx.ConnectError, httpx.ConnectTimeout):
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            if "CERTIFICATE_VERIFY_FAILED" in str(error):
+                raise Unavailable(
+                    f"the certificate of {self.url} is not trusted here ({error}); SSL_CERT_FILE names a file of "
+                    "authorities that are"
+                ) from None
             raise Unavailable(
                 f"nothing answers at {self.url}: start the platform with `factory up`, or name the "
                 "gateway with --url or FACTORY_URL"
@@ -119,9 +133,27 @@ class Gateway:
         return _read(answer)
 
 
+def _sendable(key: str) -> str:
+    reason = unsendable(key.strip())
+    if reason:
+        raise Unauthorized(f"the API key {reason}", param="--key")
+    return key.strip()
+
+
+def _trust() -> ssl.SSLContext:
+    """The authorities of the package certifi, those of the system, and of SSL_CERT_FILE."""
+    context = ssl.create_default_context(cafile=certifi.where())
+    context.load_default_certs()
+    return context
+
+
 def _read(answer: httpx.Response) -> Any:
     if answer.is_success:
-        return answer.json() if answer.content else None
+        try:
+            return answer.json() if answer.content else None
+        except ValueError:
+            reason = "answered what is no JSON: is it the gateway's address?"
+            raise Unavailable(f"{answer.request.url} {reason}") from None
     message, param = _problem(answer)
     if answer.status_code in RETRYABLE:
         raise Unavailable(f"{message}; try again in {answer.headers.get('Retry-After', '1')} s")

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from factory.cli.output import JsonOption, print_json, print_lines
-from factory.errors import Conflict, Misconfigured
+from factory.errors import Conflict, InvalidInput, Misconfigured
 
 OWNER_ALONE = 0o600
 FLOWER_USER = "admin"
 SECRET_BYTES = 32
 PASSWORD_BYTES = 24
+DOMAIN = re.compile(
+    r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*"
+)
 
 
 def init_env(
@@ -31,7 +35,7 @@ def init_env(
     from factory.cli.env_file import find_faults
     from factory.config.template import template
 
-    text = template({**new_secrets(), **(names_of(domain) if domain else {})})
+    text = template({**new_secrets(), **(names_of(domain) if domain is not None else {})})
     write_new(path, text)
     left = [{"name": one.name, "reason": one.reason} for one in find_faults(text)]
     if as_json:
@@ -61,7 +65,14 @@ def new_secrets() -> dict[str, str]:
 
 
 def names_of(domain: str) -> dict[str, str]:
-    """What follows from the name that callers use; certbot puts the certificate there."""
+    """What follows from the name that callers use; certbot puts the certificate there. Raises InvalidInput."""
+    domain = domain.strip().lower()
+    if not DOMAIN.fullmatch(domain):
+        raise InvalidInput(
+            "--domain is the name alone, such as api.your-company.com: no https://, no port, no path, and "
+            "letters that are not ASCII as xn--…",
+            param="--domain",
+        )
     live = f"/etc/letsencrypt/live/{domain}"
     return {
         "API_BASE_URL": f"https://{domain}",
@@ -79,5 +90,11 @@ def write_new(path: Path, text: str) -> None:
         raise Conflict(f"{path} is there already: name another file, or remove it") from None
     except OSError as error:
         raise Misconfigured(f"{path} cannot be written: {error.strerror}") from None
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+    except BaseException as error:
+        path.unlink()  # half of it would be in the way of the next attempt
+        if isinstance(error, OSError):
+            raise Misconfigured(f"{path} cannot be written: {error.strerror}") from None
+        raise

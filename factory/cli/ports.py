@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 
-from factory.errors import Conflict
+from factory.errors import Conflict, Misconfigured
 
+FOREIGN = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 HIGHEST_PORT = 32767
 """Above it the kernel hands ports out to outgoing connections (ip_local_port_range)."""
 
@@ -14,6 +16,8 @@ class Ports:
     """Ports that are free and stay reserved against other installations as long as this object lives."""
 
     def __init__(self, host: str) -> None:
+        """Raises Misconfigured where the host is none of this machine."""
+        demand_own(host)
         self._host = host
         self._claims: list[socket.socket] = []
 
@@ -63,11 +67,27 @@ class Ports:
 
 def is_free(host: str, port: int) -> bool:
     """Whether a server could listen there now."""
-    with socket.socket(socket.AF_INET) as probe:
+    try:
+        _listen_for_a_moment(host, port)
+    except OSError:
+        return False
+    return True
+
+
+def demand_own(host: str) -> None:
+    """Raises Misconfigured for a name that is unknown, and for an address that is another machine's."""
+    try:
+        _listen_for_a_moment(host, 0)
+    except OSError as error:
+        reason = "it is no address of this machine" if error.errno in FOREIGN else error.strerror
+        raise Misconfigured(f"nothing can listen on {host!r}: {reason}", param="host") from None
+
+
+def _listen_for_a_moment(host: str, port: int) -> None:
+    [family, kind, _, _, address] = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    with socket.socket(family, kind) as probe:
         # As servers do: connections of an earlier one that are still closing are no obstacle.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-        return True
+        probe.bind(address)

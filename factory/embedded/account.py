@@ -14,18 +14,21 @@ from factory.embedded.child import OWN_ACCOUNT, Account, spawn
 from factory.errors import Misconfigured
 
 CLONE_NEWUSER = 0x10000000  # linux/sched.h
-UID_INSIDE = 1000
+USUAL_UID = 1000
 
 
 def unprivileged_account(program: Path, directory: Path) -> Account:
     """An account that is not root, can run `program` and can reach `directory`.
 
-    A user namespace comes first: there root is called 1000, yet reads what root may read, such as
+    A user namespace comes first: there root has another's name, yet reads what root may read, such as
     an installation under /root. Where namespaces are refused (Docker's seccomp profile), `nobody`.
-    Raises Misconfigured if neither will do.
+    Raises Misconfigured if neither will do. A user that no name belongs to, as OpenShift hands them out, gets one
+    in a namespace too: initdb asks for it.
     """
     if os.geteuid() != 0:
-        return OWN_ACCOUNT
+        inside = Account(enter=_namespace_entry())
+        named = _has_name(os.geteuid()) or not _can_run(program, directory, inside)
+        return OWN_ACCOUNT if named else inside
     nobody = pwd.getpwnam("nobody")
     candidates = (
         Account(enter=_namespace_entry()),
@@ -39,6 +42,19 @@ def unprivileged_account(program: Path, directory: Path) -> Account:
         f"{program} and {directory}. Run as an ordinary user, or set DATABASE_URL.",
         param="DATABASE_URL",
     )
+
+
+def _has_name(uid: int) -> bool:
+    try:
+        return bool(pwd.getpwuid(uid))
+    except KeyError:
+        return False
+
+
+def _uid_inside() -> int:
+    """One with a name, and not root's."""
+    named = [one.pw_uid for one in pwd.getpwall() if one.pw_uid != 0]
+    return USUAL_UID if USUAL_UID in named or not named else named[0]
 
 
 def _can_run(program: Path, directory: Path, account: Account) -> bool:
@@ -57,12 +73,13 @@ def _can_run(program: Path, directory: Path, account: Account) -> bool:
 
 
 def _namespace_entry() -> Callable[[], None]:
-    """As `unshare --user --map-user=1000`, which RHEL 8's util-linux does not know yet."""
+    """As `unshare --user --map-user=…`, which RHEL 8's util-linux does not know yet."""
     unshare = ctypes.CDLL(None, use_errno=True).unshare
+    inside = _uid_inside()
     maps = (
         ("/proc/self/setgroups", b"deny"),
-        ("/proc/self/uid_map", b"%d %d 1" % (UID_INSIDE, os.geteuid())),
-        ("/proc/self/gid_map", b"%d %d 1" % (UID_INSIDE, os.getegid())),
+        ("/proc/self/uid_map", b"%d %d 1" % (inside, os.geteuid())),
+        ("/proc/self/gid_map", b"%d %d 1" % (inside, os.getegid())),
     )
 
     def enter() -> None:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from factory.embedded.ownership import FileLock
-from factory.errors import Conflict
+from factory.errors import Conflict, Misconfigured
 
 PORTS_FILE = "ports.json"
 PROBE_S = 2.0
@@ -58,8 +58,15 @@ class Home:
         """Create the directory and become its owner; raises Conflict if another process is it."""
         # Root may have to run Postgres as `nobody`, who must pass through but cannot look around.
         mode = 0o711 if os.geteuid() == 0 else 0o700
-        self.directory.mkdir(mode=mode, parents=True, exist_ok=True)
-        if self._lock.acquire(PROBE_S) is None:
+        try:
+            self.directory.mkdir(mode=mode, parents=True, exist_ok=True)
+            taken = self._lock.acquire(PROBE_S) is None
+        except OSError as error:
+            raise Misconfigured(
+                f"{self.directory.resolve()} cannot be written to: {error.strerror}; FACTORY_HOME names another",
+                param="FACTORY_HOME",
+            ) from None
+        if taken:
             raise Conflict(
                 f"Another process already runs the installation in {self.directory}",
                 code="directory_in_use",

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import resource
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from factory.env_file import read_env_file
-from tests.integration.cli.conftest import CommandLine
+from tests.integration.cli.conftest import FACTORY, CommandLine
 
 
 @pytest.fixture
@@ -42,6 +45,42 @@ def test_a_file_that_is_there_is_left_alone(command_line: CommandLine) -> None:
     assert path.read_text() == "LOG_LEVEL=INFO\n"
 
 
+@pytest.mark.parametrize(
+    "domain",
+    ["https://api.factory.test", "api.factory.test:443", "api.factory.test/", "a b", "a|b", ""],
+)
+def test_a_domain_that_is_none_is_refused(command_line: CommandLine, domain: str) -> None:
+    done = command_line.run("init-env", "prod.env", "--domain", domain)
+    assert done.returncode == 2
+    assert "--domain is the name alone" in done.stderr
+    assert not (command_line.directory / "prod.env").exists()
+
+
+def test_a_domain_in_capitals_is_the_certificates(command_line: CommandLine) -> None:
+    command_line.json("init-env", "prod.env", "--domain", "API.Factory.test")
+    values = read_env_file(command_line.directory / "prod.env")
+    assert values["SERVER_NAME"] == "api.factory.test"
+
+
+def test_a_full_disk_leaves_no_half_of_it(tmp_path: Path) -> None:
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+
+    done = subprocess.run(
+        [*FACTORY, "init-env", "prod.env"],
+        cwd=tmp_path,
+        env=CommandLine(tmp_path).environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+        preexec_fn=limit,
+    )
+    assert done.returncode == 2
+    assert "prod.env cannot be written" in done.stderr
+    assert list(tmp_path.glob("*.env")) == []
+
+
 def test_the_doctor_refuses_what_is_left_and_takes_it_once_it_is_filled_in(
     command_line: CommandLine,
 ) -> None:
@@ -64,6 +103,21 @@ def test_the_doctor_tells_a_fault_of_the_file_once_also_where_it_is_the_one_that
     assert done.returncode == 1
     assert done.stdout.count("is a placeholder") == 1
     assert "key set" not in done.stdout
+
+
+def test_the_doctor_looks_for_room_above_a_home_that_is_not_there_yet(tmp_path: Path) -> None:
+    command_line = CommandLine(tmp_path / "not" / "made" / "yet")
+    done = subprocess.run(
+        [*FACTORY, "doctor", "--json"],
+        cwd=tmp_path,
+        env=command_line.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+    names = [one["name"] for one in json.loads(done.stdout)["checks"]]
+    assert {"disk", "Postgres"} <= set(names)
 
 
 def test_the_doctor_names_a_setting_of_the_file_that_a_program_would_refuse(

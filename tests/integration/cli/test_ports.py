@@ -5,8 +5,8 @@ from contextlib import closing
 
 import pytest
 
-from factory.cli.ports import Ports
-from factory.errors import Conflict
+from factory.cli.ports import Ports, is_free
+from factory.errors import Conflict, Misconfigured
 
 HOST = "127.0.0.1"
 
@@ -37,6 +37,22 @@ def test_a_port_is_free_again_once_its_installation_is_gone(free_port: int) -> N
         ports.take(free_port)
     with closing(Ports(HOST)) as ports:
         assert ports.take(free_port) == free_port
+
+
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "192.0.2.1", "2001:db8::1"])
+def test_a_host_that_is_none_of_this_machine_is_told_at_once(host: str) -> None:
+    with pytest.raises(Misconfigured, match="nothing can listen on"):
+        Ports(host)
+
+
+@pytest.mark.skipif(not is_free("::1", 0), reason="this machine has no IPv6")
+def test_ports_are_those_of_the_address_whatever_its_family() -> None:
+    with (
+        socket.create_server(("::1", 0), family=socket.AF_INET6) as server,
+        closing(Ports("::1")) as ports,
+        pytest.raises(Conflict, match="is taken"),
+    ):
+        ports.take(server.getsockname()[1])
 
 
 def test_no_port_is_searched_among_those_of_outgoing_connections() -> None:

