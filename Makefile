@@ -94,9 +94,7 @@ fix: setup-dev ## format and mend what can be mended
 	@$(RUN)/ruff format .
 
 requirements: ## resolve and pin anew, after a change of a .in file
-	@for name in requirements requirements-dev requirements-local-llm requirements-installer requirements-bench; do \
-	  $(RUN)/uv pip compile -q --no-header --no-annotate --generate-hashes --python-version 3.11 $$name.in -o $$name.txt || exit 1; \
-	done
+	@$(RUN)/python deploy/requirements.py
 
 clean: ## remove the environment and the development installation's data
 	rm -rf $(VENV) $(VENV).lock .factory *.egg-info
