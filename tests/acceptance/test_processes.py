@@ -86,8 +86,7 @@ def test_a_stop_with_a_limit_cuts_calls_that_hang_and_loses_no_job(tmp_path: Pat
     # It has ended within a minute, by SIGTERM, and gave the job back.
     assert "1 messages were cut" in stack.log()
     with running_stack(tmp_path, "--no-flower", DRAIN_S="2") as again:
-        job = again.job(job_id)
-        assert (job["finished_at"], job["unknown_cost_calls"]) == (None, 1)
+        assert again.job(job_id)["finished_at"] is None
         assert again.http.post(f"/api/jobs/{job_id}/cancel").status_code == 200
         assert again.ended(job_id)["state"] == "cancelled"
 
