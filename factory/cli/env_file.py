@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from factory.cli.init_env import DOMAIN
 from factory.config.faults import NEW_SECRET, SECRET_LETTERS, placeholder, weak_secret
 from factory.env_file import env_text, parse_env
 
@@ -20,6 +19,9 @@ EXAMPLES = (
     ),
 )
 """What a program would take, and production never means."""
+DOMAIN = re.compile(
+    r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*"
+)
 FORMS: Mapping[str, tuple[re.Pattern[str], str]] = {
     "SERVER_NAME": (DOMAIN, "is not a name alone, without https://, port and path"),
     "FLOWER_BASIC_AUTH": (

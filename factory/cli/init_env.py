@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 from typing import Annotated
 
@@ -16,9 +15,6 @@ OWNER_ALONE = 0o600
 FLOWER_USER = "admin"
 SECRET_BYTES = 32
 PASSWORD_BYTES = 24
-DOMAIN = re.compile(
-    r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*"
-)
 
 
 def init_env(
@@ -66,6 +62,8 @@ def new_secrets() -> dict[str, str]:
 
 def names_of(domain: str) -> dict[str, str]:
     """What follows from the name that callers use; certbot puts the certificate there. Raises InvalidInput."""
+    from factory.cli.env_file import DOMAIN
+
     domain = domain.strip().lower()
     if not DOMAIN.fullmatch(domain):
         raise InvalidInput(
