@@ -129,8 +129,9 @@ def seal(source: IO[bytes], path: Path, recipient: str | None, tell: Tell) -> Se
                 shutil.copyfileobj(_Source(source, tell), target, PIECE_BYTES)
             file.flush()
             os.fsync(file.fileno())
-    except OSError as error:
-        raise Unavailable(f"{path} cannot be written: {error.strerror or error}") from error
+    except (OSError, pyrage.EncryptError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise Unavailable(f"{path} cannot be written: {reason}") from error
     return target.sealed()
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import pytest
 
 from factory.backup import dump as dumps
 from factory.backup.retention import prune
+from factory.backup.seal import seal
 from factory.backup.vault import Vault
 from factory.backup.verify import verify
 from factory.errors import Misconfigured, Unavailable
@@ -144,6 +148,20 @@ def test_sums_do_not_hang_on_the_styles_of_a_server(services: Services, vault: V
         servers.tell(url, f'ALTER DATABASE "{name}" SET {style}')
     made = dumps.dump(vault, url, None, quiet)
     assert verify(vault, made, None).complaints == []
+
+
+class FullDisk(io.RawIOBase):
+    """Fails in the middle, as a file does whose disk has no room."""
+
+    def read(self, _size: int = -1) -> bytes:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_a_full_disk_is_told(key: Key, tmp_path: Path, encrypted: bool) -> None:
+    recipient = key.recipient if encrypted else None
+    with pytest.raises(Unavailable, match=r"cannot be written: .*No space left"):
+        seal(FullDisk(), tmp_path / "dump", recipient, quiet)
 
 
 def test_a_dump_that_breaks_leaves_nothing(vault: Vault, key: Key) -> None:
