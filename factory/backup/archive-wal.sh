@@ -11,8 +11,9 @@ mark=$directory/$name.sha256
 new=$directory/.new.$name.$$
 
 fail() { echo "archive-wal: $*" >&2; exit 1; }
-[ -d "$directory" ] && [ -w "$directory" ] && [ -x "$directory" ] ||
-  fail "$directory is no directory that $(id -un 2>/dev/null || id -u) may write to: create it, and let him pass to it"
+if [ ! -d "$directory" ] || [ ! -w "$directory" ] || [ ! -x "$directory" ]; then
+  fail "$directory is no directory that $(id -un 2>/dev/null || id -u) may write to: create it, and let that account pass to it"
+fi
 if [ -n "$recipient" ] && ! command -v age >/dev/null; then fail "age is missing: apt-get install age"; fi
 
 sum=$(sha256sum < "$source")
