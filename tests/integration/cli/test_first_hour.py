@@ -65,9 +65,13 @@ def test_what_was_embedded_is_found(running: CommandLine) -> None:
     assert hit["content"] == "Leases are renewed by heartbeats."
 
 
+WAITING = ("submit", "{{simulate latency_ms=60000}}", "-m", MODEL, "--wait")
+
+
 def test_ctrl_c_says_that_the_job_goes_on(running: CommandLine) -> None:
     process = subprocess.Popen(
-        [*FACTORY, "submit", "{{simulate latency_ms=60000}}", "-m", MODEL, "--wait"],
+        # What a shell starts in the background ignores Ctrl-C, and so do its children.
+        ["env", "--default-signal=INT", *FACTORY, *WAITING],
         cwd=running.directory,
         env=running.environment(),
         stderr=subprocess.PIPE,

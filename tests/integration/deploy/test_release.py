@@ -108,4 +108,5 @@ def _said_by_the_wheel(wheel: Path, target: Path) -> str:
 def _pinned() -> set[tuple[str, str]]:
     lines = (ROOT / "requirements.txt").read_text().splitlines()
     pins = (line.split()[0].split("==") for line in lines if "==" in line.split(";")[0])
-    return {(name.lower(), version) for name, version in pins}
+    # A package with an extra is listed by its name.
+    return {(name.partition("[")[0].lower(), version) for name, version in pins}

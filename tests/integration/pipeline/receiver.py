@@ -17,6 +17,11 @@ class Received:
     body: bytes
 
 
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 512
+    """Whoever finds this queue full tries again after seconds, and gives up on a slow machine."""
+
+
 class Receiver:
     """Answers each POST with `status`, `answer_headers` and `answer`; keeps what came. Status 0: hangs up."""
 
@@ -25,7 +30,7 @@ class Receiver:
         self.answer_headers: dict[str, str] = {}
         self.answer = b""
         self.received: list[Received] = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server = _Server(("127.0.0.1", 0), self._handler())
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
 
     @property
