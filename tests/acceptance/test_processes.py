@@ -87,7 +87,8 @@ def test_a_stop_with_a_limit_cuts_calls_that_hang_and_loses_no_job(tmp_path: Pat
     assert "1 messages were cut" in stack.log()
     with running_stack(tmp_path, "--no-flower", DRAIN_S="2") as again:
         assert again.job(job_id)["finished_at"] is None
-        assert again.http.post(f"/api/jobs/{job_id}/cancel").status_code == 200
+        # Cancelled at once, or asked to stop where a worker has it already.
+        assert again.http.post(f"/api/jobs/{job_id}/cancel").status_code in (200, 202)
         assert again.ended(job_id)["state"] == "cancelled"
 
 
