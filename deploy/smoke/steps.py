@@ -260,8 +260,10 @@ def _sum(text: str) -> float:
 def _understood(url: str, read: Callable[[], float]) -> float:
     try:
         return read()
-    except (ValueError, KeyError, TypeError, IndexError) as error:
-        raise Broken(f"{url} answers what has no metrics in it ({error!r})") from None
+    except (ValueError, KeyError, TypeError, IndexError):
+        # Neither the URL's password nor what was answered is told.
+        where = httpx.URL(url).copy_with(userinfo=b"")
+        raise Broken(f"{where} answers what has no metrics in it: is that its address?") from None
 
 
 def _eventually(look: Callable[[], T | None], within_s: float, otherwise: str) -> T:
