@@ -14,6 +14,7 @@ from uuid import UUID
 from factory.document import storable_text
 from factory.domain.lanes import SEARCH, Priority, lane_name
 from factory.domain.state import State
+from factory.domain.waiting import WaitFor
 from factory.errors import FactoryError, NotFound, UnusableOutput
 
 DEFAULT_MAX_ATTEMPTS = 5
@@ -124,6 +125,7 @@ class ClaimedJob:
     first_call: UUID | None = None
     """The journal's row of the call that the attempt begins with, where it was written with the claim."""
     agent: str | None = None
+    parent_id: UUID | None = None
     deferred_s: float | None = None
     """Since when the job has done nothing but wait, in seconds ago; None where its last attempt was a real one."""
 
@@ -170,7 +172,7 @@ def _paid_answer(error: FactoryError) -> Mapping[str, str | None]:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an attempt ended. QUEUED means once more, `delay_s` from now.
+    """How an attempt ended. QUEUED means once more, `delay_s` from now; WAITING once `waiting_for` has come.
 
     `lease_token` None ends a job that nobody holds: a queued one that is cancelled or overdue.
     """
@@ -185,3 +187,6 @@ class Outcome:
     """False for a rate wait or a drain: the attempt is given back and only `deferrals` rises."""
     worker_died: bool = False
     """The attempt ended because its worker did; `deaths` rises."""
+    waiting_for: WaitFor | None = None
+    parent_id: UUID | None = None
+    """The job's parent, where the worker knows it: it may wait for this end."""

@@ -10,7 +10,7 @@ class State(StrEnum):
 
     QUEUED     the dispatcher publishes it when due, a worker claims it
     RUNNING    its worker finishes, defers or releases it; the reaper takes it back from a dead one
-    WAITING    for children or an approval; whoever completes those queues it
+    WAITING    for what `waiting_for` says; whoever brings it queues it, see `domain.waiting`
     SUCCEEDED  final
     FAILED     final, but its owner may retry it
     CANCELLED  final

@@ -12,8 +12,9 @@ from factory.domain.retry import delay_s
 from factory.domain.state import State
 from factory.errors import FactoryError, LeaseLost, NewerFormat, RateLimited
 from factory.metrics import Delta, delta
-from factory.store import counters, moves
+from factory.store import counters, moves, waits
 from factory.store.database import Tx
+from factory.store.moves import Moved
 
 
 def outcome_of(job: ClaimedJob, error: FactoryError, longest_wait_s: float) -> Outcome:
@@ -54,7 +55,10 @@ def finish_jobs(
 
     A move that the same lease has made before gives its state again: perhaps nobody heard of that commit.
     """
-    moved = {(one.id, one.lease_token): one for one in moves.finish(tx, outcomes)}
+    if any(_may_have_parent(one) for one in outcomes):
+        waits.lock_families(tx, [one.job_id for one in outcomes])
+    finished = moves.finish(tx, outcomes)
+    moved = {(one.id, one.lease_token): one for one in _with_wake_ups(tx, finished)}
     ended = [
         delta(metrics.JOBS_FINISHED, lane=one.lane, state=one.state)
         for one in moved.values()
@@ -65,3 +69,16 @@ def finish_jobs(
     moved |= {(one.id, one.lease_token): one for one in moves.finished_before(tx, left)}
     found = [moved.get((one.job_id, one.lease_token)) for one in outcomes]
     return [one.state if one else None for one in found]
+
+
+def _may_have_parent(outcome: Outcome) -> bool:
+    """A worker knows its jobs' parents; upkeep and owners do not."""
+    return bool(outcome.parent_id) or outcome.lease_token is None or outcome.worker_died
+
+
+def _with_wake_ups(tx: Tx, moved: Sequence[Moved]) -> Sequence[Moved]:
+    """The jobs as they are after parents were queued that need not wait any more, also among themselves."""
+    parents = [one.parent_id for one in moved if one.parent_id and one.state.terminal]
+    parents += [one.id for one in moved if one.state is State.WAITING]
+    woken = waits.wake_parents(tx, parents) if parents else frozenset()
+    return [replace(one, state=State.QUEUED) if one.id in woken else one for one in moved]

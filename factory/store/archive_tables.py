@@ -30,6 +30,7 @@ LIVE = {
     "last_lease_token",
     "deferred_since",
     "last_error",
+    "waiting_for",
 }
 """Columns that only a live job has."""
 

@@ -17,6 +17,7 @@ from factory.domain.agent import FIELDS, AgentSpec, parse_spec
 from factory.domain.instant import EARLIEST
 from factory.domain.message import Message, Params, Role
 from factory.domain.state import State
+from factory.domain.waiting import WaitFor, Waiting
 from factory.errors import JobFailure, NewerFormat
 from factory.store.jobs import JobView
 
@@ -94,6 +95,31 @@ def told_job(snapshot: Mapping[str, Any]) -> JobView:
     for name in ("created_at", "run_at"):
         values[name] = values[name] or values["finished_at"] or EARLIEST
     return JobView(**{**values, "state": State.named(values["state"])})
+
+
+def wait_document(wait: WaitFor) -> Mapping[str, Any]:
+    """As `jobs.waiting_for` holds it. Postgres adds `since`; until when is `run_at`."""
+    jobs = None if wait.jobs is None else {"jobs": [str(one) for one in wait.jobs]}
+    return {"type": wait.type, **(jobs or {})}
+
+
+def told_wait(stored: Any) -> Waiting | None:
+    """As much of it as is understood: it is only shown. None where a job does not wait, or nobody knows for what."""
+    if not isinstance(stored, Mapping) or not isinstance(stored.get("type"), str):
+        return None
+    since, jobs = stored.get("since"), stored.get("jobs")
+    return Waiting(
+        stored["type"],
+        _time(since) if isinstance(since, str) else None,
+        [found for one in jobs if (found := _id(one))] if isinstance(jobs, list) else None,
+    )
+
+
+def _id(text: Any) -> UUID | None:
+    try:
+        return UUID(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
 
 
 def _time(text: str) -> datetime | None:

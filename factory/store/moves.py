@@ -17,6 +17,7 @@ from factory.domain.lanes import WEBHOOK, Priority, lane_name
 from factory.domain.quarantine import QUARANTINE_DEATHS
 from factory.domain.retry import WEBHOOK_MAX_ATTEMPTS
 from factory.domain.state import State
+from factory.store.codec import wait_document
 from factory.store.database import Tx, array, as_json, ids, rows
 from factory.store.jobs import SHOWN
 from factory.store.journal import USAGE
@@ -51,7 +52,7 @@ WITH open AS MATERIALIZED (
     RETURNING j.*, open.again
 )
 SELECT c.id, c.project_id, c.kind, c.lane, c.provider, c.model, c.agent, c.attempt, c.max_attempts,
-       c.deferrals, extract(epoch FROM now() - c.deferred_since)::float8 AS deferred_s,
+       c.deferrals, c.parent_id, extract(epoch FROM now() - c.deferred_since)::float8 AS deferred_s,
        c.lease_token, c.max_cost_micros, p.input, p.params, p.fallbacks,
        p.webhook_url, p.traceparent,
        extract(epoch FROM c.deadline_at - now())::float8 AS seconds_left,
@@ -105,18 +106,19 @@ def _claimed(row: Any) -> ClaimedJob:
 # waiting → failed | cancelled and waiting → queued. The usage of a finished job is the sum of its calls, those of
 # failed attempts included; a call without a known cost is unknown spend. The webhook job is inserted by the same
 # statement, so there is one exactly when the job has ended, and it shows the job as it ended; `j` is the row before
-# the update. An owner's cancel wins over another attempt, never over a result.
+# the update. An owner's cancel wins over another attempt and over a wait, never over a result.
 FINISH = f"""
 WITH given AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(CAST(%(outcomes)s AS jsonb)) AS g(
         job_id uuid, lease_token bigint, state text, output jsonb, error jsonb,
-        delay_s double precision, spends_attempt boolean, worker_died boolean, webhook_job_id uuid)
+        delay_s float8, spends_attempt boolean, worker_died boolean, webhook_job_id uuid, waiting_for jsonb)
 ), held AS MATERIALIZED (
-    SELECT j.id, j.lease_token, g.output, g.error, g.delay_s, g.webhook_job_id,
-           CASE WHEN g.state = 'queued' AND j.cancel_requested_at IS NOT NULL
+    SELECT j.id, j.lease_token, g.output, g.error, g.delay_s, g.webhook_job_id, g.waiting_for,
+           CASE WHEN g.state IN ('queued', 'waiting') AND j.cancel_requested_at IS NOT NULL
                 THEN 'cancelled' ELSE g.state END AS state,
            CASE WHEN g.state = 'queued' AND j.cancel_requested_at IS NULL AND NOT g.spends_attempt
                 THEN 1 ELSE 0 END AS deferred,
+           CASE WHEN g.state = 'waiting' AND j.cancel_requested_at IS NULL THEN 1 ELSE 0 END AS waits,
            CASE WHEN g.worker_died THEN 1 ELSE 0 END AS died
       FROM jobs j JOIN given g ON g.job_id = j.id
      WHERE (j.state = 'running' AND j.lease_token = g.lease_token)
@@ -128,17 +130,18 @@ WITH given AS MATERIALIZED (
     UPDATE jobs j
        SET state = h.state, worker_id = NULL, lease_token = NULL, published_at = NULL, publishes = 0,
            last_lease_token = CASE WHEN h.died = 0 THEN h.lease_token END,
-           attempt = j.attempt - h.deferred, deferrals = j.deferrals + h.deferred,
+           attempt = j.attempt - h.deferred - h.waits, deferrals = j.deferrals + h.deferred,
            last_error = CASE WHEN h.state = 'queued' THEN coalesce(h.error, j.last_error) END,
            deferred_since = CASE WHEN h.deferred = 1 THEN coalesce(j.deferred_since, now()) END,
            deaths = j.deaths + h.died,
-           run_at = CASE WHEN h.state = 'queued' THEN now() + make_interval(secs => h.delay_s)
+           waiting_for = CASE WHEN h.waits = 1 THEN h.waiting_for || jsonb_build_object('since', now()) END,
+           run_at = CASE WHEN h.state IN ('queued', 'waiting') THEN now() + make_interval(secs => h.delay_s)
                          ELSE j.run_at END,
            finished_at = CASE WHEN h.state IN ('succeeded', 'failed', 'cancelled') THEN now() END
       FROM held h
      WHERE j.id = h.id
-    RETURNING j.id, j.project_id, j.kind, j.lane, j.state, j.finished_at, h.lease_token, h.output,
-              h.error, h.webhook_job_id
+    RETURNING j.id, j.project_id, j.kind, j.lane, j.state, j.finished_at, j.parent_id, h.lease_token,
+              h.output, h.error, h.webhook_job_id
 ), ended AS (
     SELECT id AS job_id, project_id, kind, state, finished_at, error, webhook_job_id,
            CASE WHEN state = 'succeeded' THEN output END AS output
@@ -178,18 +181,19 @@ WITH given AS MATERIALIZED (
            {SHOWN} p.metadata, p.traceparent, e.output, e.error, r.input_tokens, r.output_tokens,
            r.cached_tokens, r.cost_micros, r.unknown_calls) told
 )
-SELECT id, lease_token, lane, state FROM moved
+SELECT id, lease_token, lane, state, CASE WHEN kind <> 'webhook' THEN parent_id END AS parent_id FROM moved
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """A job, the lease that held it, and the state that this lease moved it to."""
+    """A job, the lease that held it, and the state that this lease moved it to. A webhook has no parent here."""
 
     id: UUID
     lease_token: int | None
     lane: str
     state: State
+    parent_id: UUID | None
 
 
 def finish(tx: Tx, outcomes: Sequence[Outcome]) -> list[Moved]:
@@ -201,7 +205,7 @@ def finish(tx: Tx, outcomes: Sequence[Outcome]) -> list[Moved]:
 # The reaper records no `last_lease_token`, so what the lost worker reports afterwards is stale. A job that runs again
 # by now was queued by the move that is looked for.
 FINISHED_BEFORE = """
-SELECT j.id, j.last_lease_token AS lease_token, j.lane,
+SELECT j.id, j.last_lease_token AS lease_token, j.lane, NULL::uuid AS parent_id,
        CASE WHEN j.state = 'running' THEN 'queued' ELSE j.state END AS state
   FROM jobs j
   JOIN unnest(CAST(%(ids)s AS uuid[]), CAST(%(tokens)s AS bigint[])) AS g(id, lease_token)
@@ -221,7 +225,7 @@ def finished_before(tx: Tx, outcomes: Sequence[Outcome]) -> list[Moved]:
 
 
 def _moved(row: Any) -> Moved:
-    return Moved(row.id, row.lease_token, row.lane, State(row.state))
+    return Moved(row.id, row.lease_token, row.lane, State(row.state), row.parent_id)
 
 
 def finish_params(outcomes: Sequence[Outcome]) -> dict[str, Any]:
@@ -240,10 +244,11 @@ def _as_row(outcome: Outcome) -> dict[str, Any]:
         "state": outcome.state,
         "output": outcome.output,
         "error": outcome.error and outcome.error.as_dict(),
-        "delay_s": outcome.delay_s,
+        "delay_s": outcome.waiting_for.delay_s if outcome.waiting_for else outcome.delay_s,
         "spends_attempt": outcome.spends_attempt,
         "worker_died": outcome.worker_died,
         "webhook_job_id": new_id(),
+        "waiting_for": outcome.waiting_for and wait_document(outcome.waiting_for),
     }
 
 
@@ -285,10 +290,10 @@ def request_cancel(tx: Tx, project_id: UUID, job_id: UUID) -> State | None:
 
 
 OVERDUE = """
-SELECT id FROM jobs WHERE state = 'queued' AND deadline_at <= now() ORDER BY deadline_at LIMIT 1000
+SELECT id FROM jobs WHERE state = %(state)s AND deadline_at <= now() ORDER BY deadline_at LIMIT 1000
 """
 
 
-def overdue(tx: Tx) -> list[UUID]:
-    """Queued jobs whose deadline has passed, at most 1,000."""
-    return [row.id for row in rows(tx, OVERDUE)]
+def overdue(tx: Tx, state: State) -> list[UUID]:
+    """Jobs in that state, queued or waiting, whose deadline has passed; at most 1,000."""
+    return [row.id for row in rows(tx, OVERDUE, {"state": state})]

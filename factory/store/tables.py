@@ -44,6 +44,7 @@ jobs = Table(
     Column("deferrals", Integer, nullable=False, server_default=text("0")),
     when("deferred_since"),
     Column("last_error", JSONB),
+    Column("waiting_for", JSONB),
     Column("deaths", SmallInteger, nullable=False, server_default=text("0")),
     when("run_at", required=True),
     when("deadline_at"),
@@ -93,6 +94,18 @@ jobs = Table(
     Index("ix_jobs_hints", "published_at", postgresql_where=text(LIVE_HINT)),
     Index("ix_jobs_leases", "worker_id", postgresql_where=text("state = 'running'")),
     Index("ix_jobs_waiting", "lane", postgresql_where=text("state = 'waiting'")),
+    Index(
+        "ix_jobs_waits",
+        text("(waiting_for ->> 'type')"),
+        "run_at",
+        "id",
+        postgresql_where=text("state = 'waiting'"),
+    ),
+    Index(
+        "ix_jobs_waiting_deadlines",
+        "deadline_at",
+        postgresql_where=text("state = 'waiting' AND deadline_at IS NOT NULL"),
+    ),
     Index(
         "ix_jobs_deadlines",
         "deadline_at",

@@ -9,17 +9,18 @@ from factory.domain.state import State
 from factory.errors import Conflict, Gone, NotFound
 from factory.pipeline.finish import finish_jobs
 from factory.services import Services
-from factory.store import archive, jobs, moves
+from factory.store import archive, jobs, moves, waits
 from factory.store.database import Tx
 from factory.store.jobs import JobView
 
 
 def cancel(services: Services, project_id: UUID, job_id: UUID) -> JobView:
-    """Ends a queued job at once; marks a running one, which its worker ends within 3 s.
+    """Ends a queued or waiting job at once; marks a running one, which its worker ends within 3 s.
 
     Cancelling a cancelled job changes nothing. Raises NotFound; Conflict when it has ended otherwise.
     """
     with services.database.transaction() as tx:
+        waits.lock_families(tx, [job_id])
         before = moves.request_cancel(tx, project_id, job_id)
         if before in (State.QUEUED, State.WAITING):
             finish_jobs(tx, [Outcome(job_id, None, State.CANCELLED)])

@@ -1,4 +1,4 @@
-"""Finds what was lost: jobs of dead workers, hints that nobody claimed, jobs past their deadline."""
+"""Finds what was lost: jobs of dead workers, hints that nobody claimed, jobs past their deadline or their wait."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from factory.pipeline.finish import finish_jobs
 from factory.pipeline.upkeep.backlog import BacklogMeter
 from factory.pipeline.upkeep.periodic import PeriodicTask
 from factory.pipeline.upkeep.reaper import Reaper
+from factory.pipeline.upkeep.waits import STRANDED_S, StrandedParents, wake_due
 from factory.services import Services
 from factory.store import counters, hints, leases, moves
 
@@ -20,6 +21,10 @@ TICK_S = 1.0
 LONGEST_PAUSE_S = 2.0
 """After a failure. A longer pause of the reaper would trigger its own guard against pauses."""
 SWEEP_S = 60.0
+LATE = {
+    State.QUEUED: "the job's deadline passed before it could run",
+    State.WAITING: "the job's deadline passed while it waited",
+}
 
 
 class Rescue:
@@ -33,6 +38,8 @@ class Rescue:
             "the reaper": _every(TICK_S, Reaper(services, monotonic).tick),
             "the backlog's meter": _every(TICK_S, meter.tick),
             "the end of overdue jobs": _every(TICK_S, partial(fail_overdue, services)),
+            "the end of waits": _every(TICK_S, partial(wake_due, services)),
+            "the search for lost wake-ups": _every(STRANDED_S, StrandedParents(services).tick),
             "the search for lost hints": _every(TICK_S, partial(republish_lost, services)),
             "the sweep": _every(SWEEP_S, self._sweep),
         }
@@ -64,11 +71,14 @@ def _every(rest_s: float, work: Callable[[], object]) -> Callable[[], float]:
 
 
 def fail_overdue(services: Services) -> int:
-    """Fails queued jobs whose deadline has passed; gives how many."""
-    error = JobError.of(DeadlineExceeded("the job's deadline passed before it could run"))
+    """Fails queued and waiting jobs whose deadline has passed; gives how many."""
     with services.database.transaction() as tx:
-        late = moves.overdue(tx)
-        finish_jobs(tx, [Outcome(job_id, None, State.FAILED, error=error) for job_id in late])
+        late = [
+            Outcome(job_id, None, State.FAILED, error=JobError.of(DeadlineExceeded(words)))
+            for state, words in LATE.items()
+            for job_id in moves.overdue(tx, state)
+        ]
+        finish_jobs(tx, late)
     return len(late)
 
 

@@ -22,6 +22,7 @@ from factory.store import (
     listing,
     moves,
     quarantine,
+    waits,
 )
 from factory.store.database import array, as_json, rows
 from factory.store.listing import Filter
@@ -162,6 +163,7 @@ PREPARED = {
 WINDOW = {"lane": "openai.normal", "window": 50}
 PUBLISHED = hints.publish_params("openai.normal", 50)
 LIMITED = hints.publish_params("openai.normal", 50, hints.Limits(free=10, full=2000, few=5))
+FROM_THE_FIRST = {"run_at": waits.FIRST.run_at, "id": str(waits.FIRST.id), "limit": waits.PAGE}
 QUERIES = {
     "claim": _claim,
     "finish": _finish,
@@ -176,7 +178,13 @@ QUERIES = {
     "all hints": lambda _: (hints.FORGET_ALL, {}),
     "expired": lambda _: (leases.EXPIRED, {"lease_s": 15.0}),
     "heartbeat": lambda _: (leases.HEARTBEAT, {"id": str(new_id())}),
-    "overdue": lambda _: (moves.OVERDUE, {}),
+    "overdue": lambda _: (moves.OVERDUE, {"state": "queued"}),
+    "overdue waits": lambda _: (moves.OVERDUE, {"state": "waiting"}),
+    "families": lambda s: (waits.FAMILIES, {"ids": _some_ids(s, State.RUNNING)}),
+    "wake parents": lambda s: (waits.WAKE_PARENTS, {"ids": _some_ids(s, State.RUNNING)}),
+    "wake": lambda s: (waits.WAKE, {"ids": _some_ids(s, State.RUNNING), "type": "budget"}),
+    "wake due": lambda _: (waits.WAKE_DUE, {"limit": 1000}),
+    "parents": lambda _: (waits.PARENTS, FROM_THE_FIRST),
     "ended": lambda s: (jobs.ENDED, {"ids": _some_ids(s, State.QUEUED)}),
     "depths": lambda _: (jobs.DEPTHS, {"project_id": None}),
     "backlog": lambda _: (backlog.MEASURE, {"drained_per_s": 0.0}),
