@@ -152,6 +152,19 @@ class Job(Shown):
     """When it ended."""
 
 
+class WaitFor(Shown):
+    """What a job waits for while no worker holds it. The attempt was given back."""
+
+    type: str = Field(examples=["children"])
+    """`time`, `children`, `approval`, `budget` or `outcome`; a newer version may have more."""
+    since: datetime | None
+    """When the wait began."""
+    until: datetime | None
+    """When it ends; only of a wait for a time."""
+    jobs: list[str] | None
+    """The children that it waits for; null where it waits for all of them, or for something else."""
+
+
 class JobDetail(Job):
     """A job with what was asked and what happened."""
 
@@ -166,6 +179,7 @@ class JobDetail(Job):
     deadline_at: datetime | None
     """When it fails if it has not ended."""
     next_attempt_at: datetime | None = Field(description="When a queued job is due.")
+    waiting_for: WaitFor | None = Field(description="What a `waiting` job waits for.")
     attempts: list[Call] = Field(description="The last 100 calls to providers, oldest first.")
     webhook: JobWebhook | None
     """How its event is on its way; null where none was asked for."""

@@ -44,6 +44,8 @@ def _plain_parts(value: Row) -> str:
         return _attempt_line(value)
     if value.keys() >= {"url", "last_status"}:
         return _webhook_line(value)
+    if value.keys() >= {"type", "since"}:
+        return _wait_line(value)
     if value.keys() >= {"type", "message"}:
         return error_text(value)
     if value.keys() == {"role", "content"} and isinstance(value["content"], str):
@@ -71,6 +73,12 @@ def _attempt_line(call: Row) -> str:
     if call.get("error"):
         parts.append(error_text(call["error"]))
     return "  ".join(map(str, parts))
+
+
+def _wait_line(wait: Row) -> str:
+    parts = [wait["type"], *(wait.get("jobs") or ())]
+    parts += [f"{name} {moment(wait[name])}" for name in ("since", "until") if wait.get(name)]
+    return "  ".join(parts)
 
 
 def _webhook_line(webhook: Row) -> str:

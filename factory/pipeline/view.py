@@ -9,6 +9,7 @@ from typing import Any
 from factory.domain.job import public_id
 from factory.domain.money import usd_from_micros
 from factory.domain.state import State
+from factory.domain.waiting import Waiting, WaitType
 from factory.errors import FactoryError
 from factory.store.details import JobDetail
 from factory.store.jobs import JobView
@@ -66,8 +67,19 @@ def detail_json(job: JobDetail) -> dict[str, Any]:
         "max_cost_usd": usd_from_micros(job.max_cost_micros),
         "deadline_at": _time(job.deadline_at),
         "next_attempt_at": _time(job.run_at) if waits else None,
+        "waiting_for": _wait_json(job.waiting_for, job.run_at) if job.waiting_for else None,
         "attempts": [_call_json(call) for call in job.calls],
         "webhook": _webhook_json(job),
+    }
+
+
+def _wait_json(wait: Waiting, run_at: datetime) -> dict[str, Any]:
+    """`until` only for a time, `jobs` only for children that were named."""
+    return {
+        "type": wait.type,
+        "since": _time(wait.since),
+        "until": _time(run_at) if wait.type == WaitType.TIME else None,
+        "jobs": None if wait.jobs is None else [public_id(one) for one in wait.jobs],
     }
 
 

@@ -8,6 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from factory.domain.state import State
+from factory.domain.waiting import Waiting
+from factory.store.codec import told_wait
 from factory.store.database import Tx
 from factory.store.jobs import ARCHIVED, LIVE, SHOWN, WANTED, JobView, Wanted, look_up
 
@@ -27,6 +29,7 @@ class JobDetail(JobView):
     webhook_url: str | None = None
     last_error: dict[str, Any] | None = None
     """The error of the last attempt, while the job waits for the next one."""
+    waiting_for: Waiting | None = None
     calls: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
     """The last calls, oldest first: columns of `llm_calls`."""
     webhook: Mapping[str, Any] | None = None
@@ -60,13 +63,14 @@ ARCHIVED_WEBHOOK = (
 )
 GET_LIVE = f"""
 {SHOWN} {LIVE.columns}, p.input, p.params, p.fallbacks, p.webhook_url, j.max_cost_micros, j.deadline_at,
-       j.last_error, {_calls("llm_calls")},
+       j.last_error, CASE WHEN j.state = 'waiting' THEN j.waiting_for END AS waiting_for,
+       {_calls("llm_calls")},
        CASE WHEN p.webhook_url IS NOT NULL AND j.finished_at IS NOT NULL THEN ({LIVE_WEBHOOK}) END AS webhook
   {LIVE.tables} {WANTED}
 """
 GET_ARCHIVED = f"""
 {SHOWN} {ARCHIVED.columns}, c.input, c.params, c.fallbacks, c.webhook_url, j.max_cost_micros, j.deadline_at,
-       NULL::jsonb AS last_error, {_calls("llm_calls_archive")},
+       NULL::jsonb AS last_error, NULL::jsonb AS waiting_for, {_calls("llm_calls_archive")},
        CASE WHEN j.webhook_job_id IS NOT NULL THEN {ARCHIVED_WEBHOOK} END AS webhook
   {ARCHIVED.tables} {WANTED}
 """
@@ -82,4 +86,5 @@ def _detail(row: Any) -> JobDetail:
     values = row._asdict()
     values["state"] = State.named(values["state"])
     values["calls"] = values["calls"] or ()
+    values["waiting_for"] = told_wait(values["waiting_for"])
     return JobDetail(**values)

@@ -101,6 +101,18 @@ def test_a_webhook_is_told_in_a_line() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("wait", "line"),
+    [
+        ({"until": "2026-11-29T23:00:00Z", "jobs": None, "type": "time"}, "time  since 2026-11-29 22:06:52  until 2026-11-29 23:00:00"),
+        ({"until": None, "jobs": ["job_1", "job_2"], "type": "children"}, "children  job_1  job_2  since 2026-11-29 22:06:52"),
+    ],
+)  # fmt: skip
+def test_a_wait_is_told_in_a_line(wait: dict[str, Any], line: str) -> None:
+    shown = {**wait, "since": "2026-11-29T22:06:52.199194Z"}
+    assert details_lines({"waiting_for": shown}) == [f"waiting_for  {line}"]
+
+
 def test_what_looks_like_markup_is_shown_as_it_is() -> None:
     assert "[red]m[/red]" in drawn(jobs_table([job(model="[red]m[/red]")]))
 

@@ -7,9 +7,10 @@ from uuid import UUID
 
 import pytest
 
-from factory.domain.job import JobError, Outcome, new_id, parse_id
+from factory.domain.job import JobError, Outcome, new_id, parse_id, public_id
 from factory.domain.money import Usage
 from factory.domain.state import State
+from factory.domain.waiting import WaitFor, WaitType
 from factory.services import Services
 from factory.store import archive, deliveries, journal, moves, partitions
 from factory.store.deliveries import Attempt
@@ -19,6 +20,7 @@ from tests.integration.store.samples import ask, tell
 from .conftest import JOB, MODEL, Caller, end_job, start_job
 
 HOOK = "https://hooks.example.com/jobs"
+CHILD = new_id()
 
 
 def _submit(caller: Caller, **change: object) -> str:
@@ -114,6 +116,30 @@ def test_a_job_that_waits_for_its_next_attempt_says_why_and_until_when(
         "message": "connection to the provider was refused",
     }
     assert (last["latency_ms"], last["cost_usd"]) == (7, 0.0)
+
+
+@pytest.mark.parametrize("wait", [WaitFor.time(600.0), WaitFor.children([CHILD]), WaitFor.children(), WaitFor(WaitType.APPROVAL)])  # fmt: skip
+def test_a_waiting_job_shows_what_it_waits_for(
+    caller: Caller, services: Services, wait: WaitFor
+) -> None:
+    job_id = _submit(caller)
+    assert _read(caller, job_id)["waiting_for"] is None
+    token = start_job(services, job_id)
+    waits = Outcome(parse_id(job_id), token, State.WAITING, waiting_for=wait)
+    with services.database.transaction() as tx:
+        moves.finish(tx, [waits])
+    job = _read(caller, job_id)
+    assert (job["state"], job["attempt"]) == ("waiting", 0)
+    shown = job["waiting_for"]
+    assert shown.pop("since") >= job["started_at"]
+    assert shown == {
+        "type": wait.type,
+        "until": job["run_at"] if wait.type == "time" else None,
+        "jobs": [public_id(CHILD)] if wait.jobs else None,
+    }
+    cancelled = caller.post(f"/api/jobs/{job_id}/cancel")
+    assert cancelled.get_json()["state"] == "cancelled"
+    assert _read(caller, job_id)["waiting_for"] is None
 
 
 def test_the_error_of_an_attempt_is_forgotten_once_the_job_succeeds(

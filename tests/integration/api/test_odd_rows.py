@@ -28,6 +28,9 @@ METADATA = "UPDATE job_payloads SET metadata = CAST(%(value)s AS jsonb) WHERE jo
 TRACE = "UPDATE job_payloads SET traceparent = %(value)s WHERE job_id = %(id)s"
 INPUT = "UPDATE job_payloads SET input = CAST(%(value)s AS jsonb) WHERE job_id = %(id)s"
 PARAMS = "UPDATE job_payloads SET params = CAST(%(value)s AS jsonb) WHERE job_id = %(id)s"
+WAITS = (
+    "UPDATE jobs SET state = 'waiting', waiting_for = CAST(%(value)s AS jsonb) WHERE id = %(id)s"
+)
 LAST_ERROR = "UPDATE jobs SET last_error = CAST(%(value)s AS jsonb) WHERE id = %(id)s"
 ODD = [
     (RUN_AT, "infinity"),
@@ -51,6 +54,11 @@ ODD = [
     (INPUT, '{"texts": {"a": 1}}'),
     (INPUT, '{"messages": 7}'),
     (PARAMS, "[]"),
+    (WAITS, "null"),
+    (WAITS, "[]"),
+    (WAITS, '{"type": 7}'),
+    (WAITS, '{"type": "weather", "since": "soon", "jobs": "all", "v": 9}'),
+    (WAITS, '{"type": "children", "since": null, "jobs": [1, "job", null]}'),
     (LAST_ERROR, '"text"'),
     (LAST_ERROR, "[]"),
 ]
