@@ -24,7 +24,7 @@ WORKER_AT_REST_MB = 220.0
 GATEWAY_MB, DISPATCHER_MB, EXPORTER_MB = 80.0, 80.0, 70.0
 """Resident memory of a process: 78, 75 and 63 MB in `factory up` after 2,000 jobs."""
 READ_CONNECTIONS = 4
-"""Of a worker, for searches, beside its pool (`pipeline.run.reader.THREADS`)."""
+"""Of a worker, for searches, beside its pool (`store.reader.THREADS`)."""
 OPEN_AT_ONCE = 3
 """Transactions of one process at the same moment: two group commits in turn, and one that reads."""
 LEAST_BEHIND_POOLER = 10

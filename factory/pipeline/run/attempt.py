@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
+from factory.calls.journal import record_ends
 from factory.domain.job import ClaimedJob, Kind, Outcome, new_id
 from factory.domain.state import State
 from factory.llm.catalog import Catalog
 from factory.pipeline.finish import finish_jobs
-from factory.pipeline.run.calls import record_ends
 from factory.pipeline.run.completion import first_call
 from factory.store import journal, moves
 from factory.store.database import Tx

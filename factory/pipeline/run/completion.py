@@ -8,6 +8,10 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
+from factory.calls.call import Result, call_once
+from factory.calls.ends import intent
+from factory.calls.journal import record_steps
+from factory.calls.spending import longest_output, open_budget
 from factory.document import write_json
 from factory.domain.job import ClaimedJob, public_id
 from factory.domain.message import Completion, Message, Params
@@ -19,15 +23,13 @@ from factory.errors import (
     ProviderError,
     ResultTooLarge,
 )
+from factory.kinds.means import Means
 from factory.limits.budget import Budget, CallSize, most_tokens
 from factory.llm.call import CallTrace
 from factory.llm.catalog import Catalog, Model
 from factory.llm.route import route, should_fall_back
 from factory.llm.saying import LENGTH
 from factory.llm.schema import check_schema
-from factory.pipeline.run.calls import Result, call_once, intent, record_steps
-from factory.pipeline.run.spending import longest_output, open_budget
-from factory.pipeline.run.worker import Worker
 from factory.store.codec import messages_of, params_of
 from factory.store.journal import Call, Step
 
@@ -38,34 +40,34 @@ SCHEMA_TOKENS = 1000
 """Tokens that a provider adds so that the model keeps to a schema; Anthropic adds 350 to 700."""
 
 
-async def complete(worker: Worker, job: ClaimedJob) -> Result:
+async def complete(means: Means, job: ClaimedJob) -> Result:
     """The answer as JSON. Nothing that an earlier attempt paid for is called again, not even a model that refused."""
     if STEP in job.steps:
         return Result(job.steps[STEP])
     size, asked = call_size(job), job.input.get("fallback_on", ())
-    budget = open_budget(worker.catalog, job, size)
+    budget = open_budget(means.catalog, job, size)
     failures: list[FactoryError] = []
     opened = job.first_call
-    for model in route(worker.catalog, job.model or "", job.fallbacks):
+    for model in route(means.catalog, job.model or "", job.fallbacks):
         if refused := job.steps.get(_refused_key(model)):
             kind = OutputCut if refused["type"] == OutputCut.type else OutputRefused
             failures.append(kind(refused["message"]))
             continue
         try:
             longest = budget.output_tokens(model.price, longest_output(model, size))
-            return await _ask(worker, job, model, longest, opened)
+            return await _ask(means, job, model, longest, opened)
         except FactoryError as error:
             failures.append(error)
             opened = None
             if not should_fall_back(error, asked):
                 break
-            await _count(worker, job, model, error, budget)
+            await _count(means, job, model, error, budget)
     # If any model may answer later, the job is worth another attempt.
     raise next((error for error in failures if error.retryable), failures[0])
 
 
 async def _count(
-    worker: Worker, job: ClaimedJob, model: Model, error: FactoryError, budget: Budget
+    means: Means, job: ClaimedJob, model: Model, error: FactoryError, budget: Budget
 ) -> None:
     """Takes a failed call off the budget, and remembers a refusal: no model is paid to refuse twice."""
     paid = error.completion if isinstance(error, JobFailure) else None
@@ -75,7 +77,7 @@ async def _count(
         budget.write_off(model.price, model.max_output_tokens)
     if isinstance(error, OutputRefused | OutputCut):
         told = {"type": error.type, "message": error.message}
-        await worker.committer.commit(record_steps, Step(job.id, _refused_key(model), told))
+        await means.committer.commit(record_steps, Step(job.id, _refused_key(model), told))
 
 
 def _refused_key(model: Model) -> str:
@@ -102,7 +104,7 @@ def first_call(catalog: Catalog, job: ClaimedJob, call_id: UUID) -> Call | None:
 
 
 async def _ask(
-    worker: Worker, job: ClaimedJob, model: Model, longest: int | None, opened: UUID | None
+    means: Means, job: ClaimedJob, model: Model, longest: int | None, opened: UUID | None
 ) -> Result:
     """`longest`: how many tokens the answer may have, None for no bound."""
     messages, asked = _messages(job), _params(job)
@@ -111,14 +113,14 @@ async def _ask(
         public_id(job.id), STEP, job.attempt, job.traceparent, owner=str(job.project_id)
     )
     shortened = _is_shortened(longest, asked, model)
-    most_bytes = worker.services.settings.result_max_bytes
+    most_bytes = means.settings.result_max_bytes
     try:
         return await call_once(
-            worker,
+            means.calls,
             job,
             STEP,
             model,
-            lambda: worker.client.complete(model, messages, params, trace),
+            lambda: means.client.complete(model, messages, params, trace),
             partial(_answer_json, bounded=shortened, most_bytes=most_bytes),
             opened,
         )

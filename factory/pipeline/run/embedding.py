@@ -9,19 +9,19 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
+from factory.calls.call import Result, call_once, close
+from factory.calls.spending import open_budget
 from factory.domain.job import ClaimedJob, Kind, new_id, public_id
 from factory.domain.lanes import Priority
 from factory.domain.message import Embeddings
 from factory.domain.money import Usage
 from factory.errors import ProviderCutOff
+from factory.kinds.means import Means
 from factory.knowledge.schedule import Owner
 from factory.limits.budget import CallSize, most_tokens
 from factory.llm.call import CallTrace
 from factory.llm.catalog import LOCAL_EMBEDDING, Model
 from factory.llm.embedding_calls import calls_of
-from factory.pipeline.run.calls import Result, call_once, close
-from factory.pipeline.run.spending import open_budget
-from factory.pipeline.run.worker import Worker
 from factory.store import chunks
 from factory.store.chunks import Hit, NewChunk, Place
 from factory.store.codec import texts_of
@@ -33,39 +33,39 @@ NUMBERS_AT_ONCE = 100_000
 """How many numbers of vectors are stored by one transaction: a tenth of a second's work."""
 
 
-async def embed(worker: Worker, job: ClaimedJob) -> Result:
+async def embed(means: Means, job: ClaimedJob) -> Result:
     """Chunks the texts, embeds the chunks and stores both; gives what is now searchable.
 
     Makes as many calls as the provider's limits demand, one after the other. Vectors are stored before the end of
     their call is committed: an attempt after a crash finds them, and calls only for the rest.
     """
-    model = worker.catalog.find(job.model or "")
-    pieces = await _split(worker, job)
-    places = await worker.reader.read(
-        job.project_id, lambda tx: chunks.stored(tx, job.id, model.id)
-    )
+    model = means.catalog.find(job.model or "")
+    pieces = await _split(means, job)
+    places = await means.reader.read(job.project_id, lambda tx: chunks.stored(tx, job.id, model.id))
     if not _are_cut_elsewhere(pieces, places):
         for number, call in enumerate(calls_of(model, [piece.content for piece in pieces])):
             step_key = STEP if number == 0 else f"{STEP}:{number}"
             missing = {n: pieces[n] for n in call if n not in places}
             if missing:
-                job = await _embed_part(worker, job, model, step_key, missing, places)
+                job = await _embed_part(means, job, model, step_key, missing, places)
     return Result(_summary(model, places))
 
 
-async def find_nearest(worker: Worker, job: ClaimedJob) -> Result:
+async def find_nearest(means: Means, job: ClaimedJob) -> Result:
     """The project's chunks nearest to the query. An attempt after a crash embeds the query again."""
-    model = worker.catalog.find(job.model or "")
+    model = means.catalog.find(job.model or "")
     kept: list[Embeddings] = []
 
     async def send() -> Embeddings:
-        kept.append(await _ask(worker, job, model, STEP, [job.input["query"]]))
+        kept.append(await _ask(means, job, model, STEP, [job.input["query"]]))
         return kept[0]
 
-    await close(worker, await call_once(worker, job, STEP, model, send, lambda _: {"texts": 1}))
+    await close(
+        means.calls, await call_once(means.calls, job, STEP, model, send, lambda _: {"texts": 1})
+    )
     # An answer without the vector of its only text was refused before.
     vector, limit = kept[0].vectors[0] or [], job.input["limit"]
-    hits = await worker.reader.read(
+    hits = await means.reader.read(
         job.project_id, lambda tx: chunks.nearest(tx, job.project_id, model.id, vector, limit)
     )
     return Result({"model": model.id, "hits": [_hit_json(hit) for hit in hits]})
@@ -79,9 +79,9 @@ class _Piece:
     content: str
 
 
-async def _split(worker: Worker, job: ClaimedJob) -> list[_Piece]:
+async def _split(means: Means, job: ClaimedJob) -> list[_Piece]:
     texts = texts_of(job.input)
-    found = await worker.local.split([text for _, text in texts], _owner(job))
+    found = await means.local.split([text for _, text in texts], _owner(job))
     return [
         _Piece(source, chunk.start, chunk.end, chunk.text)
         for (source, _), chunks_of_text in zip(texts, found, strict=True)
@@ -100,7 +100,7 @@ def _are_cut_elsewhere(pieces: Sequence[_Piece], places: Mapping[int, Place]) ->
 
 
 async def _embed_part(
-    worker: Worker,
+    means: Means,
     job: ClaimedJob,
     model: Model,
     step_key: str,
@@ -113,24 +113,26 @@ async def _embed_part(
     """
     texts = [piece.content for piece in pieces.values()]
     size = CallSize(sum(map(most_tokens, texts)), max_output_tokens=0)
-    open_budget(worker.catalog, job, size).output_tokens(model.price, 0)
+    open_budget(means.catalog, job, size).output_tokens(model.price, 0)
     kept: list[Embeddings] = []
 
     async def send() -> Embeddings:
-        kept.append(await _ask(worker, job, model, step_key, texts))
+        kept.append(await _ask(means, job, model, step_key, texts))
         return kept[0]
 
-    result = await call_once(worker, job, step_key, model, send, lambda _: {"texts": len(texts)})
+    result = await call_once(
+        means.calls, job, step_key, model, send, lambda _: {"texts": len(texts)}
+    )
     try:
-        await _store(worker, job, model, pieces, kept[0], places)
+        await _store(means, job, model, pieces, kept[0], places)
     finally:
         # The cost is known, even if the vectors could not be stored.
-        await close(worker, result)
+        await close(means.calls, result)
     return _after(job, model, kept[0])
 
 
 async def _store(
-    worker: Worker,
+    means: Means,
     job: ClaimedJob,
     model: Model,
     pieces: Mapping[int, _Piece],
@@ -143,7 +145,7 @@ async def _store(
     rows = max(1, NUMBERS_AT_ONCE // len(new[0].embedding))
     for start in range(0, len(new), rows):
         part = new[start : start + rows]
-        await worker.reader.read(job.project_id, partial(_insert, job, model, part))
+        await means.reader.read(job.project_id, partial(_insert, job, model, part))
         for one in part:
             dimensions = len(one.embedding)
             places[one.ordinal] = Place(one.source, one.start_offset, one.end_offset, dimensions)
@@ -201,15 +203,15 @@ def _summary(model: Model, places: Mapping[int, Place]) -> dict[str, Any]:
 
 
 async def _ask(
-    worker: Worker, job: ClaimedJob, model: Model, step_key: str, texts: Sequence[str]
+    means: Means, job: ClaimedJob, model: Model, step_key: str, texts: Sequence[str]
 ) -> Embeddings:
     if model.id != LOCAL_EMBEDDING.id:
         trace = CallTrace(
             public_id(job.id), step_key, job.attempt, job.traceparent, owner=str(job.project_id)
         )
-        return await worker.client.embed(model, texts, trace)
+        return await means.client.embed(model, texts, trace)
     started = time.monotonic()
-    vectors, tokens = await worker.local.embed(texts, _owner(job))
+    vectors, tokens = await means.local.embed(texts, _owner(job))
     elapsed_ms = round((time.monotonic() - started) * 1000)
     return Embeddings(model.provider, model.name, vectors, Usage(tokens), 0, elapsed_ms)
 

@@ -9,21 +9,24 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from uuid import UUID
 
+from factory.calls.call import Result
+from factory.calls.ends import broken_words, never_sent
+from factory.calls.journal import settle_usage
 from factory.domain.job import ClaimedJob, JobError, Kind, Outcome, public_id
 from factory.domain.state import State
 from factory.errors import AttemptBroken, DeadlineExceeded, FactoryError, JobFailure
+from factory.kinds.means import Means
 from factory.log import job_id as logged_job_id
 from factory.pipeline.finish import outcome_of
 from factory.pipeline.run.attempt import Claim, Ending, claim_jobs, end_attempts, opened_call
-from factory.pipeline.run.calls import Result, broken_words, never_sent, settle_usage
 from factory.pipeline.run.completion import complete
 from factory.pipeline.run.delivery import deliver
 from factory.pipeline.run.embedding import embed, find_nearest
-from factory.pipeline.run.size import size_of
 from factory.pipeline.run.worker import Worker
 from factory.store.journal import CallEnd
+from factory.store.size import size_of
 
-Handler = Callable[[Worker, ClaimedJob], Awaitable[Result]]
+Handler = Callable[[Means, ClaimedJob], Awaitable[Result]]
 HANDLERS: Mapping[Kind, Handler] = {
     Kind.COMPLETION: complete,
     Kind.EMBEDDING: embed,
@@ -91,7 +94,7 @@ async def _claim(worker: Worker, job_id: UUID) -> ClaimedJob | None:
     """
     if not await worker.until_leased():
         return None
-    claim = Claim(worker.id, job_id, worker.catalog, worker.quarantine)
+    claim = Claim(worker.id, job_id, worker.means.catalog, worker.quarantine)
     claiming = worker.committer.offer(claim_jobs, claim)
     try:
         job = await asyncio.shield(claiming.answer)
@@ -108,7 +111,7 @@ async def _claim(worker: Worker, job_id: UUID) -> ClaimedJob | None:
 
 def _unsent(worker: Worker, job: ClaimedJob) -> CallEnd | None:
     """The end of the call that was opened with the claim, if the job did not get as far as making it."""
-    call = opened_call(worker.catalog, job, job.first_call) if job.first_call else None
+    call = opened_call(worker.means.catalog, job, job.first_call) if job.first_call else None
     return never_sent(call) if call else None
 
 
@@ -117,11 +120,11 @@ async def _perform(worker: Worker, job: ClaimedJob) -> Ending:
     deadline = asyncio.timeout(job.seconds_left)
     try:
         async with deadline:
-            result = await HANDLERS[job.kind](worker, job)
+            result = await HANDLERS[job.kind](worker.means, job)
     except asyncio.CancelledError:
         return Ending(_stopped(worker, job))
     except FactoryError as error:
-        error.message = worker.redactor.public(error.message)
+        error.message = worker.means.redactor.public(error.message)
         log.info("attempt %d of %d failed: %s", job.attempt, job.max_attempts, error.message)
         return Ending(_outcome(worker, job, error))
     # A bug ends its own attempt and nothing else.
@@ -142,7 +145,8 @@ def _outcome(worker: Worker, job: ClaimedJob, error: FactoryError) -> Outcome:
     if outcome.error is None or not outcome.error.answer:
         return outcome
     told = {
-        name: text and worker.redactor.clean(text) for name, text in outcome.error.answer.items()
+        name: text and worker.means.redactor.clean(text)
+        for name, text in outcome.error.answer.items()
     }
     return replace(outcome, error=replace(outcome.error, answer=told))
 

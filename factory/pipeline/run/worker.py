@@ -11,17 +11,10 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from factory.knowledge.local import LocalModel
-from factory.llm.call import ProviderClient
+from factory.kinds.means import open_means
 from factory.llm.catalog import Catalog
-from factory.pipeline.run.group_commit import GroupCommitter
-from factory.pipeline.run.reader import Reader
 from factory.pipeline.wakeup import WakeUpSender
-from factory.proxy import Proxy
-from factory.redaction import Redactor
 from factory.services import Services
-from factory.webhooks.allowed import allowed_hosts
-from factory.webhooks.deliver import WebhookClient
 
 FENCED_LOOK_S = 0.1
 
@@ -36,16 +29,9 @@ class Worker:
         self.quarantine = quarantine
         """Whether it runs a group of quarantined jobs and nothing else."""
         self.services = services
-        self.catalog = catalog
         self.loop = asyncio.get_running_loop()
-        self.committer = GroupCommitter(services.database, self.loop)
-        self.reader = Reader(services.settings.libpq_url)
-        self.client = ProviderClient(services.settings)
-        self.redactor = Redactor(services.settings)
-        settings = services.settings
-        proxy = Proxy(settings.webhook_proxy_url, settings.no_proxy)
-        self.webhooks = WebhookClient(allowed_hosts(settings), proxy=proxy)
-        self.local = LocalModel()
+        self.means = open_means(services, catalog, self.holds_leases)
+        self.committer = self.means.committer
         self.wake_up = WakeUpSender(services.redis)
         self.draining = False
         self._leased_until = math.inf
@@ -116,9 +102,5 @@ class Worker:
 
     async def close(self) -> None:
         """After the last job."""
-        await self.local.close()
-        self.reader.close()
         self.wake_up.stop()
-        await self.client.close()
-        await self.webhooks.close()
-        await asyncio.to_thread(self.committer.stop)
+        await self.means.close()

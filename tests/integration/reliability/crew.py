@@ -8,13 +8,13 @@ from uuid import UUID
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, multiple, precondition, rule
 
+from factory.calls.journal import close_calls, open_calls
 from factory.domain.job import new_id
 from factory.domain.quarantine import QUARANTINE_DEATHS
 from factory.domain.state import State
 from factory.llm.catalog import load_catalog
 from factory.pipeline.dispatch.publish import Message
 from factory.pipeline.run.attempt import Claim, Ending, claim_jobs, end_attempts
-from factory.pipeline.run.calls import close_calls, open_calls
 from factory.services import Services
 from tests.integration.reliability.attempt import ERRORS, STEP, end_of, intent, outcome
 from tests.integration.reliability.model import Expected, Lease

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from factory import __version__
 from factory.config import Settings, consumed_names
-from factory.pipeline.run.reader import THREADS
+from factory.store.reader import THREADS
 from tests.integration.deploy.kubernetes.cluster import Cluster, Pod, quantity
 
 ROOT = Path(__file__).parents[4]

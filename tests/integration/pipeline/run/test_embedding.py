@@ -98,7 +98,7 @@ def test_six_long_jobs_keep_no_other_projects_searches_waiting(bench: Bench) -> 
     async def work() -> None:
         await execute(worker, [given])
         running = asyncio.ensure_future(execute(worker, long))
-        await until(lambda: len(worker.local.pids) == 2)
+        await until(lambda: len(worker.means.local.pids) == 2)
         for search_id in searches:
             await execute(worker, [search_id])
         await execute(worker, [hosted])
@@ -123,8 +123,8 @@ def test_a_job_whose_model_is_killed_is_tried_again(bench: Bench) -> None:
     async def work() -> None:
         running = asyncio.ensure_future(execute(worker, [job_id]))
         await until(lambda: ask(bench.services, "SELECT FROM llm_calls"))
-        await until(lambda: len(worker.local.pids) == 2)
-        os.kill(worker.local.pids[0], signal.SIGKILL)
+        await until(lambda: len(worker.means.local.pids) == 2)
+        os.kill(worker.means.local.pids[0], signal.SIGKILL)
         await running
 
     bench.run(work())

@@ -18,10 +18,10 @@ from factory.domain.state import State
 from factory.embedded.postgres import EmbeddedPostgres
 from factory.errors import ReadTooSlow
 from factory.pipeline.run.execute import execute
-from factory.pipeline.run.reader import SHARE, THREADS, Reader
 from factory.services import Services
 from factory.store import jobs
 from factory.store.database import Tx, rows
+from factory.store.reader import SHARE, THREADS, Reader
 from tests.integration.pipeline.bench import Bench, until
 from tests.integration.store.samples import OTHER_PROJECT, PROJECT, ask, tell, waits_for_locks
 

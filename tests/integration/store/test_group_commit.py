@@ -10,13 +10,13 @@ from typing import Any
 import psycopg2
 import pytest
 
-from factory.pipeline.run import group_commit
-from factory.pipeline.run.group_commit import GroupCommitter
 from factory.services import Services
+from factory.store import group_commit
 from factory.store.database import Tx, run
+from factory.store.group_commit import GroupCommitter
 from tests.integration.pipeline.bench import until
-from tests.integration.pipeline.run.statements import count, insert_key, miscount, with_committer
 from tests.integration.store.samples import ask, tell
+from tests.integration.store.statements import count, insert_key, miscount, with_committer
 
 
 def _metrics(services: Services) -> list[str]:

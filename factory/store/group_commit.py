@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from factory.errors import TooSlow, Unavailable
-from factory.pipeline.run.batch import ONE, Aside, Statement, Write, parts, run_statements
 from factory.store.database import ANSWER_S, Database, limit_waits
+from factory.store.group_writes import ONE, Aside, Statement, Write, parts, run_statements
 
 MOST = 1000 * ONE
 """Bytes from which on a transaction takes no further write."""

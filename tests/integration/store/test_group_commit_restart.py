@@ -11,12 +11,12 @@ import pytest
 from factory.config import Settings
 from factory.embedded.postgres import EmbeddedPostgres
 from factory.errors import Unavailable
-from factory.pipeline.run.group_commit import GroupCommitter
 from factory.services import Services, connect
+from factory.store.group_commit import GroupCommitter
 from factory.store.migrate import upgrade
 from tests.integration.pipeline.bench import until
-from tests.integration.pipeline.run.statements import insert_key, with_committer
 from tests.integration.store.samples import ask
+from tests.integration.store.statements import insert_key, with_committer
 
 
 @pytest.fixture

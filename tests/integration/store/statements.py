@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from factory.domain.job import new_id
-from factory.pipeline.run.group_commit import GroupCommitter
 from factory.services import Services
 from factory.store.database import Tx, as_json, rows, run
+from factory.store.group_commit import GroupCommitter
 
 INSERT = """
 INSERT INTO counters (metric, labels, amount)
