@@ -26,6 +26,8 @@ NICE = 5
 OOM_SCORE = "500"
 """A machine without memory ends this process before one that holds jobs."""
 READY = b"\x01"
+OUT_OF_MEMORY = 70
+"""Exit code of a child that needed more than its bound."""
 
 
 def main() -> None:
@@ -38,6 +40,14 @@ def main() -> None:
         importlib.import_module(module)
     answers.write(READY)
     answers.flush()
+    try:
+        serve(requests, answers)
+    except MemoryError:
+        os._exit(OUT_OF_MEMORY)  # its parent tells of it; a traceback may not even fit
+
+
+def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
+    """Answers one request after another until the input ends."""
     while header := requests.read(frames.HEADER.size):
         function, args = frames.unpack(requests.read(frames.length_of(header)))
         answers.write(answer(function, args))

@@ -127,7 +127,7 @@ def test_what_a_library_prints_does_not_come_between() -> None:
     asyncio.run(scenario())
 
 
-def test_a_child_that_eats_all_memory_dies_alone() -> None:
+def test_a_child_that_eats_all_memory_dies_alone(capfd: pytest.CaptureFixture[str]) -> None:
     async def scenario() -> None:
         room = Processes("test", most=1, memory_bytes=200 << 20)
         try:
@@ -138,6 +138,7 @@ def test_a_child_that_eats_all_memory_dies_alone() -> None:
             await room.close()
 
     asyncio.run(scenario())
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_a_child_that_nobody_needs_ends() -> None:
