@@ -1,4 +1,4 @@
-"""Quarantine: jobs whose workers died run in a process of their own, `python -m workers.quarantine WORKER JOB...`.
+"""Quarantine: jobs whose workers died run in a process of their own, forked by `python -m workers.quarantine`.
 
 If that process dies too, the worker that started it queues its jobs again for smaller groups; a job that was alone
 is poison. If both die at once, the leases expire as usual.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -30,6 +29,7 @@ from factory.store.database import Tx
 from factory.store.leases import Expired
 from factory.store.quarantine import QuarantinedJob
 from workers.blockage import watch_loop
+from workers.fork_server import ForkServer, serve
 from workers.heartbeat import Heartbeat
 
 if TYPE_CHECKING:
@@ -45,12 +45,16 @@ class Quarantine:
         self._worker = worker
         self._events = events
         self._one = asyncio.Lock()
+        self._processes = ForkServer("workers.quarantine")
+
+    async def close(self) -> None:
+        """After the last message."""
+        await self._processes.close()
 
     async def run(self, job_ids: Sequence[UUID]) -> None:
         """Returns when the jobs' processes have ended, in whatever way.
 
-        A process costs seconds, so none is started for jobs that are no longer due, nor by a draining worker: its hint
-        is lost, and goes out again.
+        None is started for jobs that are no longer due, nor by a draining worker: its hint is lost, and goes out again.
         """
         async with self._one:
             for group in groups(await self._worker.committer.write(due_jobs, job_ids)):
@@ -62,7 +66,7 @@ class Quarantine:
         process_id = new_id()
         log.warning("%d jobs run in quarantine: their workers died", len(job_ids))
         await self._tell_start(job_ids)
-        code = await _run_process(process_id, job_ids)
+        code = await self._processes.run([str(process_id), *map(public_id, job_ids)])
         if code != 0:
             log.error("%d jobs ended their process with %d", len(job_ids), code)
             await self._worker.committer.commit(end_group, Death(process_id, len(job_ids) == 1))
@@ -79,22 +83,6 @@ class Quarantine:
             for job in await self._worker.committer.write(stored_jobs, job_ids):
                 state = None if job.state is State.RUNNING else job.state
                 self._events.ended(job.id, state, _reason(job))
-
-
-async def _run_process(worker_id: UUID, job_ids: Sequence[UUID]) -> int:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "workers.quarantine",
-        str(worker_id),
-        *(public_id(job_id) for job_id in job_ids),
-        stdin=asyncio.subprocess.DEVNULL,
-    )
-    try:
-        return await process.wait()
-    except asyncio.CancelledError:
-        process.kill()
-        raise
 
 
 def due_jobs(tx: Tx, hinted: list[Sequence[UUID]]) -> Sequence[Mapping[UUID, int]]:
@@ -151,6 +139,12 @@ def _after(death: Death, held: Expired) -> Outcome:
     )
 
 
+def run_group(words: Sequence[str]) -> None:
+    """`WORKER JOB...`: runs the jobs to their end as that worker. Whatever it raises counts as a death."""
+    worker_id, *job_ids = words
+    asyncio.run(_run_here(UUID(worker_id), [parse_id(job_id) for job_id in job_ids]))
+
+
 async def _run_here(worker_id: UUID, job_ids: Sequence[UUID]) -> None:
     services = connect(settings_or_exit("workers.quarantine"), "quarantine")
     catalog = load_catalog(services.settings.extra_models)
@@ -167,11 +161,9 @@ async def _run_here(worker_id: UUID, job_ids: Sequence[UUID]) -> None:
 
 
 def main() -> None:
-    """Runs the jobs to their end, and exits with 0; any other exit counts as a death."""
-    settings = settings_or_exit("workers.quarantine")
-    configure_logging(settings, "quarantine")
-    worker_id, *job_ids = sys.argv[1:]
-    asyncio.run(_run_here(UUID(worker_id), [parse_id(job_id) for job_id in job_ids]))
+    """Runs one group after another, each in a fork; any exit but 0 of a fork counts as a death."""
+    configure_logging(settings_or_exit("workers.quarantine"), "quarantine")
+    serve(run_group)
 
 
 if __name__ == "__main__":

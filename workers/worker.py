@@ -112,6 +112,7 @@ class WorkerProcess:
             yield
         finally:
             watch.stop()
+            await self._quarantine.close()
             await worker.close()
             loop_watch.stop()
             self._heartbeat.stop()

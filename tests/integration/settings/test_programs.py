@@ -27,7 +27,7 @@ PROGRAMS = {
     "worker": (*MODULE, "workers.worker"),
     "dispatcher": (*MODULE, "workers.dispatcher"),
     "exporter": (*MODULE, "workers.exporter", "--port", "1"),
-    "quarantine": (*MODULE, "workers.quarantine", "x"),
+    "quarantine": (*MODULE, "workers.quarantine"),
     "gunicorn": (*MODULE, "gunicorn", "-c", "python:api.gunicorn", "-b", "127.0.0.1:1"),
     "flower": (*MODULE, "celery", "-A", "workers.celery_app", "flower", "--port=1"),
     "factory": (*MODULE, "factory.cli.main", "db", "status"),

@@ -154,15 +154,25 @@ def _processes(services: Services) -> int:
         return int(rows(tx, "SELECT count(*) AS n FROM workers")[0].n)
 
 
+def _run_quarantined(bench: Bench, quarantine: Quarantine, *messages: Sequence[UUID]) -> None:
+    async def scenario() -> None:
+        try:
+            for job_ids in messages:
+                await quarantine.run(job_ids)
+        finally:
+            await quarantine.close()
+
+    bench.run(scenario())
+
+
 @pytest.mark.usefixtures("child_environment")
 def test_a_quarantined_job_is_run_once_however_many_hints_come(bench: Bench) -> None:
     services, worker = bench.services, bench.worker()
     job_id = bench.submit()
     _kill_workers_of(services, job_id, QUARANTINE_DEATHS)
     bench.make_due(job_id)
-    before, quarantine = _processes(services), Quarantine(worker)
-    for _ in range(3):
-        bench.run(quarantine.run([job_id]))
+    before = _processes(services)
+    _run_quarantined(bench, Quarantine(worker), *[[job_id]] * 3)
     assert bench.view(job_id).state is State.SUCCEEDED
     assert _processes(services) == before + 1
 
@@ -174,7 +184,7 @@ def test_flower_hears_of_quarantined_jobs_as_of_all_jobs(bench: Bench) -> None:
     _have_died(services, QUARANTINE_DEATHS)
     heard: list[tuple[str, Mapping[str, Any]]] = []
     events = JobEvents(str, lambda event, fields: heard.append((event, fields)))
-    bench.run(Quarantine(worker, events).run([good, bad]))
+    _run_quarantined(bench, Quarantine(worker, events), [good, bad])
     told = {(event, fields["uuid"]): fields for event, fields in heard}
     assert {event for event, job_id in told if job_id == public_id(good)} == {
         "task-received",
@@ -193,7 +203,7 @@ def test_a_worker_that_drains_starts_no_process(bench: Bench) -> None:
     _kill_workers_of(services, job_id, QUARANTINE_DEATHS)
     bench.make_due(job_id)
     before, worker.draining = _processes(services), True
-    bench.run(Quarantine(worker).run([job_id]))
+    _run_quarantined(bench, Quarantine(worker), [job_id])
     assert bench.view(job_id).state is State.QUEUED
     assert _processes(services) == before
 
@@ -204,6 +214,6 @@ def test_a_group_shares_one_process(bench: Bench) -> None:
     job_ids = [bench.submit() for _ in range(5)]
     _have_died(services, QUARANTINE_DEATHS)
     before = _processes(services)
-    bench.run(Quarantine(worker).run(job_ids))
+    _run_quarantined(bench, Quarantine(worker), job_ids)
     assert {bench.view(job_id).state for job_id in job_ids} == {State.SUCCEEDED}
     assert _processes(services) == before + 1
