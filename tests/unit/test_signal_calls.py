@@ -21,7 +21,7 @@ HARMLESS = {
     ("factory/cli/interrupt.py", "interrupt"),  # raises
 }
 """Handlers that take no lock."""
-RESTORED = {"signal.SIG_IGN", "signal.SIG_DFL", "handler"}
+RESTORED = {"signal.SIG_IGN", "signal.SIG_DFL", "signal.default_int_handler", "handler"}
 
 
 @pytest.fixture(autouse=True)
