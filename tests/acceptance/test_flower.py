@@ -24,7 +24,7 @@ HUNG = "{{simulate latency_ms=60000}} Why?"
 def ask(platform: Stack, path: str) -> httpx.Response:
     assert platform.flower is not None
     login = (platform.flower["user"], platform.flower["password"])
-    return httpx.get(platform.flower["url"] + path, auth=login, timeout=10)
+    return httpx.get(platform.flower["url"] + path, auth=login, timeout=60)
 
 
 def task_in(platform: Stack, job_id: str, state: str) -> dict[str, Any]:

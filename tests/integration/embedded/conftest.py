@@ -33,4 +33,4 @@ def own() -> Iterator[Owner]:
     yield start
     for owner in owners:
         owner.terminate()
-        owner.communicate(timeout=20)
+        owner.communicate(timeout=60)

@@ -57,7 +57,7 @@ def test_an_ordinary_user_can_run_it(kind: str, uid: int, directory: Path) -> No
         assert {os.stat(f"/proc/{pid}").st_uid for pid in processes_in(directory)} == {uid}
     finally:
         process.terminate()
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
 
 
 def test_root_runs_it_where_nobody_is_called_1000(directory: Path) -> None:
@@ -76,7 +76,7 @@ def test_root_runs_it_where_nobody_is_called_1000(directory: Path) -> None:
         assert process.stdout.readline()
     finally:
         process.terminate()
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
 
 
 def test_root_falls_back_to_nobody_where_user_namespaces_are_refused(directory: Path) -> None:

@@ -25,7 +25,7 @@ from tests.integration.store.samples import PROJECT, ask, tell, view
 from workers.heartbeat import Heartbeat
 
 Result = TypeVar("Result")
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 OPENAI = "openai/gpt-4o-mini"
 
 
@@ -113,7 +113,7 @@ class Bench:
         return float(row.wait_s)
 
 
-async def until(true: Callable[[], object], timeout_s: float = 10.0) -> None:
+async def until(true: Callable[[], object], timeout_s: float = 60.0) -> None:
     """Returns as soon as the condition holds; fails when it does not within the time."""
     deadline = time.monotonic() + timeout_s
     while not true():

@@ -57,7 +57,7 @@ class RunningWorker:
 
     def inspect(self, method: str) -> Any:
         name = f"{self.lane}@test"
-        answer = getattr(self.app.control.inspect([name], timeout=3, limit=1), method)()
+        answer = getattr(self.app.control.inspect([name], timeout=30, limit=1), method)()
         return answer[name]
 
     def drop_connections(self) -> None:

@@ -116,7 +116,7 @@ def test_many_movers_at_once_leave_each_job_in_one_place(services: Services) -> 
     for mover in movers:
         mover.start()
     for mover in movers:
-        mover.join(timeout=20)
+        mover.join(timeout=60)
     _assert_each_in_one_place(services, job_ids)
     assert count(services, "job_contents") == count(services, "jobs_archive") == len(job_ids)
 

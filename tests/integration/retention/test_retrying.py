@@ -100,7 +100,7 @@ def test_of_many_retries_at_once_one_succeeds(services: Services) -> None:
     for caller in callers:
         caller.start()
     for caller in callers:
-        caller.join(timeout=20)
+        caller.join(timeout=60)
     assert sorted(outcomes) == ["conflict", "conflict", "conflict", "retried"]
     assert places(services, job_id) == ["jobs"]
     assert count(services, "llm_calls") == 1

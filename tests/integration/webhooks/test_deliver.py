@@ -58,7 +58,7 @@ async def post(webhook_client: WebhookClient, url: str) -> Delivery:
 
 
 @contextlib.asynccontextmanager
-async def webhook_client(timeout_s: float = 10.0) -> AsyncIterator[WebhookClient]:
+async def webhook_client(timeout_s: float = 60.0) -> AsyncIterator[WebhookClient]:
     opened = WebhookClient(AllowedHosts(loopback=True), timeout_s=timeout_s)
     try:
         yield opened
@@ -66,7 +66,7 @@ async def webhook_client(timeout_s: float = 10.0) -> AsyncIterator[WebhookClient
         await opened.close()
 
 
-def deliver(answer: Answer, timeout_s: float = 10.0) -> tuple[Delivery | Exception, Receiver]:
+def deliver(answer: Answer, timeout_s: float = 60.0) -> tuple[Delivery | Exception, Receiver]:
     """One delivery to a receiver that gives `answer`: what came of it, and what the receiver saw."""
 
     async def scenario() -> tuple[Delivery | Exception, Receiver]:

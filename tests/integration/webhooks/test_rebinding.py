@@ -58,7 +58,7 @@ class HostileNetwork(asyncio.SelectorEventLoop):
 
 
 async def deliver(url: str = "http://hooks.example.com:8080/in") -> Delivery:
-    webhook_client = WebhookClient(PUBLIC_ONLY, timeout_s=10)
+    webhook_client = WebhookClient(PUBLIC_ONLY, timeout_s=60)
     try:
         secret = derive_secret("k" * 32, "proj_1")
         return await webhook_client.deliver(url, "evt_1", b"{}", [secret], datetime.now(UTC))

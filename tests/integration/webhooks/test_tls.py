@@ -39,7 +39,7 @@ def test_the_name_is_sent_and_a_certificate_that_proves_nothing_gets_no_body(sel
     async def scenario() -> None:
         server = await asyncio.start_server(receive, "127.0.0.1", 0, ssl=self_signed)
         port = server.sockets[0].getsockname()[1]
-        webhook_client = WebhookClient(AllowedHosts(loopback=True), timeout_s=10)
+        webhook_client = WebhookClient(AllowedHosts(loopback=True), timeout_s=60)
         secret = derive_secret("k" * 32, "proj_1")
         try:
             with pytest.raises(WebhookFailed, match="certificate of the receiver is not valid"):

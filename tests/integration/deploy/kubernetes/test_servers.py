@@ -89,7 +89,7 @@ class Broker:
         return subprocess.run(words, env=self._environ, check=False).returncode == 0
 
     def connect(self, password: str | None = PASSWORD) -> Redis:
-        return Redis(port=self.port, password=password, socket_timeout=5)
+        return Redis(port=self.port, password=password, socket_timeout=30)
 
     def _here(self, text: str) -> str:
         for inside, here in self._paths.items():

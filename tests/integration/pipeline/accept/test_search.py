@@ -17,6 +17,12 @@ from tests.integration.pipeline.run.test_embedding import LOCAL, SMALL, TEXTS
 from tests.integration.store.samples import PROJECT, ask
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search is given up after 20 s, in which a busy machine may not have started the local model."""
+    monkeypatch.setattr(search_module, "PATIENCE_S", 100.0)
+
+
 def test_a_search_waits_for_its_worker(bench: Bench) -> None:
     bench.finished(model=LOCAL, input=TEXTS)
     worker = bench.worker()
