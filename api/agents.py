@@ -9,7 +9,7 @@ from apiflask import APIBlueprint
 from flask import Response
 
 from api.answers import list_answer
-from api.auth import require
+from api.auth import principal, require
 from api.gateway import gateway
 from api.schemas.platform import AgentList
 from factory.domain.access import Scope
@@ -28,7 +28,7 @@ blueprint.before_request(require(Scope.JOBS))
 @blueprint.doc(operation_id="list_agents")
 def list_agents() -> Response:
     """List the agents, each in its active version."""
-    with gateway().services.database.autocommit() as tx:
+    with gateway().services.database.autocommit(principal()) as tx:
         found = agents.listed(tx)
     return list_answer([_shown(agent) for agent in found], cursor="name")
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import overload
 
 from apiflask import APIBlueprint
-from flask import Response, g, request
+from flask import Response, request
 from pydantic import ValidationError
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 
 from api.answers import json_answer
-from api.auth import require
+from api.auth import principal, require
 from api.body import LONGEST_BODY_BYTES, StrictRequest, parse_json
 from api.gateway import gateway
 from api.headers import BulkHeaders
@@ -45,7 +45,7 @@ def submit_jobs(headers_data: BulkHeaders) -> Response:
     10,000 lines and 16 MiB in all. Blank lines are skipped. All good lines are stored together.
     """
     answer = gateway().bulks.submit(
-        g.project_id,
+        principal(),
         _Lines(_read()),
         key=key_of_request(headers_data.idempotency_key),
     )

@@ -11,7 +11,7 @@ from flask import Response, g, request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from api.answers import job_answer, list_answer
-from api.auth import require
+from api.auth import principal, require
 from api.gateway import gateway
 from api.headers import ReadHeaders, SubmitHeaders
 from api.parked import can_park
@@ -133,7 +133,7 @@ def submit_job(json_data: JobRequest, headers_data: SubmitHeaders) -> Response:
     """
     job = submit(
         gateway().intake,
-        g.project_id,
+        principal(),
         json_data,
         key=key_of_request(headers_data.idempotency_key),
         traceparent=headers_data.trace,
@@ -155,8 +155,8 @@ def _wait(job_id: UUID, wait_s: int, render: Render) -> Response | None:
     """The answer once the job has ended or the time is over; None where nobody can wait."""
     here = gateway()
     if here.parked.open and can_park(request.environ):
-        return here.parked.park(g.project_id, job_id, wait_s, detach(render))
-    if here.waiting.hold(job_id, wait_s):
+        return here.parked.park(principal(), job_id, wait_s, detach(render))
+    if here.waiting.hold(principal(), job_id, wait_s):
         g.access.waits = True
         return render(_find(job_id))
     return None
@@ -174,7 +174,8 @@ def _applied(wait_s: int) -> dict[str, str]:
 
 
 def _find(job_id: UUID) -> JobDetail:
-    job = gateway().reading.run(gateway().services.database, (g.project_id, job_id))
+    who = principal()
+    job = gateway().reading.run(gateway().services.database, who, (who.project_id, job_id))
     if job is None:
         raise NotFound("there is no such job", param="id")
     return job
@@ -229,9 +230,10 @@ def list_jobs(query_data: ListQuery) -> Response:
         metadata=query_data.metadata,
     )
     after = parse_id(query_data.after) if query_data.after else None
-    with gateway().services.database.autocommit() as tx:
+    who = principal()
+    with gateway().services.database.autocommit(who) as tx:
         found = listing.find_listed(
-            tx, g.project_id, chosen, limit=query_data.limit + 1, after=after
+            tx, who.project_id, chosen, limit=query_data.limit + 1, after=after
         )
     page = [
         {**job_json(one.job), "result_omitted": one.result_omitted}
@@ -254,7 +256,7 @@ def cancel_job(job_id: str) -> Response:
 
     A queued job ends at once. A running one ends within seconds, unless it finishes first.
     """
-    job = control.cancel(gateway().services, g.project_id, parse_id(job_id))
+    job = control.cancel(gateway().services, principal(), parse_id(job_id))
     return job_answer(job_json(job), 200 if job.state.terminal else 202)
 
 
@@ -269,6 +271,6 @@ def retry_job(job_id: str) -> Response:
 
     Its attempts start anew; steps that finished stay and are not paid for again.
     """
-    job = control.retry(gateway().services, g.project_id, parse_id(job_id))
+    job = control.retry(gateway().services, principal(), parse_id(job_id))
     gateway().intake.wake_up.send()
     return job_answer(job_json(job), 202)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from typing import TypeVar
 
+from factory.domain.principal import PLATFORM
 from factory.errors import Unavailable
 from factory.services import Services
 from factory.store import keys
@@ -52,7 +53,7 @@ class Keyring:
             return key
         if not keys.prefix_of(token) or now < self._refused.get(token, 0.0):
             return None
-        found = self._looking_up.run(self._database, token)
+        found = self._looking_up.run(self._database, PLATFORM, token)
         if found is None:
             self._keep(self._refused, token, now + REFUSE_S, MOST_REFUSED)
             return None
@@ -74,7 +75,7 @@ class Keyring:
     def _rehash(self, token: str) -> None:
         """Once for each key while SECRET_KEY is replaced. If it fails, the request is answered all the same."""
         try:
-            with self._database.transaction() as tx:
+            with self._database.transaction(PLATFORM) as tx:
                 keys.rehash(tx, self._secret_key, token, self._previous)
         except Unavailable as error:
             log.warning("an API key stays under the earlier SECRET_KEY for now: %s", error)

@@ -6,11 +6,11 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 from apiflask import APIBlueprint
-from flask import Response, g
+from flask import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.answers import json_answer, list_answer
-from api.auth import require
+from api.auth import principal, require
 from api.gateway import gateway
 from api.schemas.platform import ApiKeyList, NewApiKey
 from factory.domain.access import Scope
@@ -47,11 +47,12 @@ def create_key(json_data: KeyRequest) -> Response:
     """
     services = gateway().services
     secret_key, previous = services.settings.secret_key, services.settings.previous_secrets
-    with services.database.transaction() as tx:
+    who = principal()
+    with services.database.transaction(who) as tx:
         key = keys.create(
             tx,
             secret_key,
-            g.project_id,
+            who.project_id,
             json_data.name,
             [scope.value for scope in dict.fromkeys(json_data.scopes)],
             expires_at=json_data.expires_at,
@@ -68,8 +69,9 @@ def create_key(json_data: KeyRequest) -> Response:
 @blueprint.doc(operation_id="list_keys")
 def list_keys() -> Response:
     """List the keys, newest first."""
-    with gateway().services.database.autocommit() as tx:
-        found = keys.listed(tx, g.project_id)
+    who = principal()
+    with gateway().services.database.autocommit(who) as tx:
+        found = keys.listed(tx, who.project_id)
     return list_answer([_key_json(key) for key in found], cursor="prefix")
 
 
@@ -80,8 +82,9 @@ def revoke_key(prefix: str) -> Response:
 
     Every gateway refuses it within 30 seconds.
     """
-    with gateway().services.database.autocommit() as tx:
-        revoked = prefix.isalnum() and keys.revoke(tx, g.project_id, prefix)
+    who = principal()
+    with gateway().services.database.autocommit(who) as tx:
+        revoked = prefix.isalnum() and keys.revoke(tx, who.project_id, prefix)
     if not revoked:
         raise NotFound("there is no live key with this prefix", param="prefix")
     gateway().keyring.forget(prefix)

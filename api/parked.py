@@ -23,6 +23,7 @@ from uuid import UUID
 from flask import Response
 
 from api.sender import Sender, send_now
+from factory.domain.principal import Principal, together
 from factory.errors import FactoryError, NotFound, Unavailable
 from factory.pipeline.accept.wait import MANY, POLL_MANY_S, POLL_S
 from factory.store import jobs
@@ -54,7 +55,7 @@ class ParkedRequest(Protocol):
 class ParkedConnection:
     """A client that waits for a job."""
 
-    project_id: UUID
+    who: Principal
     job_id: UUID
     until: float
     """Monotonic time at which it is answered at the latest."""
@@ -126,12 +127,12 @@ class ParkedConnections:
         return len(self._parked)
 
     def park(
-        self, project_id: UUID, job_id: UUID, wait_s: float, request: ParkedRequest
+        self, who: Principal, job_id: UUID, wait_s: float, request: ParkedRequest
     ) -> ParkedResponse:
         """The response that parks the connection, for `wait_s` seconds at most."""
         until = time.monotonic() + wait_s
         return ParkedResponse(
-            lambda sock: self._add(ParkedConnection(project_id, job_id, until, request, sock))
+            lambda sock: self._add(ParkedConnection(who, job_id, until, request, sock))
         )
 
     def _add(self, one: ParkedConnection) -> None:
@@ -180,7 +181,8 @@ class ParkedConnections:
             self._release(self._parked[fileno], None)
         now = time.monotonic()
         due = [one for one in self._all() if self._closing or one.until <= now]
-        waiting = {one.job_id for one in self._all()} - {one.job_id for one in due}
+        answered = {one.job_id for one in due}
+        waiting = [one for one in self._all() if one.job_id not in answered]
         try:
             ended = self._ended(waiting)
         finally:
@@ -191,11 +193,11 @@ class ParkedConnections:
         with self._lock:
             return list(self._parked.values())
 
-    def _ended(self, waiting: set[UUID]) -> set[UUID]:
+    def _ended(self, waiting: Sequence[ParkedConnection]) -> set[UUID]:
         if not waiting:
             return set()
-        with self._database.autocommit() as tx:
-            return jobs.ended(tx, list(waiting))
+        with self._database.autocommit(together([one.who for one in waiting])) as tx:
+            return jobs.ended(tx, list({one.job_id for one in waiting}))
 
     def _answer(self, connections: Sequence[ParkedConnection]) -> None:
         for start in range(0, len(connections), AT_ONCE):
@@ -207,8 +209,8 @@ class ParkedConnections:
         self, connections: Sequence[ParkedConnection]
     ) -> Sequence[JobDetail | FactoryError]:
         try:
-            with self._database.autocommit() as tx:
-                found = get_details(tx, [(one.project_id, one.job_id) for one in connections])
+            with self._database.autocommit(together([one.who for one in connections])) as tx:
+                found = get_details(tx, [(one.who.project_id, one.job_id) for one in connections])
         except Unavailable as error:
             return [error] * len(connections)
         return [view or NotFound("there is no such job", param="id") for view in found]

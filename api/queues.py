@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from apiflask import APIBlueprint
-from flask import Response, g
+from flask import Response
 
 from api.answers import list_answer
-from api.auth import require
+from api.auth import principal, require
 from api.gateway import gateway
 from api.schemas.platform import QueueList
 from factory.domain.access import Scope
@@ -26,8 +26,9 @@ blueprint.before_request(require(Scope.JOBS))
 @blueprint.doc(operation_id="list_queues")
 def list_queues() -> Response:
     """List the lanes with the project's live jobs."""
-    with gateway().services.database.autocommit() as tx:
-        depths = jobs.depths(tx, g.project_id)
+    who = principal()
+    with gateway().services.database.autocommit(who) as tx:
+        depths = jobs.depths(tx, who.project_id)
     queues = [_queue(lane, [d for d in depths if d.lane == lane]) for lane in all_lanes()]
     return list_answer(queues, cursor="lane")
 

@@ -10,6 +10,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from redis.exceptions import RedisError
 
+from factory.domain.principal import PLATFORM
 from factory.errors import Unavailable
 from factory.services import Services
 from factory.store import schema
@@ -94,5 +95,5 @@ class Question(Generic[T]):
 
 
 def _revision(services: Services) -> str | None:
-    with services.database.autocommit() as tx:
+    with services.database.autocommit(PLATFORM) as tx:
         return schema.revision(tx)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 
 from apiflask import APIBlueprint
-from flask import Response, g
+from flask import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.answers import json_answer
-from api.auth import require
+from api.auth import principal, require
 from api.gateway import gateway
 from api.schemas.platform import HitList
 from factory.domain.access import Scope
@@ -50,7 +50,7 @@ def search_chunks(json_data: SearchRequest) -> Response:
         hits = search(
             gateway().intake,
             waiting.waiter,
-            g.project_id,
+            principal(),
             query=json_data.query,
             model=json_data.model,
             limit=json_data.limit,

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
+from factory.domain.principal import Principal
 from factory.pipeline.accept.wait import Waiter
 
 THREADS = 48
@@ -46,18 +47,18 @@ class WaitingRequests:
             if has_slot:
                 self._slots.release()
 
-    def hold(self, job_id: UUID, wait_s: int) -> bool:
+    def hold(self, who: Principal, job_id: UUID, wait_s: int) -> bool:
         """Whether the request was held: until its job ended, or for `wait_s` seconds."""
         if not wait_s:
             return False
         with self.slot() as has_slot:
             if has_slot:
-                self._wait(job_id, time.monotonic() + wait_s)
+                self._wait(who, job_id, time.monotonic() + wait_s)
             return has_slot
 
-    def _wait(self, job_id: UUID, until: float) -> None:
+    def _wait(self, who: Principal, job_id: UUID, until: float) -> None:
         while not self._leaving.is_set() and (left_s := until - time.monotonic()) > 0:
-            if self.waiter.wait(job_id, min(left_s, SLICE_S)):
+            if self.waiter.wait(who, job_id, min(left_s, SLICE_S)):
                 return
 
     def leave(self) -> None:

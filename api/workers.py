@@ -8,7 +8,7 @@ from apiflask import APIBlueprint
 from flask import Response
 
 from api.answers import list_answer
-from api.auth import require
+from api.auth import principal, require
 from api.gateway import gateway
 from api.schemas.platform import WorkerList
 from factory.domain.access import Scope
@@ -28,7 +28,7 @@ def list_workers() -> Response:
     taken back.
     """
     services = gateway().services
-    with services.database.autocommit() as tx:
+    with services.database.autocommit(principal()) as tx:
         workers = leases.workers(tx, services.settings.lease_s)
     return list_answer(
         [{**asdict(worker), "id": str(worker.id), "object": "worker"} for worker in workers]

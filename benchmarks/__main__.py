@@ -25,6 +25,7 @@ BENCHMARKS = (
     "flatness",
     "claim",
     "scrape",
+    "naming",
     "isolation",
     "scale",
     "start",

@@ -19,6 +19,7 @@ from benchmarks.scale import drained
 from benchmarks.stand import Scale, Stand, running_stand, until
 from benchmarks.worker import submit as submit_bulk
 from factory.domain.job import new_id
+from factory.domain.principal import Principal
 from factory.limits.backlog import Gate
 from factory.llm.catalog import load_catalog
 from factory.pipeline.accept.request import JobRequest
@@ -112,9 +113,9 @@ def figures(scale: Scale) -> Iterator[Figure]:
 def _submit_singly(stand: Stand, jobs: int) -> None:
     services = stand.services
     intake = Intake(services, load_catalog(""), WakeUpSender(services.redis), Gate(services))
-    project_id = new_id()
+    who = Principal(frozenset({new_id()}), "bench")
     for _ in range(jobs):
-        submit(intake, project_id, JobRequest.model_validate(REQUEST))
+        submit(intake, who, JobRequest.model_validate(REQUEST))
     intake.wake_up.stop()
 
 

@@ -19,6 +19,7 @@ from uuid import UUID
 
 from factory import metrics
 from factory.domain.job import public_id
+from factory.domain.principal import PLATFORM
 from factory.errors import Unavailable
 from factory.metrics import Delta, delta
 from factory.pipeline.run.worker import Worker
@@ -138,7 +139,7 @@ def watch_loop(worker: Worker) -> LoopWatch:
 
     def tell(deltas: Sequence[Delta], culprit: UUID | None) -> None:
         try:
-            with worker.services.database.transaction(TELL_S) as tx:
+            with worker.services.database.transaction(PLATFORM, TELL_S) as tx:
                 counters.add(tx, deltas)
                 if culprit:
                     quarantine.isolate(tx, culprit, worker.id)

@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 from factory import metrics
 from factory.agents.watch import AgentFiles
 from factory.config import settings_or_exit
+from factory.domain.principal import PLATFORM
 from factory.domain.turns import Turns
 from factory.llm.catalog import load_catalog
 from factory.log import configure_logging
@@ -89,7 +90,7 @@ class RoundsCount:
         now = time.monotonic()
         if now < self._next_write:
             return
-        with self._services.database.autocommit() as tx:
+        with self._services.database.autocommit(PLATFORM) as tx:
             counters.add(tx, [delta(metrics.DISPATCH_ROUNDS, self._rounds)])
         self._rounds, self._next_write = 0, now + COUNT_S
 

@@ -20,6 +20,7 @@ from prometheus_client.core import (
 from factory import metrics
 from factory.config import settings_or_exit
 from factory.domain.lanes import all_lanes
+from factory.domain.principal import PLATFORM
 from factory.domain.state import State
 from factory.errors import Unavailable
 from factory.log import configure_logging
@@ -69,7 +70,7 @@ class DatabaseCollector:
         yield from found
 
     def _read(self) -> Iterator[Metric]:
-        with self._services.database.transaction() as tx:
+        with self._services.database.transaction(PLATFORM) as tx:
             depths = jobs.depths(tx)
             totals = counters.totals(tx)
             workers = leases.workers(tx, self._services.settings.lease_s)

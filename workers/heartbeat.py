@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Sequence
 
+from factory.domain.principal import PLATFORM
 from factory.errors import Unavailable
 from factory.pipeline.run.worker import Worker
 from factory.pipeline.upkeep.periodic import PeriodicTask
@@ -48,7 +49,7 @@ class Heartbeat:
     def start(self) -> None:
         """Registers the worker and starts to beat. Raises Unavailable."""
         began = time.monotonic()
-        with self._services.database.transaction() as tx:
+        with self._services.database.transaction(PLATFORM) as tx:
             self._register(tx)
         self._extend_leases(began)
         self._thread.start()
@@ -62,7 +63,7 @@ class Heartbeat:
         self._stopped.set()
         self._thread.join(5.0)
         try:
-            with self._services.database.transaction() as tx:
+            with self._services.database.transaction(PLATFORM) as tx:
                 leases.stop(tx, self._worker.id)
         except Unavailable as error:
             log.warning("could not sign off, the lease will expire: %s", error)
@@ -75,7 +76,7 @@ class Heartbeat:
 
     def _beat(self) -> float:
         began = time.monotonic()
-        with self._services.database.transaction(ANSWER_S) as tx:
+        with self._services.database.transaction(PLATFORM, ANSWER_S) as tx:
             beat = leases.heartbeat(tx, self._worker.id)
             if not beat.known:
                 # The machine slept for days, and the worker was deleted meanwhile.

@@ -12,6 +12,7 @@ import httpx
 from deploy.drills.load import Clients, Load
 from deploy.drills.outcome import Outcome
 from deploy.drills.stage import Stage, persist, until
+from factory.domain.principal import PLATFORM
 from factory.embedded.child import Child
 from factory.services import connect
 from factory.simulator import HostedSimulator
@@ -86,7 +87,7 @@ class Platform:
         return persist(lambda: self._states(wanted))
 
     def _states(self, wanted: Sequence[UUID]) -> dict[UUID, str]:
-        with self.rig.services.database.transaction() as tx:
+        with self.rig.services.database.transaction(PLATFORM) as tx:
             return {row.id: row.state for row in rows(tx, STATES, {"ids": ids(wanted)})}
 
 
@@ -131,7 +132,7 @@ def new_key(rig: Rig) -> str:
     """An API key for jobs."""
 
     def make() -> str:
-        with rig.services.database.transaction() as tx:
+        with rig.services.database.transaction(PLATFORM) as tx:
             project = projects.ensure(tx, "drill")
             return keys.create(tx, SECRET_KEY, project.id, "drill", ["jobs"])
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from factory.agents.files import LoadCatalog, agent_paths, read_agent, register
+from factory.domain.principal import PLATFORM
 from factory.errors import InvalidInput
 from factory.services import Services
 from factory.store import agents
@@ -56,7 +57,7 @@ class AgentFiles:
         """A file that cannot be used changes nothing: its agent stays as it was."""
         try:
             found = read_agent(path)
-            with self._services.database.transaction() as tx:
+            with self._services.database.transaction(PLATFORM) as tx:
                 changed = register(tx, found, self._load_catalog)
         except InvalidInput as error:
             log.error("an agent's file cannot be used, the agent stays as it is: %s", error)
@@ -70,7 +71,7 @@ class AgentFiles:
         kept = {name for path, name in self._names.items() if path in found}
         names = [name for name in gone.values() if name not in kept]
         if names:
-            with self._services.database.transaction() as tx:
+            with self._services.database.transaction(PLATFORM) as tx:
                 agents.retire(tx, names)
             log.info("agents are retired, their files are gone: %s", ", ".join(names))
         for path in gone:

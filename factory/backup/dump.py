@@ -10,6 +10,7 @@ from pathlib import Path
 from factory.backup.programs import SERVICE, connecting, programs_for, running
 from factory.backup.seal import SUFFIX, IdentityFile, Tell, demand_key, pour, seal
 from factory.backup.vault import Kind, Manifest, Vault
+from factory.domain.principal import PLATFORM
 from factory.errors import Unavailable
 from factory.store import backups, servers
 from factory.store.backups import Snapshot
@@ -116,7 +117,7 @@ def hold(libpq_url: str, backup: str, restored_to: datetime) -> None:
     """Nothing of the database goes out until somebody has decided."""
     database = Database(libpq_url, pool_size=1, process="restore")
     try:
-        with database.transaction() as tx:
+        with database.transaction(PLATFORM) as tx:
             mark(tx, backup, restored_to)
     finally:
         database.close()

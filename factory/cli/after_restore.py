@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from factory.cli.output import JsonOption, print_json, print_lines, print_rich
+from factory.domain.principal import PLATFORM
 from factory.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def after_restore(
         elif fail or older:
             decided = decisions.fail(services, older or decisions.EVER)
         else:
-            with services.database.transaction() as tx:
+            with services.database.transaction(PLATFORM) as tx:
                 if hold:
                     restores.mark(tx, "by hand", moment(hold, "--hold"))
                 _show(*_look(tx), as_json=as_json)

@@ -16,6 +16,7 @@ from factory.cli.backup_restore import Name, restore
 from factory.cli.exits import ExitCode
 from factory.cli.interrupt import one_interrupt
 from factory.cli.output import JsonOption, complain, print_json, print_lines, print_rich
+from factory.domain.principal import PLATFORM
 from factory.errors import Misconfigured, Unavailable
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def _back_up(make: Make, kind: str, *, unencrypted: bool, then_prune: bool, as_j
                 param="BACKUP_RECIPIENT",
             )
         manifest = make(vault_of(settings), settings.libpq_url, recipient, _progress(kind))
-        with services.database.transaction() as tx:
+        with services.database.transaction(PLATFORM) as tx:
             backups.record(tx, kind, manifest.name, manifest.size_bytes, manifest.finished_at)
         pruned = remove(vault_of(settings), settings.backup_keep_days) if then_prune else None
     if as_json:
@@ -135,7 +136,7 @@ def _tell_database(services: Services, manifest: Manifest) -> None:
     from factory.store import backups
 
     try:
-        with services.database.transaction() as tx:
+        with services.database.transaction(PLATFORM) as tx:
             backups.record_verified(tx, manifest.kind, manifest.name)
     except Unavailable as error:
         complain(f"the database was not told of it: {error.message}")

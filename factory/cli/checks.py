@@ -22,6 +22,7 @@ from factory.cli.providers import HOSTED, OWN
 from factory.cli.settings_checks import check_secret, check_settings, check_ways
 from factory.config import resolve, setting_faults
 from factory.config.faults import WrongSettings
+from factory.domain.principal import PLATFORM
 from factory.embedded.home import Home, home_directory
 from factory.embedded.wheels import wheel_file
 from factory.env_file import read_env_file
@@ -120,7 +121,7 @@ def check_servers() -> Iterator[Check]:
 
 def _check_postgres(services: Services) -> Iterator[Check]:
     try:
-        with services.database.transaction() as tx:
+        with services.database.transaction(PLATFORM) as tx:
             major, vector = server.major_version(tx), server.vector_version(tx)
             found, newest = schema.revision(tx), schema.newest_revision()
     except Unavailable as error:

@@ -10,6 +10,7 @@ import typer
 from factory.cli.after_restore import after_restore
 from factory.cli.exits import ExitCode
 from factory.cli.output import JsonOption, print_json, print_lines
+from factory.domain.principal import PLATFORM
 
 
 def migrate(
@@ -32,7 +33,7 @@ def migrate(
         settings = services.settings
         await_database(services, wait)
         upgrade(settings.database_url)
-        with services.database.transaction() as tx:
+        with services.database.transaction(PLATFORM) as tx:
             catalog = load_catalog(settings.extra_models)
             agents = register_agents(tx, catalog, Path(settings.agents_dir))
     revision, _ = revisions(settings.database_url)

@@ -14,6 +14,7 @@ from factory.cli.banner import FLOWER_PASSWORD_FILE
 from factory.cli.keys import DEFAULT_PROJECT
 from factory.config import Settings, load_settings
 from factory.domain.access import Scope
+from factory.domain.principal import PLATFORM
 from factory.embedded.home import Home
 from factory.embedded.postgres import EmbeddedPostgres
 from factory.embedded.restarter import ServerRestarter
@@ -92,7 +93,7 @@ def _bootstrap(home: Home, settings: Settings, *, embedded: bool) -> Installatio
     services = connect(settings, "up")
     try:
         catalog = load_catalog(settings.extra_models)
-        with services.database.transaction() as tx:
+        with services.database.transaction(PLATFORM) as tx:
             register_agents(tx, catalog, Path(settings.agents_dir))
             project_id = projects.ensure(tx, DEFAULT_PROJECT).id
             key = _first_key(tx, home, settings, project_id)

@@ -10,6 +10,7 @@ import typer
 
 from factory.cli.output import JsonOption, print_json, print_lines, print_rich
 from factory.domain.access import Scope
+from factory.domain.principal import PLATFORM
 from factory.errors import NotFound
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def create_key(
     from factory.store import keys, projects
 
     scopes = [one.value for one in scope or [Scope.JOBS]]
-    with operator_services() as services, services.database.transaction() as tx:
+    with operator_services() as services, services.database.transaction(PLATFORM) as tx:
         project_id = projects.ensure(tx, project).id
         settings = services.settings
         key = keys.create(
@@ -57,7 +58,7 @@ def list_keys(project: ProjectOption = DEFAULT_PROJECT, as_json: JsonOption = Fa
     from factory.cli.render import table
     from factory.store import keys
 
-    with operator_services() as services, services.database.transaction() as tx:
+    with operator_services() as services, services.database.transaction(PLATFORM) as tx:
         listed = [_as_dict(key) for key in keys.listed(tx, _project_id(tx, project))]
     if as_json:
         print_json({"object": "list", "data": listed})
@@ -75,7 +76,7 @@ def revoke_key(
     from factory.cli.operator import operator_services
     from factory.store import keys
 
-    with operator_services() as services, services.database.transaction() as tx:
+    with operator_services() as services, services.database.transaction(PLATFORM) as tx:
         if not keys.revoke(tx, _project_id(tx, project), prefix):
             raise NotFound(f"{project} has no live key {prefix!r}: see `factory keys list`")
     print_json({"prefix": prefix, "revoked": True}) if as_json else print_lines(
@@ -93,7 +94,7 @@ def show_webhook_secret(
     from factory.cli.operator import operator_services
     from factory.webhooks.sign import derive_secrets
 
-    with operator_services() as services, services.database.transaction() as tx:
+    with operator_services() as services, services.database.transaction(PLATFORM) as tx:
         project_id = _project_id(tx, project)
     secret, *previous = derive_secrets(services.settings, str(project_id))
     if as_json:

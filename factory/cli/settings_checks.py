@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from factory.cli.check import Check, Status, advised
 from factory.config import Settings, resolve, setting_faults
+from factory.domain.principal import PLATFORM
 from factory.env_file import env_file, use_env_file
 from factory.errors import Misconfigured
 from factory.services import Services
@@ -41,7 +42,7 @@ def check_settings() -> Iterator[Check]:
 def check_secret(services: Services) -> Iterator[Check]:
     """Which API keys hang on another SECRET_KEY than the current one."""
     settings = services.settings
-    with services.database.transaction() as tx:
+    with services.database.transaction(PLATFORM) as tx:
         left = keys.outdated(tx, settings.secret_key, settings.previous_secrets)
     named = ", ".join(f"af_{prefix}_…" for prefix in left[:MOST_NAMED])
     if len(left) > MOST_NAMED:

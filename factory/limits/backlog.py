@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
+from factory.domain.principal import PLATFORM
 from factory.errors import TooManyQueued, Unavailable
 from factory.services import Services
 from factory.store import backlog
@@ -65,7 +66,7 @@ class Gate:
         found = self._readings.get(project_id)
         if found and now - found.read_at < FRESH_S:
             return found
-        with self._services.database.autocommit() as tx:
+        with self._services.database.autocommit(PLATFORM) as tx:
             reading = _Reading(backlog.depth(tx, project_id), now)
         with self._lock:
             self._readings[project_id] = reading

@@ -17,8 +17,10 @@ from sqlalchemy.pool import QueuePool
 
 from factory.document import read_json, write_exact_json
 from factory.domain.instant import EARLIEST, LATEST
+from factory.domain.principal import Principal
 from factory.errors import TooSlow, Unavailable
 from factory.store.answers import AnswerWatch, Limit
+from factory.store.naming import Naming, naming
 
 Tx = Connection
 DIALECT = "postgresql+psycopg2://"
@@ -109,22 +111,26 @@ class Database:
         pool = self.engine.pool
         return pool.checkedout() if isinstance(pool, QueuePool) else 0
 
-    def transaction(self, answer_s: float = ANSWER_S) -> AbstractContextManager[Tx]:
-        """Commits at the end, rolls back on an error.
+    def transaction(
+        self, who: Principal | None = None, answer_s: float = ANSWER_S
+    ) -> AbstractContextManager[Tx]:
+        """Commits at the end, rolls back on an error. Its first statement names the projects of `who` to Postgres.
 
         Raises Unavailable when Postgres does not answer, and when all of it takes longer than `answer_s`.
         """
-        return self._open(answer_s, autocommit=False)
+        return self._open(who, answer_s, autocommit=False)
 
-    def autocommit(self, answer_s: float = ANSWER_S) -> AbstractContextManager[Tx]:
+    def autocommit(
+        self, who: Principal | None = None, answer_s: float = ANSWER_S
+    ) -> AbstractContextManager[Tx]:
         """Each statement commits by itself: one round trip to Postgres instead of three.
 
-        For reads, and for a single statement that writes. Raises as `transaction` does.
+        For reads, and for a single statement that writes. Names and raises as `transaction` does.
         """
-        return self._open(answer_s, autocommit=True)
+        return self._open(who, answer_s, autocommit=True)
 
     @contextmanager
-    def _open(self, answer_s: float, *, autocommit: bool) -> Iterator[Tx]:
+    def _open(self, who: Principal | None, answer_s: float, *, autocommit: bool) -> Iterator[Tx]:
         limit: Limit | None = None
         try:
             with self.engine.connect() as tx:
@@ -132,8 +138,13 @@ class Database:
                 # Not by SQLAlchemy's isolation level: that costs more CPU than the two round trips that are saved.
                 driver.autocommit = autocommit
                 with self._answers.limit(driver.fileno(), answer_s) as limit, tx.begin():
-                    tx.info["limit"] = limit
-                    yield tx
+                    about = tx.info
+                    about["limit"] = limit
+                    about["naming"] = naming(who.projects, each=autocommit) if who else None
+                    try:
+                        yield tx
+                    finally:
+                        about["naming"] = None
         except PoolTimeout as error:
             raise Unavailable(f"no connection is free: {first_line(error)}") from error
         except DBAPIError as error:
@@ -210,12 +221,18 @@ def rows(tx: Tx, statement: str, params: Mapping[str, Any] | None = None) -> Seq
 
     Goes straight to the driver: SQLAlchemy's compiler would cost more than the statement itself.
     """
-    return tx.exec_driver_sql(statement, dict(params or {})).fetchall()
+    return tx.exec_driver_sql(_named(tx, statement), dict(params or {})).fetchall()
 
 
 def run(tx: Tx, statement: str, params: Mapping[str, Any] | None = None) -> int:
     """Runs a statement that returns nothing; gives the number of rows it touched."""
-    return tx.exec_driver_sql(statement, dict(params or {})).rowcount
+    return tx.exec_driver_sql(_named(tx, statement), dict(params or {})).rowcount
+
+
+def _named(tx: Tx, statement: str) -> str:
+    """The statement; if projects are still to be named, that goes first, in the same message."""
+    found: Naming | None = tx.info.get("naming")
+    return found.before(statement) if found else statement
 
 
 def as_json(value: Any) -> str:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+from factory.domain.principal import PLATFORM
 from factory.errors import TooSlow, Unavailable
 from factory.store.database import ANSWER_S, Database, limit_waits
 from factory.store.group_writes import ONE, Aside, Statement, Write, parts, run_statements
@@ -164,7 +165,7 @@ class GroupCommitter:
         pause_s = FIRST_PAUSE_S
         while True:
             try:
-                with self._database.transaction(aside_s or QUICK_S) as tx:
+                with self._database.transaction(PLATFORM, aside_s or QUICK_S) as tx:
                     if aside_s:
                         limit_waits(tx, statement_s=aside_s, lock_s=LOCK_S)
                     return run_statements(tx, batch)

@@ -11,7 +11,7 @@ from uuid import UUID
 from factory.domain.instant import in_utc
 from factory.domain.job import NewJob
 from factory.domain.state import State
-from factory.store.database import Tx, array, as_json, ids, rows
+from factory.store.database import Tx, array, as_json, ids, rows, run
 from factory.store.prepared import prepared_rows
 
 # One statement for any number of jobs: the rows travel as one JSON document, which costs less than twenty arrays.
@@ -54,7 +54,7 @@ def packed(jobs: Sequence[NewJob]) -> str:
 
 def insert_packed(tx: Tx, text: str) -> None:
     """Writes packed jobs, queued."""
-    tx.exec_driver_sql(INSERT, {"jobs": text})
+    run(tx, INSERT, {"jobs": text})
 
 
 def accept(tx: Tx, jobs: Sequence[NewJob]) -> list[datetime]:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Generic, TypeVar
 from uuid import UUID
 
+from factory.domain.principal import PLATFORM
 from factory.errors import ReadTooSlow, TooSlow, Unavailable
 from factory.store.answers import Limit
 from factory.store.database import Database, Tx, limit_of
@@ -93,7 +94,7 @@ class _Read(Generic[Result]):
     def run(self, database: Database, read_s: float) -> Result:
         """On the thread."""
         # Postgres itself ends a slow statement after `read_s`; the longer time is for when it does not answer.
-        with database.transaction(2 * read_s) as tx:
+        with database.transaction(PLATFORM, 2 * read_s) as tx:
             self._limit = limit_of(tx)
             if self._given_up:
                 raise Unavailable("nobody waits for this read any more")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from factory.domain.principal import Principal, together
 from factory.errors import Unavailable
 from factory.store.database import Database, Tx
 
@@ -19,6 +20,7 @@ Result = TypeVar("Result")
 
 @dataclass(slots=True)
 class _Entry:
+    who: Principal
     item: Any
     result: Any = None
     error: Exception | None = None
@@ -46,9 +48,12 @@ class StatementBatch(Generic[Item, Result]):
         self._waiting: list[_Entry] = []
         self._busy = False
 
-    def run(self, database: Database, item: Item) -> Result:
-        """The item's result, once it is committed. Raises Unavailable, or why Postgres refused it."""
-        entry = _Entry(item)
+    def run(self, database: Database, who: Principal, item: Item) -> Result:
+        """The item's result, once it is committed. `who` asks for it.
+
+        Raises Unavailable, or why Postgres refused it.
+        """
+        entry = _Entry(who, item)
         with self._lock:
             self._waiting.append(entry)
             is_first, self._busy = not self._busy, True
@@ -79,9 +84,9 @@ class StatementBatch(Generic[Item, Result]):
                 self._waiting[0].ready.release()
 
     def _transact(self, database: Database, batch: Sequence[_Entry]) -> None:
-        """One statement for all; if Postgres refuses that, one for each, so that a bad item fails alone."""
+        """One statement for all, in the name of all; if Postgres refuses that, one for each, so that a bad item fails alone."""
         try:
-            with database.autocommit() as tx:
+            with database.autocommit(together([entry.who for entry in batch])) as tx:
                 results = self._statement(tx, [entry.item for entry in batch])
         except Exception as error:  # noqa: BLE001 - each thread must learn its error, whatever it is
             if len(batch) > 1 and not isinstance(error, Unavailable):

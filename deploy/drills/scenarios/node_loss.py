@@ -23,6 +23,7 @@ from deploy.drills.platform import (
 )
 from deploy.drills.stage import Stage, persist, until
 from deploy.validate.tools import Unavailable
+from factory.domain.principal import PLATFORM
 from factory.embedded.child import Child
 from factory.store.database import rows
 from factory.store.migrate import upgrade
@@ -100,6 +101,6 @@ def _start_machine(rig: Rig) -> Gateway:
 
 def _held(rig: Rig) -> list[UUID]:
     """What the worker that started first holds."""
-    with rig.services.database.transaction() as tx:
+    with rig.services.database.transaction(PLATFORM) as tx:
         first = rows(tx, WORKERS)[0].id
         return [row.id for row in rows(tx, HELD, {"worker": str(first)})]

@@ -12,6 +12,7 @@ from deploy.drills.outcome import Outcome
 from deploy.drills.platform import Platform
 from deploy.drills.scenarios.dropped_database import come_back
 from deploy.drills.stage import Stage, persist
+from factory.domain.principal import PLATFORM
 from factory.store.database import ids, rows, run
 
 LOAD_S, NOTICED_S = 12.0, 3.0
@@ -44,13 +45,13 @@ def drill(stage: Stage, ground: Archived) -> Outcome:
 def _delete_all(server: ArchivedServer, platform: Platform) -> tuple[float, str]:
     """The moment just before, by our clock and by the database's: what was accepted by then is in what is restored."""
     at, moment = time.monotonic(), server.now()
-    with platform.rig.services.database.transaction() as tx:
+    with platform.rig.services.database.transaction(PLATFORM) as tx:
         run(tx, DELETE)
     return at, moment
 
 
 def _missing(platform: Platform, load: Load, at: float) -> set[UUID]:
     wanted = load.before(at)
-    with platform.rig.services.database.transaction() as tx:
+    with platform.rig.services.database.transaction(PLATFORM) as tx:
         found = {row.id for row in rows(tx, KNOWN, {"ids": ids(wanted)})}
     return set(wanted) - found

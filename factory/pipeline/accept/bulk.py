@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from factory.domain.job import NewJob, public_id
+from factory.domain.principal import Principal
 from factory.errors import InvalidInput
 from factory.limits.places import Places
 from factory.pipeline.accept.request import JobRequest
@@ -71,7 +72,7 @@ class Bulks:
         self._checking = threading.Lock()
 
     def submit(
-        self, project_id: UUID, lines: Sequence[Line], *, key: IdempotencyKey | None = None
+        self, who: Principal, lines: Sequence[Line], *, key: IdempotencyKey | None = None
     ) -> dict[str, Any]:
         """Accepts all good lines in one transaction: `{accepted, rejected: [{line, error}], ids}`.
 
@@ -79,22 +80,22 @@ class Bulks:
         IdempotencyInFlight, TooManyQueued or Unavailable.
         """
         intake = self._intake
-        if earlier := earlier_answer(intake, project_id, key):
+        if earlier := earlier_answer(intake, who, key):
             return first_answer(earlier, key)
-        intake.gate.admit(project_id, len(lines))
-        with self._places.take(project_id, "bulks"):
-            checked = self._check(project_id, lines)
+        intake.gate.admit(who.project_id, len(lines))
+        with self._places.take(who.project_id, "bulks"):
+            checked = self._check(who, lines)
             answer = _answer(checked)
             try:
                 if checked.ids:
-                    self._write(project_id, checked, key, answer)
+                    self._write(who, checked, key, answer)
             except Repeated as repeated:
                 return first_answer(repeated.taken, key)
         intake.wake_up.send()
         return answer
 
-    def _check(self, project_id: UUID, lines: Sequence[Line]) -> _Checked:
-        find = self._agents()
+    def _check(self, who: Principal, lines: Sequence[Line]) -> _Checked:
+        find = self._agents(who)
         checked = _Checked()
         for start in range(0, len(lines), PART_LINES):
             # One bulk at a time: only one thread has the interpreter anyway.
@@ -102,7 +103,7 @@ class Bulks:
                 good = []
                 for line in lines[start : start + PART_LINES]:
                     try:
-                        good.append(self._job(project_id, line, find))
+                        good.append(self._job(who, line, find))
                     except InvalidInput as error:
                         checked.rejected.append((line.number, error))
                 checked.ids += [job.id for job in good]
@@ -110,28 +111,28 @@ class Bulks:
                     checked.parts.append(jobs.packed(good))
         return checked
 
-    def _agents(self) -> Callable[[str], Agent]:
-        with self._intake.services.database.autocommit() as tx:
+    def _agents(self, who: Principal) -> Callable[[str], Agent]:
+        with self._intake.services.database.autocommit(who) as tx:
             found = {agent.name: agent for agent in agents.listed(tx)}
         return lambda name: _named(found, name)
 
-    def _job(self, project_id: UUID, line: Line, find: Callable[[str], Agent]) -> NewJob:
+    def _job(self, who: Principal, line: Line, find: Callable[[str], Agent]) -> NewJob:
         if isinstance(line.request, InvalidInput):
             raise line.request
         agent = find(line.request.agent) if line.request.agent else None
-        return prepared(self._intake, project_id, line.request, agent, None)
+        return prepared(self._intake, who, line.request, agent, None)
 
     def _write(
         self,
-        project_id: UUID,
+        who: Principal,
         checked: _Checked,
         key: IdempotencyKey | None,
         answer: dict[str, Any],
     ) -> None:
-        with self._intake.services.database.transaction() as tx:
+        with self._intake.services.database.transaction(who) as tx:
             _insert(tx, checked.parts)
             if key:
-                bind_key(tx, project_id, key, answer, None)
+                bind_key(tx, who, key, answer, None)
 
 
 def _insert(tx: Tx, parts: Sequence[str]) -> None:

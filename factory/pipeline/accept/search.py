@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
 from factory.domain.job import Kind, NewJob, new_id
 from factory.domain.lanes import Priority
+from factory.domain.principal import Principal
 from factory.domain.state import State
 from factory.domain.text import find_nul
 from factory.errors import FactoryError, InvalidInput, Unavailable
@@ -27,7 +27,7 @@ class SearchFailed(FactoryError):
 
 
 def search(
-    intake: Intake, waiter: Waiter, project_id: UUID, *, query: str, model: str, limit: int
+    intake: Intake, waiter: Waiter, who: Principal, *, query: str, model: str, limit: int
 ) -> list[dict[str, Any]]:
     """The project's nearest chunks `{content, source, score, …}`, nearest first.
 
@@ -40,7 +40,7 @@ def search(
         raise InvalidInput(f"{found.id} is no embedding model", param="model")
     job = NewJob(
         id=new_id(),
-        project_id=project_id,
+        project_id=who.project_id,
         kind=Kind.SEARCH,
         provider=found.provider,
         priority=Priority.HIGH,
@@ -49,14 +49,14 @@ def search(
         max_attempts=ATTEMPTS,
         deadline_s=PATIENCE_S,
     )
-    intake.gate.admit(project_id, 1)
-    with intake.services.database.autocommit() as tx:
+    intake.gate.admit(who.project_id, 1)
+    with intake.services.database.autocommit(who) as tx:
         _check_searchable(tx, job)
         jobs.insert(tx, [job])
     intake.wake_up.send()
-    waiter.wait(job.id, PATIENCE_S)
-    with intake.services.database.autocommit() as tx:
-        return _hits(jobs.get(tx, project_id, job.id))
+    waiter.wait(who, job.id, PATIENCE_S)
+    with intake.services.database.autocommit(who) as tx:
+        return _hits(jobs.get(tx, who.project_id, job.id))
 
 
 def _check_searchable(tx: Tx, job: NewJob) -> None:

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from factory.domain.agent import AgentSpec
 from factory.domain.job import NewJob
+from factory.domain.principal import Principal
 from factory.errors import IdempotencyMismatch, InvalidInput
 from factory.limits.backlog import Gate
 from factory.llm.catalog import Catalog
@@ -75,7 +76,7 @@ class Repeated(Exception):
 
 def submit(
     intake: Intake,
-    project_id: UUID,
+    who: Principal,
     request: JobRequest,
     *,
     key: IdempotencyKey | None = None,
@@ -85,43 +86,47 @@ def submit(
 
     Raises InvalidInput, IdempotencyMismatch, IdempotencyInFlight, TooManyQueued or Unavailable.
     """
-    if earlier := earlier_answer(intake, project_id, key):
+    if earlier := earlier_answer(intake, who, key):
         return first_answer(earlier, key)
-    intake.gate.admit(project_id, 1)
-    job = prepared(intake, project_id, request, _agent(intake, request.agent), traceparent)
+    intake.gate.admit(who.project_id, 1)
+    job = prepared(intake, who, request, _agent(intake, who, request.agent), traceparent)
     if key is None:
         # The JSON is made outside of the shared statement: if that fails, it fails this caller alone.
-        answer = job_json(jobs.queued(job, intake.accepting.run(intake.services.database, job)))
+        answer = job_json(
+            jobs.queued(job, intake.accepting.run(intake.services.database, who, job))
+        )
     else:
         try:
-            answer = _accept_once(intake, job, key)
+            answer = _accept_once(intake, who, job, key)
         except Repeated as repeated:
             return first_answer(repeated.taken, key)
     intake.wake_up.send()
     return answer
 
 
-def _accept_once(intake: Intake, job: NewJob, key: IdempotencyKey) -> dict[str, Any]:
+def _accept_once(
+    intake: Intake, who: Principal, job: NewJob, key: IdempotencyKey
+) -> dict[str, Any]:
     """In a commit of its own: a wait for another request with the same key must not hold up others."""
-    with intake.services.database.transaction() as tx:
+    with intake.services.database.transaction(who) as tx:
         answer = job_json(jobs.queued(job, jobs.accept(tx, [job])[0]))
-        bind_key(tx, job.project_id, key, answer, job.id)
+        bind_key(tx, who, key, answer, job.id)
     return answer
 
 
 def earlier_answer(
-    intake: Intake, project_id: UUID, key: IdempotencyKey | None
+    intake: Intake, who: Principal, key: IdempotencyKey | None
 ) -> idempotency.Taken | None:
     """The answer that the key was given before, if any. Looked up first: limits that were reached since do not matter."""
     if key is None:
         return None
-    with intake.services.database.autocommit() as tx:
-        return idempotency.find(tx, project_id, key.key)
+    with intake.services.database.autocommit(who) as tx:
+        return idempotency.find(tx, who.project_id, key.key)
 
 
 def prepared(
     intake: Intake,
-    project_id: UUID,
+    who: Principal,
     request: JobRequest,
     agent: Agent | None,
     traceparent: str | None,
@@ -129,7 +134,7 @@ def prepared(
     """The job that the request asks for, checked. Raises InvalidInput."""
     return prepare(
         intake.catalog,
-        project_id,
+        who.project_id,
         request,
         agent=agent,
         allowed=intake.allowed,
@@ -138,11 +143,11 @@ def prepared(
 
 
 def bind_key(
-    tx: Tx, project_id: UUID, key: IdempotencyKey, answer: dict[str, Any], job_id: UUID | None
+    tx: Tx, who: Principal, key: IdempotencyKey, answer: dict[str, Any], job_id: UUID | None
 ) -> None:
     """Keeps the answer for repetitions of the key. Raises Repeated or IdempotencyInFlight."""
     taken = idempotency.take(
-        tx, project_id, key.key, key.request_hash, job_id=job_id, answer=answer
+        tx, who.project_id, key.key, key.request_hash, job_id=job_id, answer=answer
     )
     if taken:
         raise Repeated(taken)
@@ -159,11 +164,11 @@ def first_answer(taken: idempotency.Taken, key: IdempotencyKey | None) -> dict[s
     return answer
 
 
-def _agent(intake: Intake, name: str | None) -> Agent | None:
+def _agent(intake: Intake, who: Principal, name: str | None) -> Agent | None:
     """The named agent's active spec and version."""
     if name is None:
         return None
-    with intake.services.database.autocommit() as tx:
+    with intake.services.database.autocommit(who) as tx:
         found = agents.find(tx, name)
         if found is None:
             raise unknown_agent(name, [agent.name for agent in agents.listed(tx)])

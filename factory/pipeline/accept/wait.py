@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from uuid import UUID
 
+from factory.domain.principal import Principal, together
 from factory.errors import Unavailable
 from factory.services import Services
 from factory.store import jobs
@@ -18,20 +21,28 @@ MANY = 100
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class _Awaited:
+    """A job, and the threads that wait for it."""
+
+    who: Principal
+    events: list[threading.Event] = field(default_factory=list)
+
+
 class Waiter:
     """Lets request threads sleep until a job ends. Its own thread runs only while somebody waits."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
         self._lock = threading.Lock()
-        self._ended: dict[UUID, list[threading.Event]] = {}
+        self._awaited: dict[UUID, _Awaited] = {}
         self._running = False
 
-    def wait(self, job_id: UUID, timeout_s: float) -> bool:
+    def wait(self, who: Principal, job_id: UUID, timeout_s: float) -> bool:
         """Whether the job ended within the time. An unknown job never does."""
         event = threading.Event()
         with self._lock:
-            self._ended.setdefault(job_id, []).append(event)
+            self._awaited.setdefault(job_id, _Awaited(who)).events.append(event)
             if not self._running:
                 self._running = True
                 threading.Thread(target=self._poll, name="waiter", daemon=True).start()
@@ -42,11 +53,10 @@ class Waiter:
 
     def _forget(self, job_id: UUID, event: threading.Event) -> None:
         with self._lock:
-            waiting = self._ended.get(job_id, [])
-            if event in waiting:
-                waiting.remove(event)
-            if not waiting:
-                self._ended.pop(job_id, None)
+            awaited = self._awaited[job_id]
+            awaited.events.remove(event)
+            if not awaited.events:
+                del self._awaited[job_id]
 
     def _poll(self) -> None:
         pause = threading.Event()
@@ -60,18 +70,19 @@ class Waiter:
                 self._running = False
             raise
 
-    def _wanted(self) -> list[UUID]:
+    def _wanted(self) -> Mapping[UUID, Principal]:
         with self._lock:
-            self._running = bool(self._ended)
-            return list(self._ended)
+            self._running = bool(self._awaited)
+            return {job_id: awaited.who for job_id, awaited in self._awaited.items()}
 
-    def _tell(self, wanted: list[UUID]) -> None:
+    def _tell(self, wanted: Mapping[UUID, Principal]) -> None:
         try:
-            with self._services.database.autocommit() as tx:
-                ended = jobs.ended(tx, wanted)
+            with self._services.database.autocommit(together(list(wanted.values()))) as tx:
+                ended = jobs.ended(tx, list(wanted))
         except Unavailable as error:
             log.warning("waiters go on waiting: %s", error)
             return
         with self._lock:
-            for event in [event for job_id in ended for event in self._ended.get(job_id, [])]:
-                event.set()
+            for awaited in [self._awaited[job_id] for job_id in ended if job_id in self._awaited]:
+                for event in awaited.events:
+                    event.set()

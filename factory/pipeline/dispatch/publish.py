@@ -16,6 +16,7 @@ from factory.domain.lanes import (
     lane_name,
     lanes_of,
 )
+from factory.domain.principal import PLATFORM
 from factory.domain.quarantine import groups
 from factory.domain.turns import Turns
 from factory.limits.window import Sizes, Window, windows
@@ -63,7 +64,7 @@ def dispatch(services: Services, send: Send, turns: Turns | None = None) -> int:
     restore nothing is published until an operator has decided. Raises Unavailable; the marks of what could not be
     sent are taken back.
     """
-    with services.database.autocommit() as tx:
+    with services.database.autocommit(PLATFORM) as tx:
         look = hints.look(tx, services.settings.lease_s)
     if look.held:
         return 0
@@ -112,7 +113,7 @@ Pick = Callable[[Tx], list[Message]]
 
 
 def _publish(this: Round, lane: str, pick: Pick) -> list[Message]:
-    with this.services.database.autocommit() as tx:
+    with this.services.database.autocommit(PLATFORM) as tx:
         messages = pick(tx)
         queues = _queues(this, tx, lane, messages)
     try:
@@ -120,7 +121,7 @@ def _publish(this: Round, lane: str, pick: Pick) -> list[Message]:
             this.send(queue, some)
     # Whatever went wrong, and be it a stop: what was not sent must not count as sent.
     except BaseException:
-        with this.services.database.autocommit() as tx:
+        with this.services.database.autocommit(PLATFORM) as tx:
             hints.unpublish(tx, [job_id for message in messages for job_id in message.job_ids])
         raise
     return messages

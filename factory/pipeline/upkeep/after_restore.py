@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from factory.domain.job import JobError, Outcome
+from factory.domain.principal import PLATFORM
 from factory.domain.state import State
 from factory.errors import Conflict, RestoredFromBackup
 from factory.pipeline.finish import finish_jobs
@@ -34,7 +35,7 @@ class Decision:
 
 def release(services: Services) -> Decision:
     """Lets all jobs go on, as they were when the backup was made. Raises Conflict when nothing is held."""
-    with services.database.transaction() as tx:
+    with services.database.transaction(PLATFORM) as tx:
         _held(tx)
         restores.decide(tx, RELEASED)
     return Decision(RELEASED, 0)
@@ -45,18 +46,18 @@ def fail(services: Services, since: datetime = EVER) -> Decision:
 
     Done in parts while everything is still held, so an interrupted run can be repeated. Raises Conflict.
     """
-    with services.database.transaction() as tx:
+    with services.database.transaction(PLATFORM) as tx:
         until = max(one.restored_to for one in _held(tx))
     failed, after = 0, NONE
     while True:
-        with services.database.transaction() as tx:
+        with services.database.transaction(PLATFORM) as tx:
             some = restores.some_in_doubt(tx, since, until, BATCH, after)
             failed += sum(state is State.FAILED for state in finish_jobs(tx, _ends(some)))
         if len(some) < BATCH:
             break
         after = some[-1].id
     decision = FAILED if since == EVER else f"{FAILED} since {since.isoformat()}"
-    with services.database.transaction() as tx:
+    with services.database.transaction(PLATFORM) as tx:
         restores.decide(tx, decision)
     return Decision(decision, failed)
 

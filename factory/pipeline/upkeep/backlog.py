@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from factory.domain.principal import PLATFORM
 from factory.services import Services
 from factory.store import backlog
 
@@ -27,7 +28,7 @@ class BacklogMeter:
         began = self._monotonic()
         if began < self._next_look:
             return
-        with self._services.database.transaction() as tx:
+        with self._services.database.transaction(PLATFORM) as tx:
             backlog.measure(tx, self._drained_per_s(began, backlog.finished(tx)))
         took_s = self._monotonic() - began
         self._next_look = began + max(LEAST_PAUSE_S, MEASURE_SHARE * took_s)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from redis.exceptions import RedisError
 
+from factory.domain.principal import PLATFORM
 from factory.errors import Unavailable
 from factory.services import Services
 from factory.store import hints
@@ -50,7 +51,7 @@ def notice_new_broker(services: Services) -> bool:
     known = services.redis.get(EPOCH_KEY)
     if known == run_id.encode():
         return False
-    with services.database.transaction() as tx:
+    with services.database.transaction(PLATFORM) as tx:
         forgotten = hints.forget_all(tx)
     services.redis.set(EPOCH_KEY, run_id)
     level = logging.WARNING if forgotten else logging.DEBUG

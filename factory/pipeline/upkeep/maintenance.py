@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
+from factory.domain.principal import PLATFORM
 from factory.errors import Misconfigured
 from factory.store import bloat, maintenance, partitions
 from factory.store.database import Database, Tx, rows
@@ -62,13 +63,13 @@ def weekly(database: Database) -> Report:
 
 def check(database: Database) -> Report:
     """Looks only. Raises Unavailable."""
-    with database.transaction() as tx:
+    with database.transaction(PLATFORM) as tx:
         return Report(findings=_findings(tx))
 
 
 @contextmanager
 def _alone(database: Database) -> Iterator[Tx]:
-    with database.autocommit(answer_s=LONGEST_S) as tx:
+    with database.autocommit(PLATFORM, answer_s=LONGEST_S) as tx:
         if is_pooled(tx):
             reason = "leads through a pooler: maintenance needs the address of Postgres itself"
             raise Misconfigured(f"DATABASE_URL {reason}", param="DATABASE_URL")

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from factory import metrics
 from factory.domain.job import JobError, Outcome
+from factory.domain.principal import PLATFORM
 from factory.domain.quarantine import QUARANTINE_DEATHS, group_size
 from factory.domain.state import State
 from factory.errors import WorkerLost
@@ -43,7 +44,7 @@ class Reaper:
 
     def tick(self) -> int:
         """Queues the jobs of dead workers again; gives how many. Raises Unavailable."""
-        with self._services.database.transaction() as tx:
+        with self._services.database.transaction(PLATFORM) as tx:
             holds = self._holds(leases.database_time(tx))
             lost = leases.expired(tx, FOREVER_S if holds else self._services.settings.lease_s)
             counted = [delta(metrics.LEASES_EXPIRED, len(lost))] if lost else []

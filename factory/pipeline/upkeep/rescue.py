@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 
 from factory.domain.job import JobError, Outcome
+from factory.domain.principal import PLATFORM
 from factory.domain.state import State
 from factory.errors import DeadlineExceeded
 from factory.pipeline.finish import finish_jobs
@@ -55,7 +56,7 @@ class Rescue:
                 self._due_at[part] = now + part.run()
 
     def _sweep(self) -> None:
-        with self._services.database.transaction() as tx:
+        with self._services.database.transaction(PLATFORM) as tx:
             counters.compact(tx)
             leases.forget_old(tx)
 
@@ -72,7 +73,7 @@ def _every(rest_s: float, work: Callable[[], object]) -> Callable[[], float]:
 
 def fail_overdue(services: Services) -> int:
     """Fails queued and waiting jobs whose deadline has passed; gives how many."""
-    with services.database.transaction() as tx:
+    with services.database.transaction(PLATFORM) as tx:
         late = [
             Outcome(job_id, None, State.FAILED, error=JobError.of(DeadlineExceeded(words)))
             for state, words in LATE.items()
@@ -84,5 +85,5 @@ def fail_overdue(services: Services) -> int:
 
 def republish_lost(services: Services) -> int:
     """Lets hints that nobody claimed in time, and those of dead workers, go out again; gives how many."""
-    with services.database.transaction() as tx:
+    with services.database.transaction(PLATFORM) as tx:
         return hints.forget_fetched(tx, services.settings.lease_s) + hints.forget_lost(tx)

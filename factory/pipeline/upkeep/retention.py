@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from factory.domain.period import Period
+from factory.domain.principal import PLATFORM
 from factory.errors import Unavailable
 from factory.services import Services
 from factory.store import archive, deliveries, idempotency, partitions
@@ -90,7 +91,7 @@ class Retention:
 
     @contextmanager
     def _step(self) -> Iterator[Tx]:
-        with self._services.database.transaction() as tx:
+        with self._services.database.transaction(PLATFORM) as tx:
             archive.be_brief(tx)
             yield tx
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 
+from factory.domain.principal import PLATFORM
 from factory.errors import Unavailable
 from factory.services import Services
 from factory.store import schema
@@ -35,7 +36,7 @@ def await_database(services: Services, within_s: float) -> None:
     ends_s = time.monotonic() + within_s
     while True:
         try:
-            with services.database.transaction() as tx:
+            with services.database.transaction(PLATFORM) as tx:
                 schema.revision(tx)
         except Unavailable as error:
             if time.monotonic() >= ends_s:
@@ -48,7 +49,7 @@ def await_database(services: Services, within_s: float) -> None:
 
 def _not_yet(services: Services, wanted: str) -> str:
     try:
-        with services.database.transaction() as tx:
+        with services.database.transaction(PLATFORM) as tx:
             found = schema.revision(tx)
     except Unavailable as error:
         return error.message

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from factory.domain.principal import PLATFORM
 from factory.services import Services
 from factory.store import waits
 
@@ -15,7 +16,7 @@ log = logging.getLogger(__name__)
 
 def wake_due(services: Services) -> int:
     """Queues jobs that waited for a time; gives how many. Raises Unavailable."""
-    with services.database.autocommit() as tx:
+    with services.database.autocommit(PLATFORM) as tx:
         return waits.wake_due(tx)
 
 
@@ -31,7 +32,7 @@ class StrandedParents:
 
     def tick(self) -> int:
         """Queues those of the next page that have no child left; gives how many. Raises Unavailable."""
-        with self._services.database.transaction() as tx:
+        with self._services.database.transaction(PLATFORM) as tx:
             page = waits.parents(tx, self._last)
             alone = [one.id for one in page if one.is_alone]
             woken = waits.wake_parents(tx, alone) if alone else frozenset()

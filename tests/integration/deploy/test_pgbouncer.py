@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
+from uuid import uuid4
 
 import psycopg2
 import pytest
@@ -28,18 +29,21 @@ from deploy.validate.tools import Invalid
 from factory.backup.base import base
 from factory.backup.dump import dump
 from factory.backup.vault import Vault
+from factory.domain.principal import PLATFORM, Principal
 from factory.embedded.account import unprivileged_account
 from factory.errors import Misconfigured
 from factory.pipeline.upkeep.maintenance import nightly
 from factory.simulator import HostedSimulator
-from factory.store.database import Database
+from factory.store.database import Database, rows
 from factory.store.migrate import upgrade
 from tests.integration.deploy.tools import DEPLOY, debian
 from tests.integration.reliability.rig import running_rig
+from tests.integration.store.test_naming import NAMED
 
 INI = DEPLOY / "pgbouncer" / "pgbouncer.ini"
 JOBS, CLIENTS = 200, 8
 MOST = 70
+LOOKS = 50
 SECRET = "of prod_user: & % / @"
 JOB = {"model": "openai/gpt-4o-mini", "input": "Why is the sky blue?"}
 CREATE = (
@@ -114,6 +118,32 @@ def test_what_changes_a_session_for_others_refuses_it(
             with pytest.raises(Misconfigured, match="pooler"):
                 make(vault, pooled.pooled_url, None, lambda _: None)
     assert "leads through a pooler" in capsys.readouterr().err
+
+
+def test_two_clients_of_one_server_connection_never_see_whom_the_other_named() -> None:
+    with _pooled() as pooled, ThreadPoolExecutor(CLIENTS) as hands:
+        owners = [Principal(frozenset({uuid4()}), "key:test") for _ in range(CLIENTS)]
+        found = list(hands.map(lambda who: _look_many_times(pooled.pooled_url, who), owners))
+    for who, (named, unnamed, _) in zip(owners, found, strict=True):
+        assert named == {f"{{{who.project_id}}}"}
+        assert unnamed == {""}
+    pids = Counter(pid for _, _, mine in found for pid in mine)
+    assert max(pids.values()) > 1  # clients had the same server connection
+
+
+def _look_many_times(url: str, who: Principal) -> tuple[set[str], set[str], set[int]]:
+    """What a client sees in its own name and in nobody's, and the server connections that it had."""
+    named, unnamed, pids = set[str](), set[str](), set[int]()
+    database = Database(url, pool_size=1, process="test")
+    for _ in range(LOOKS):
+        for opened in (database.transaction, database.autocommit):
+            for seen, one in ((named, who), (unnamed, PLATFORM)):
+                with opened(one) as tx:
+                    looks = [rows(tx, NAMED)[0] for _ in range(2)]
+                seen |= {look.named for look in looks}
+                pids |= {look.pid for look in looks}
+    database.close()
+    return named, unnamed, pids
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from factory.services import Services
 from factory.simulator import HostedSimulator
 from factory.simulator.journal import Phase
 from factory.store.jobs import JobView
-from tests.integration.store.samples import PROJECT, ask, tell, view
+from tests.integration.store.samples import OWNER, ask, tell, view
 from workers.heartbeat import Heartbeat
 
 Result = TypeVar("Result")
@@ -78,7 +78,7 @@ class Bench:
         whole: dict[str, Any] = {"model": OPENAI, "input": "Say hello.", **request}
         if "agent" in request:
             del whole["model"]
-        answer = submit(self.intake, PROJECT, JobRequest.model_validate(whole), key=key)
+        answer = submit(self.intake, OWNER, JobRequest.model_validate(whole), key=key)
         return parse_id(answer["id"])
 
     def execute(self, *job_ids: UUID, worker: Worker | None = None) -> None:

@@ -20,19 +20,12 @@ from tests.integration.retention.past import (
     retain,
     set_ended,
 )
-from tests.integration.store.samples import (
-    OTHER_PROJECT,
-    PROJECT,
-    claim_one,
-    end,
-    finish,
-    view,
-)
+from tests.integration.store.samples import OTHER_OWNER, OWNER, claim_one, end, finish, view
 
 
 def test_a_retry_brings_a_failed_job_back(services: Services) -> None:
     job_id = given_archived(services, State.FAILED)
-    job = control.retry(services, PROJECT, job_id)
+    job = control.retry(services, OWNER, job_id)
     assert (job.state, job.attempt, job.error, job.finished_at) == (State.QUEUED, 0, None, None)
     assert places(services, job_id) == ["jobs"]
     for table in ("job_contents", "llm_calls_archive", "job_results"):
@@ -41,7 +34,7 @@ def test_a_retry_brings_a_failed_job_back(services: Services) -> None:
 
 def test_what_was_paid_for_is_not_paid_again(services: Services) -> None:
     job_id = given_archived(services, State.FAILED, max_cost_micros=100)
-    control.retry(services, PROJECT, job_id)
+    control.retry(services, OWNER, job_id)
     claimed = claim_one(services, job_id)
     assert claimed.steps == {"answer": {"text": "hello"}}
     assert claimed.spent_micros == COST_MICROS
@@ -51,7 +44,7 @@ def test_what_was_paid_for_is_not_paid_again(services: Services) -> None:
 
 def test_it_ends_and_moves_again_with_the_cost_of_both_runs(services: Services) -> None:
     job_id = given_archived(services, State.FAILED)
-    control.retry(services, PROJECT, job_id)
+    control.retry(services, OWNER, job_id)
     finish(services, end(claim_one(services, job_id), State.SUCCEEDED, output={"text": "hi"}))
     set_ended(services, job_id, view(services, job_id).created_at - DAY)
     retain(services)
@@ -68,14 +61,14 @@ def test_it_ends_and_moves_again_with_the_cost_of_both_runs(services: Services) 
 def test_no_other_job_comes_back(services: Services, state: State) -> None:
     job_id = given_archived(services, state)
     with pytest.raises(Conflict, match=f"the job is {state}"):
-        control.retry(services, PROJECT, job_id)
+        control.retry(services, OWNER, job_id)
     assert places(services, job_id) == ["jobs_archive"]
 
 
 def test_another_projects_job_does_not_come_back(services: Services) -> None:
     job_id = given_archived(services, State.FAILED)
     with pytest.raises(NotFound):
-        control.retry(services, OTHER_PROJECT, job_id)
+        control.retry(services, OTHER_OWNER, job_id)
     assert places(services, job_id) == ["jobs_archive"]
 
 
@@ -83,14 +76,14 @@ def test_a_job_whose_content_has_expired_cannot_be_retried(services: Services) -
     job_id = given_ended(services, State.FAILED, ago=40 * DAY)
     retain(services)
     with pytest.raises(Gone):
-        control.retry(services, PROJECT, job_id)
+        control.retry(services, OWNER, job_id)
     assert places(services, job_id) == ["jobs_archive"]
 
 
 def test_an_archived_job_cannot_be_cancelled(services: Services) -> None:
     job_id = given_archived(services)
     with pytest.raises(Conflict, match="already succeeded"):
-        control.cancel(services, PROJECT, job_id)
+        control.cancel(services, OWNER, job_id)
 
 
 def test_of_many_retries_at_once_one_succeeds(services: Services) -> None:
@@ -108,7 +101,7 @@ def test_of_many_retries_at_once_one_succeeds(services: Services) -> None:
 
 def _retry(services: Services, job_id: object, outcomes: list[str]) -> None:
     try:
-        control.retry(services, PROJECT, job_id)  # type: ignore[arg-type]
+        control.retry(services, OWNER, job_id)  # type: ignore[arg-type]
         outcomes.append("retried")
     except Conflict:
         outcomes.append("conflict")

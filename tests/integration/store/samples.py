@@ -10,6 +10,7 @@ from uuid import UUID
 from factory.domain.job import ClaimedJob, JobError, Kind, NewJob, Outcome, new_id
 from factory.domain.lanes import Priority, all_lanes
 from factory.domain.money import Usage
+from factory.domain.principal import Principal
 from factory.domain.state import State
 from factory.services import Services
 from factory.store import hints, jobs, journal, leases, moves
@@ -19,6 +20,8 @@ from factory.store.moves import Moved
 
 PROJECT = UUID("018f0000-0000-7000-8000-000000000001")
 OTHER_PROJECT = UUID("018f0000-0000-7000-8000-000000000002")
+OWNER = Principal(frozenset({PROJECT}), "key:one")
+OTHER_OWNER = Principal(frozenset({OTHER_PROJECT}), "key:two")
 BROKE = JobError("provider_unavailable", "it broke", retryable=True)
 HOOK = "http://127.0.0.1:9/hook"
 NO_USAGE = Usage()

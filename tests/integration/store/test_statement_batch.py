@@ -18,7 +18,7 @@ from factory.store import jobs
 from factory.store.database import Tx, run
 from factory.store.jobs import JobView
 from factory.store.statement_batch import StatementBatch
-from tests.integration.store.samples import ask, new_job
+from tests.integration.store.samples import OWNER, ask, new_job
 
 THREADS = 8
 PATIENCE_S = 60.0
@@ -54,9 +54,9 @@ def _accept_at_once(
     """The first job's commit is under way when the others come."""
     batch = StatementBatch(_accept)
     with _nothing_can_be_written(services):
-        futures = [threads.submit(batch.run, services.database, given[0])]
+        futures = [threads.submit(batch.run, services.database, OWNER, given[0])]
         _until(lambda: ask(services, BLOCKED))
-        futures += [threads.submit(batch.run, services.database, job) for job in given[1:]]
+        futures += [threads.submit(batch.run, services.database, OWNER, job) for job in given[1:]]
         _until(lambda: len(batch._waiting) == len(given) - 1)
     return futures
 
@@ -112,7 +112,7 @@ def test_without_postgres_each_thread_is_told_and_the_next_is_served(
 ) -> None:
     batch = StatementBatch(_accept)
     with _nothing_can_be_written(services):
-        futures = [threads.submit(batch.run, services.database, new_job()) for _ in range(4)]
+        futures = [threads.submit(batch.run, services.database, OWNER, new_job()) for _ in range(4)]
         _until(lambda: len(batch._waiting) == 3)
         _until(lambda: ask(services, CANCEL))
         _until(lambda: any(future.done() for future in futures))
@@ -121,4 +121,4 @@ def test_without_postgres_each_thread_is_told_and_the_next_is_served(
 
     assert all(isinstance(error, Unavailable) for error in errors)
     assert len(set(map(id, errors))) == 4
-    assert batch.run(services.database, new_job())
+    assert batch.run(services.database, OWNER, new_job())

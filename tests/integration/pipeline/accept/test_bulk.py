@@ -18,7 +18,14 @@ from factory.pipeline.accept.bulk import MOST, Bulks, Line
 from factory.pipeline.accept.request import JobRequest
 from factory.services import Services
 from tests.integration.pipeline.bench import Bench
-from tests.integration.store.samples import OTHER_PROJECT, PROJECT, ask, waits_for_locks
+from tests.integration.store.samples import (
+    OTHER_OWNER,
+    OTHER_PROJECT,
+    OWNER,
+    PROJECT,
+    ask,
+    waits_for_locks,
+)
 
 GOOD = JobRequest.model_validate({"model": "openai/gpt-4o-mini", "input": "Hi."})
 
@@ -64,7 +71,7 @@ def test_a_bulk_that_is_checked_holds_no_connection(
     bench: Bench, threads: ThreadPoolExecutor
 ) -> None:
     bulks, lines = Bulks(bench.intake), HeldLines()
-    answer = threads.submit(bulks.submit, PROJECT, lines)
+    answer = threads.submit(bulks.submit, OWNER, lines)
     assert lines.asked.wait(20)
 
     assert _checked_out(bench.services) == 0
@@ -79,8 +86,8 @@ def test_bulks_together_leave_connections_for_single_jobs(
     with bench.services.database.transaction() as tx:
         tx.exec_driver_sql("LOCK TABLE job_payloads IN SHARE MODE")  # nobody can write
         answers = [
-            threads.submit(bulks.submit, project, [Line(1, GOOD)])
-            for project in (PROJECT, OTHER_PROJECT) * (MOST // 2)
+            threads.submit(bulks.submit, owner, [Line(1, GOOD)])
+            for owner in (OWNER, OTHER_OWNER) * (MOST // 2)
         ]
         _until(lambda: waits_for_locks(bench.services) == 2)
         # Of five connections one holds the lock and bulks hold two; more do not come.
@@ -98,12 +105,12 @@ def test_who_waits_too_long_for_a_place_is_told_when_to_come_again(
     monkeypatch.setattr(bulk_module, "WAIT_S", 0.1)
     bulks = Bulks(bench.intake)
     held = [HeldLines() for _ in range(2)]
-    answers = [threads.submit(bulks.submit, PROJECT, lines) for lines in held]
+    answers = [threads.submit(bulks.submit, OWNER, lines) for lines in held]
     _until(lambda: any(lines.asked.is_set() for lines in held))
     _until(lambda: bulks._places._free._value == 0)  # type: ignore[attr-defined]
 
     with pytest.raises(Unavailable, match="too many bulks") as refused:
-        bulks.submit(OTHER_PROJECT, [Line(1, GOOD)])
+        bulks.submit(OTHER_OWNER, [Line(1, GOOD)])
     assert refused.value.retry_after_s > 0
     for lines in held:
         lines.released.set()

@@ -14,7 +14,7 @@ from factory.pipeline.accept.wait import Waiter
 from factory.pipeline.run.execute import execute
 from tests.integration.pipeline.bench import Bench, until
 from tests.integration.pipeline.run.test_embedding import LOCAL, SMALL, TEXTS
-from tests.integration.store.samples import PROJECT, ask
+from tests.integration.store.samples import OWNER, ask
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +40,7 @@ def test_a_search_waits_for_its_worker(bench: Bench) -> None:
 
 def _search(bench: Bench, model: str) -> list[dict[str, object]]:
     waiter = Waiter(bench.services)
-    return search(bench.intake, waiter, PROJECT, query="a sleeping cat", model=model, limit=1)
+    return search(bench.intake, waiter, OWNER, query="a sleeping cat", model=model, limit=1)
 
 
 def test_a_search_that_fails_says_why(bench: Bench) -> None:

@@ -28,7 +28,7 @@ from factory.pipeline.accept.submit import idempotency_key, submit
 from factory.pipeline.wakeup import WakeUpSender
 from factory.store import agents
 from tests.integration.pipeline.bench import Bench
-from tests.integration.store.samples import OTHER_PROJECT, PROJECT, ask, given_state, state_of
+from tests.integration.store.samples import OTHER_OWNER, OWNER, ask, given_state, state_of
 
 KEY = idempotency_key("order-7", b"body")
 
@@ -126,11 +126,11 @@ def test_of_a_bulk_the_good_lines_are_accepted_and_the_bad_are_named(bench: Benc
     bad = JobRequest.model_validate({"model": "nobody/knows", "input": "Hi."})
     lines = [Line(1, good), Line(2, bad), Line(3, InvalidInput("not JSON")), Line(4, good)]
     bulks = Bulks(bench.intake)
-    answer = bulks.submit(PROJECT, lines, key=KEY)
+    answer = bulks.submit(OWNER, lines, key=KEY)
     assert answer["accepted"] == 2
     assert [one["line"] for one in answer["rejected"]] == [2, 3]
     assert {state_of(bench.services, parse_id(one)) for one in answer["ids"]} == {State.QUEUED}
-    assert bulks.submit(PROJECT, lines, key=KEY) == answer
+    assert bulks.submit(OWNER, lines, key=KEY) == answer
     assert _jobs(bench) == 2
 
 
@@ -147,10 +147,10 @@ def test_an_owners_wish_is_granted_or_refused_by_the_state(bench: Bench, name: s
         job_id, _ = given_state(bench.services, state)
         if state in refused:
             with pytest.raises(Conflict):
-                control(bench.services, PROJECT, job_id)
+                control(bench.services, OWNER, job_id)
             assert state_of(bench.services, job_id) is state
         else:
-            control(bench.services, PROJECT, job_id)
+            control(bench.services, OWNER, job_id)
             assert (state_of(bench.services, job_id) is state) == (
                 state in unchanged or state is State.RUNNING
             )
@@ -160,12 +160,12 @@ def test_an_owners_wish_is_granted_or_refused_by_the_state(bench: Bench, name: s
 def test_another_projects_job_is_not_there(bench: Bench, control: Callable[..., Any]) -> None:
     job_id, _ = given_state(bench.services, State.FAILED)
     with pytest.raises(NotFound):
-        control(bench.services, OTHER_PROJECT, job_id)
+        control(bench.services, OTHER_OWNER, job_id)
 
 
 def test_jobs_are_accepted_while_redis_is_away(bench: Bench) -> None:
     wake_up = WakeUpSender(Redis.from_url("unix:///nowhere"))
     request = JobRequest.model_validate({"model": "openai/gpt-4o-mini", "input": "Hi."})
-    answer = submit(replace(bench.intake, wake_up=wake_up), PROJECT, request)
+    answer = submit(replace(bench.intake, wake_up=wake_up), OWNER, request)
     assert state_of(bench.services, parse_id(answer["id"])) is State.QUEUED
     wake_up.stop()
