@@ -27,6 +27,7 @@ from benchmarks.stand import Scale, Stand, running_stand
 from factory.config import Settings
 from factory.domain.job import ClaimedJob, Outcome, new_id
 from factory.domain.lanes import all_lanes
+from factory.domain.principal import Principal
 from factory.domain.state import State
 from factory.limits.backlog import Gate
 from factory.llm.catalog import load_catalog
@@ -145,9 +146,9 @@ class Platform:
             held = self._timed("claim", lambda at=first: self._claim(published[at : at + SET]))
             self._timed("finish", lambda held=held: self._finish(held))
         self._finish(self._claim(published[len(published) // SET * SET :]))
-        project_id = UUID(self._projects[0])
+        who = Principal(frozenset({UUID(self._projects[0])}), "bench")
         for _ in range(STEPS):
-            self._timed("submit", lambda: submit(self.intake, project_id, REQUEST))
+            self._timed("submit", lambda: submit(self.intake, who, REQUEST))
             self._timed("poll", lambda: self._poll(self._live))
             self._timed("poll_archived", lambda: self._poll(self._archived))
         history.insert(self.services, history.QUEUED, self._projects, len(published))

@@ -25,6 +25,7 @@ from uuid import UUID
 from benchmarks.figures import Figure, at_most, at_most_times
 from benchmarks.stand import Scale, Stand, running_stand, until
 from factory.domain.job import parse_id
+from factory.domain.principal import Principal
 from factory.limits.backlog import Gate
 from factory.llm.catalog import load_catalog
 from factory.pipeline.accept.bulk import Bulks, Line
@@ -64,8 +65,8 @@ class Trial:
     stand: Stand
     intake: Intake
     bulks: Bulks
-    others: UUID
-    troublemaker: UUID
+    others: Principal
+    troublemaker: Principal
     seconds: float
     """What a phase measures."""
 
@@ -94,7 +95,7 @@ class Trial:
 
     def end_trouble(self) -> None:
         with self.stand.services.database.transaction() as tx:
-            run(tx, END, {"project": str(self.troublemaker)})
+            run(tx, END, {"project": str(self.troublemaker.project_id)})
 
     def _submit_paced(self, models: Sequence[str], seconds: float) -> list[UUID]:
         dice, found = random.Random(1), []
@@ -224,7 +225,10 @@ def _trial(seconds: float) -> Iterator[Trial]:
     ):
         services = stand.services
         with services.database.transaction() as tx:
-            others, troublemaker = (projects.ensure(tx, one).id for one in ("others", "trouble"))
+            others, troublemaker = (
+                Principal(frozenset({projects.ensure(tx, one).id}), one)
+                for one in ("others", "trouble")
+            )
         intake = Intake(services, load_catalog(""), WakeUpSender(services.redis), Gate(services))
         stand.start("workers.dispatcher")
         stand.start_worker(SLOTS)

@@ -24,6 +24,7 @@ from benchmarks.figures import Figure, at_least_times, at_most, at_most_times
 from benchmarks.floor import PEER, Floor, at_least_per_s, at_most_ms, measured
 from benchmarks.peers.celery_litellm import PeerFigures, measure_celery_litellm
 from benchmarks.stand import MEASURED_CORE, Scale, Stand, running_stand
+from factory.domain.principal import Principal
 from factory.limits.backlog import Gate
 from factory.llm.catalog import load_catalog
 from factory.pipeline.accept.bulk import Bulks, Line
@@ -205,7 +206,7 @@ def submit(stand: Stand, jobs: int, latency_ms: int, priority: str, *, spread: f
     intake = Intake(services, load_catalog(""), WakeUpSender(services.redis), Gate(services))
     bulks = Bulks(intake)
     with services.database.transaction() as tx:
-        project_id = projects.ensure(tx, "bench").id
+        who = Principal(frozenset({projects.ensure(tx, "bench").id}), "bench")
     dice = random.Random(1)
     requests = []
     for n in range(jobs):
@@ -215,7 +216,7 @@ def submit(stand: Stand, jobs: int, latency_ms: int, priority: str, *, spread: f
         requests.append(JobRequest.model_validate(body))
     for first in range(0, jobs, BULK):
         lines = [Line(n, one) for n, one in enumerate(requests[first : first + BULK], 1)]
-        bulks.submit(project_id, lines)
+        bulks.submit(who, lines)
     intake.wake_up.stop()
 
 

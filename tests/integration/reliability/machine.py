@@ -15,6 +15,7 @@ from hypothesis.stateful import (
     rule,
 )
 
+from factory.domain.principal import Principal
 from factory.domain.state import State
 from factory.errors import Conflict, Gone, NotFound
 from factory.pipeline.accept.control import cancel, retry
@@ -84,13 +85,13 @@ class JobsMachine(CrewRules):
         for owner in self.owners:
             if owner.project_id != job.project_id:
                 with pytest.raises(NotFound):
-                    wish(self.services, owner.project_id, job.id)
+                    wish(self.services, _who(owner.project_id), job.id)
         granted = job.may_be_cancelled if wish is cancel else job.may_be_retried
         if not granted:
             with pytest.raises((Conflict, Gone)):
-                wish(self.services, job.project_id, job.id)
+                wish(self.services, _who(job.project_id), job.id)
             return
-        wish(self.services, job.project_id, job.id)
+        wish(self.services, _who(job.project_id), job.id)
         if wish is retry:
             job.retried()
             self.world.publish()
@@ -151,7 +152,7 @@ class JobsMachine(CrewRules):
                 job.expired = job.archived
         for job in self.jobs.values():
             if then == "retry" and job.archived and job.may_be_retried:
-                retry(self.services, job.project_id, job.id)
+                retry(self.services, _who(job.project_id), job.id)
                 job.retried()
 
     @precondition(lambda self: self._holders())
@@ -243,3 +244,7 @@ class JobsMachine(CrewRules):
             failed if failed and prefers_failed and pick % 7 != RARE else list(self.jobs.values())
         )
         return chosen[pick % len(chosen)]
+
+
+def _who(project_id: UUID) -> Principal:
+    return Principal(frozenset({project_id}), "key:test")

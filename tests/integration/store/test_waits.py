@@ -23,6 +23,7 @@ from factory.store.journal import Step
 from tests.integration.store.samples import (
     BROKE,
     HOOK,
+    OWNER,
     PROJECT,
     ask,
     claim_one,
@@ -227,7 +228,7 @@ def test_a_child_that_nobody_runs_wakes_its_parent_by_its_end(services: Services
     _wait(services, parent, WaitFor.children())
     assert fail_overdue(services) == 1
     assert state_of(services, parent.id) is State.WAITING
-    cancel(services, PROJECT, unwanted)
+    cancel(services, OWNER, unwanted)
     assert state_of(services, parent.id) is State.QUEUED
     assert state_of(services, late) is State.FAILED
 
@@ -241,7 +242,7 @@ def test_a_child_that_dies_with_its_worker_wakes_its_parent(services: Services) 
 
 def test_a_waiting_job_is_cancelled_at_once(services: Services) -> None:
     job_id = _waiting(services, WHOLE_HOUR)
-    assert cancel(services, PROJECT, job_id).state is State.CANCELLED
+    assert cancel(services, OWNER, job_id).state is State.CANCELLED
 
 
 def test_a_job_that_was_cancelled_while_it_ran_does_not_wait(services: Services) -> None:

@@ -18,7 +18,7 @@ from factory.pipeline.view import job_json
 from factory.webhooks.sign import derive_secret
 from tests.integration.pipeline.bench import Bench
 from tests.integration.pipeline.receiver import Receiver
-from tests.integration.store.samples import PROJECT, ask, tell, webhooks_of
+from tests.integration.store.samples import OWNER, PROJECT, ask, tell, webhooks_of
 
 
 def _event_of(bench: Bench, receiver: Receiver, **request: object) -> tuple[UUID, UUID]:
@@ -62,7 +62,7 @@ def test_while_a_secret_is_replaced_both_sign(bench: Bench, receiver: Receiver) 
 
 def test_a_cancelled_queued_job_is_told_too(bench: Bench, receiver: Receiver) -> None:
     job_id = bench.submit(webhook={"url": receiver.url})
-    cancel(bench.services, PROJECT, job_id)
+    cancel(bench.services, OWNER, job_id)
     [event] = webhooks_of(bench.services, job_id)
     bench.execute(event.id)
     [got] = receiver.received
@@ -122,7 +122,7 @@ def test_a_job_is_told_as_it_ended_although_its_owner_retried_it_meanwhile(
 ) -> None:
     job_id, event_id = _event_of(bench, receiver, input="Hi. {{simulate status=400 times=1}}")
     ended = job_json(bench.view(job_id))
-    retry(bench.services, PROJECT, job_id)
+    retry(bench.services, OWNER, job_id)
     bench.execute(job_id)
     assert bench.view(job_id).state is State.SUCCEEDED
     bench.execute(event_id)

@@ -16,7 +16,7 @@ from factory.pipeline.run.execute import execute
 from factory.store import chunks, jobs
 from factory.store.chunks import NewChunk
 from tests.integration.pipeline.bench import Bench, until
-from tests.integration.store.samples import OTHER_PROJECT, PROJECT, ask, tell
+from tests.integration.store.samples import OTHER_PROJECT, OWNER, PROJECT, ask, tell
 
 LOCAL = "local/all-minilm-l6-v2"
 SMALL = "openai/text-embedding-3-small"
@@ -148,7 +148,7 @@ def test_an_embedding_that_is_run_again_is_neither_paid_nor_stored_twice(bench: 
     bench.execute(job_id)
     assert bench.view(job_id).state is State.FAILED
     tell(bench.services, "ALTER TABLE job_results DROP CONSTRAINT job_results_output_check")
-    retry(bench.services, PROJECT, job_id)
+    retry(bench.services, OWNER, job_id)
     bench.execute(job_id)
     job = bench.view(job_id)
     assert (job.state, bench.calls(job_id)) == (State.SUCCEEDED, 1)

@@ -9,7 +9,7 @@ import pytest
 from factory.domain.state import State
 from factory.pipeline.accept.control import retry
 from tests.integration.pipeline.bench import Bench, script
-from tests.integration.store.samples import PROJECT, ask, tell
+from tests.integration.store.samples import OWNER, ask, tell
 
 LIMITED = script("status=429 retry_after=0")
 
@@ -82,6 +82,6 @@ def test_an_owners_retry_may_wait_anew(bench: Bench) -> None:
     _has_waited(bench, job_id, hours=25)
     bench.execute(job_id)
     assert bench.view(job_id).state is State.FAILED
-    retry(bench.services, PROJECT, job_id)
+    retry(bench.services, OWNER, job_id)
     bench.execute(job_id)
     assert bench.view(job_id).state is State.QUEUED

@@ -13,7 +13,7 @@ from factory.pipeline.accept.control import cancel
 from factory.pipeline.run.execute import execute
 from factory.simulator.journal import Phase
 from tests.integration.pipeline.bench import Bench, script, timed, until
-from tests.integration.store.samples import PROJECT, ask, finish, state_of
+from tests.integration.store.samples import OWNER, ask, finish, state_of
 from tests.integration.store.samples import claim as claim_for
 
 
@@ -24,7 +24,7 @@ def test_a_cancel_closes_a_running_job(bench: Bench) -> None:
     async def work() -> float:
         running = asyncio.ensure_future(execute(worker, [job_id]))
         await until(lambda: bench.calls(job_id))
-        assert cancel(bench.services, PROJECT, job_id).state is State.RUNNING
+        assert cancel(bench.services, OWNER, job_id).state is State.RUNNING
         return await timed(running)
 
     assert bench.run(work()) < 60  # the call itself never ends
@@ -39,7 +39,7 @@ def test_a_cancel_closes_a_running_job(bench: Bench) -> None:
 
 def test_a_cancelled_queued_job_is_never_run(bench: Bench) -> None:
     job_id = bench.submit()
-    assert cancel(bench.services, PROJECT, job_id).state is State.CANCELLED
+    assert cancel(bench.services, OWNER, job_id).state is State.CANCELLED
     bench.execute(job_id)
     assert bench.calls(job_id) == 0
 
@@ -89,7 +89,7 @@ def test_a_job_that_its_owner_cancels_is_not_given_back_by_a_draining_worker(
         running = asyncio.ensure_future(execute(worker, [job_id]))
         await until(lambda: bench.calls(job_id))
         worker.draining = True
-        cancel(bench.services, PROJECT, job_id)
+        cancel(bench.services, OWNER, job_id)
         await running
 
     bench.run(work())
