@@ -36,6 +36,7 @@ class Receiver(ThreadingHTTPServer):
     """Answers every request with its status after `delay_s`, and keeps who asked."""
 
     daemon_threads = True
+    request_queue_size = 512  # the jobs of a strike end almost at once
 
     def __init__(self, status: int, delay_s: float = 0.0, down_s: float = 0.0) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)

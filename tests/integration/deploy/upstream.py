@@ -18,6 +18,7 @@ class Upstream(ThreadingHTTPServer):
     """`/events` sends a second event only when `release` is set; `/hold?s=1` answers after so many seconds."""
 
     daemon_threads = True
+    request_queue_size = 512  # nginx opens as many connections as it has requests
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)

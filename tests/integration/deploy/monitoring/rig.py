@@ -260,6 +260,8 @@ def _https(directory: Path, port: int) -> Iterator[None]:
         def log_message(self, *_: object) -> None: ...
 
     class Quiet(ThreadingHTTPServer):
+        request_queue_size = 512
+
         def handle_error(self, *_: object) -> None:
             """The prober hangs up without a word."""
 
