@@ -12,11 +12,14 @@ plain() { printf %s "$1" | tr -d '\r\n' | sed -E "s/^[[:space:]]+|[[:space:]]+\$
 run() { psql -v ON_ERROR_STOP=1 --no-psqlrc --quiet "$@"; }
 
 # Looked for first: once the role is there, a second run would fail.
-found=$(run -d postgres -tAc "SELECT count(*) FROM pg_available_extensions WHERE name = 'vector'")
-if [ "$found" != 1 ]; then
-    echo "init: this Postgres has no pgvector: docs/operations/postgres.md says where to get it" >&2
-    exit 1
-fi
+found=$(run -d postgres -tAc "SELECT default_version FROM pg_available_extensions WHERE name = 'vector'")
+case "$found" in
+    '' | 0.[0-7] | 0.[0-7].*)
+        echo "init: pgvector 0.8 or newer is needed, this Postgres has ${found:-none}:" \
+            "docs/operations/postgres.md says where to get it" >&2
+        exit 1
+        ;;
+esac
 
 run -d postgres -v name="$DATABASE_NAME" -v role="$DATABASE_USER" -v password="$(plain "$DATABASE_PASSWORD")" <<'SQL'
 CREATE ROLE :"role" LOGIN PASSWORD :'password';

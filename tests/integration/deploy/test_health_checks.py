@@ -24,6 +24,7 @@ from tests.integration.reliability.ports import free_port
 ROOT = Path(__file__).parents[3]
 HBA = "local all postgres trust\nlocal all all scram-sha-256\n"
 NAMES = {"DATABASE_NAME": "agent_factory_prod", "DATABASE_USER": "prod_user"}
+INIT = str(ROOT / "deploy/postgres/init.sh")
 PASSWORD = "it's/of#this test"
 
 
@@ -71,8 +72,7 @@ class Database:
             "POSTGRES_EXPORTER_PASSWORD": " of the exporter\n",
             **NAMES,
         }
-        script = [str(ROOT / "deploy/postgres/init.sh")]
-        subprocess.run(script, env=variables, check=True, timeout=60)
+        subprocess.run(INIT, env=variables, check=True, timeout=60)
 
     def ask(self, user: str, password: str, statement: str, name: str = "") -> Any:
         connection = psycopg2.connect(
@@ -130,6 +130,32 @@ def test_migrations_run_as_that_role_and_the_exporter_sees_no_rows(database: Dat
     assert database.ask(*exporter, "SELECT count(*) > 0 FROM pg_stat_activity") == (True,)
     with pytest.raises(psycopg2.errors.InsufficientPrivilege):
         database.ask(*exporter, "SELECT count(*) FROM jobs")
+
+
+@pytest.mark.parametrize(
+    ("version", "taken"),
+    [
+        ("", False),
+        ("0.5.1", False),
+        ("0.7", False),
+        ("0.8.0", True),
+        ("0.10.1", True),
+        ("1.0", True),
+    ],
+)
+def test_a_server_without_a_recent_pgvector_is_left_as_it_is(
+    tmp_path: Path, version: str, taken: bool
+) -> None:
+    program(tmp_path, "psql", f'echo "$*" >> {tmp_path}/asked\necho {version}')
+    variables = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "DATABASE_PASSWORD": "p", **NAMES}
+    done = subprocess.run(INIT, env=variables, capture_output=True, text=True, check=False)
+    asked = (tmp_path / "asked").read_text().splitlines()
+    if taken:
+        assert (done.returncode, done.stderr) == (0, "")
+        assert len(asked) > 1
+    else:
+        assert (done.returncode, len(asked)) == (1, 1)
+        assert f"0.8 or newer is needed, this Postgres has {version or 'none'}" in done.stderr
 
 
 @pytest.fixture
