@@ -5,6 +5,14 @@
 set -eu
 cd "$(dirname "$0")/../.."
 
+# Of earlier releases: compose would stop some of its containers, and fail to make it anew.
+network='{{range .IPAM.Config}}{{.IPRange}}{{end}}'
+if [ -z "$(docker network inspect --format "$network" agent-factory-network)" ]; then
+    echo "update: the network has to be made anew, this once and with a pause: docker compose build, then" >&2
+    echo "  docker compose --profile monitoring down && docker compose up -d --wait $*" >&2
+    exit 1
+fi
+
 docker compose build
 # Adds what the new code needs; the old code goes on with it.
 docker compose run --rm migrate

@@ -6,6 +6,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,16 @@ def faults(document: Document, root: Path) -> Iterator[str]:
     for key, network in document.get("networks", {}).items():
         if network.get("name") != NETWORK:
             yield f"network {key}: is not named {NETWORK}"
+        yield from _address_faults(key, network, services)
+
+
+def _address_faults(key: str, network: Document, services: Document) -> Iterator[str]:
+    """Docker gives away a fixed address whose container does not run, unless it may choose elsewhere only."""
+    ranges = [ip_network(one.get("ip_range", one["subnet"])) for one in network["ipam"]["config"]]
+    for name, service in services.items():
+        fixed = (service["networks"].get(key) or {}).get("ipv4_address")
+        if fixed and any(ip_address(fixed) in one for one in ranges):
+            yield f"{name}: its address {fixed} may be given to another container"
 
 
 def _service_faults(name: str, service: Document, root: Path) -> Iterator[str]:

@@ -13,6 +13,7 @@ import pytest
 from deploy.validate.checks import compose as check
 from deploy.validate.composition import (
     FILE,
+    NETWORK,
     OWN_SERVERS,
     faults,
     filled_template,
@@ -107,6 +108,10 @@ BREAKS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "untagged": (lambda s: s["nginx"].update(image="nginx"), "has no tag"),
     "unlimited": (lambda s: s["worker"].pop("deploy"), "worker: has no memory limit"),
     "elsewhere": (lambda s: s["flower"].update(networks={"default": None}), "flower: is not on"),
+    "address": (
+        lambda s: s["gateway-1"]["networks"][NETWORK].update(ipv4_address="172.30.252.130"),
+        "gateway-1: its address 172.30.252.130 may be given to another",
+    ),
     "missing": (
         lambda s: s["nginx"]["volumes"][0].update(source=str(ROOT / "no-such.conf")),
         "mounts no-such.conf",

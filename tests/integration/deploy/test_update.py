@@ -12,14 +12,29 @@ ROOT = Path(__file__).parents[3]
 UPDATE = str(ROOT / "deploy/compose/update.sh")
 
 
-def asked(directory: Path, *options: str, failing: str = "nothing") -> list[str]:
+RANGE = "172.30.252.128/25"
+DOCKER = """#!/bin/sh
+echo "$*" >> {said}
+case "$*" in network*) echo {found};; *{failing}*) exit 1;; esac
+"""
+
+
+def asked(
+    directory: Path, *options: str, failing: str = "nothing", found: str = RANGE
+) -> list[str]:
     said = directory / "said"
     docker = directory / "docker"
-    docker.write_text(f'#!/bin/sh\necho "$*" >> {said}\ncase "$*" in *{failing}*) exit 1;; esac\n')
+    docker.write_text(DOCKER.format(said=said, found=found, failing=failing))
     docker.chmod(0o755)
     path = f"{directory}:{os.environ['PATH']}"
     subprocess.run([UPDATE, *options], env={"PATH": path}, check=False, timeout=60)
-    return said.read_text().splitlines()
+    look, *rest = said.read_text().splitlines()
+    assert look.startswith("network inspect")
+    return rest
+
+
+def test_a_network_without_a_range_stops_it_before_anything_has_changed(tmp_path: Path) -> None:
+    assert asked(tmp_path, found="") == []
 
 
 def test_the_schema_goes_first_and_gateways_last_one_after_the_other(tmp_path: Path) -> None:
