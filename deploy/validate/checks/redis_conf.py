@@ -21,6 +21,7 @@ DURABLE = {
     "appendonly": "yes",
     "appendfsync": "everysec",
     "save": "900 1 300 10 60 10000",
+    "stop-writes-on-bgsave-error": "no",
     "tcp-keepalive": "60",
     "protected-mode": "yes",
 }

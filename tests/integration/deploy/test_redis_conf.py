@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -68,6 +69,24 @@ def test_a_sentinel_with_a_mistake_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(Invalid, match="down-after"):
         check_sentinel(broken)
+
+
+@pytest.mark.parametrize("program", ["valkey-server", "redis-server"])
+def test_a_broker_goes_on_where_a_snapshot_fails(program: str) -> None:
+    """As it does without memory for a fork, or without a disk. Hints are written again; a lane that stands is not."""
+    server = debian(program) if program == "redis-server" else _server()
+    port = free_port()
+    with room() as directory, Redis(port=port) as client:
+        data = directory / "data"
+        data.mkdir()
+        here = directory / "redis.conf"
+        text = with_places((FOLDER / "redis-broker.conf").read_text(), {"port 6379": f"port {port}"})
+        here.write_text(f"{text}\ndir {data}\n")
+        with running([server, here], directory, lambda: _pings(client)):
+            shutil.rmtree(data)
+            client.bgsave()
+            eventually(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err")
+            assert client.lpush("openai.high", "a hint") == 1
 
 
 def test_without_a_password_only_this_machine_is_let_in(tmp_path: Path) -> None:
