@@ -11,12 +11,14 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from deploy.load.report import Report, read_report
+from deploy.smoke.address import http_url
 from deploy.smoke.platform import own_platform
 from deploy.validate.tools import Invalid, Tools, Unavailable
+from factory.cli.gateway import Gateway
 from factory.errors import FactoryError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -91,7 +93,12 @@ def _write(report: Report, out: Path) -> None:
 @contextmanager
 def _target(options: argparse.Namespace) -> Iterator[Target]:
     if options.url:
-        yield options.url.rstrip("/"), options.key, options.model
+        url = options.url.rstrip("/")
+        with closing(Gateway(url, options.key)) as gateway:
+            gateway.get(
+                "/api/jobs", {"limit": 1}
+            )  # says why, where a load would say that all failed
+        yield url, options.key, options.model
         return
     with own_platform(options.seconds) as found:
         yield found.url, found.key, found.model
@@ -99,7 +106,9 @@ def _target(options: argparse.Namespace) -> Iterator[Target]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="load", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--url", help="the gateway; without it, a platform of its own is started")
+    parser.add_argument(
+        "--url", type=http_url, help="the gateway; without it, a platform of its own is started"
+    )
     parser.add_argument("--key", help="an API key with the scope jobs")
     parser.add_argument("--model", help="who answers the jobs of a platform that is named")
     parser.add_argument("--rate", type=float, default=50.0, help="requests a second; 50")

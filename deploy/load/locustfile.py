@@ -24,6 +24,8 @@ class Caller(FastHttpUser):  # type: ignore[misc]
 
     wait_time = constant_throughput(float(os.environ["LOAD_RATE_A_USER"]))
     connection_timeout = network_timeout = 30.0
+    insecure = False
+    """Its default is not to look at certificates: whoever stands between would get the key."""
 
     def on_start(self) -> None:
         self.ids: deque[str] = deque(maxlen=KEPT)

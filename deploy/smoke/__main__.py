@@ -15,6 +15,7 @@ from contextlib import closing, contextmanager
 from dataclasses import asdict
 from urllib.parse import urlsplit
 
+from deploy.smoke.address import http_url
 from deploy.smoke.platform import own_platform
 from deploy.smoke.steps import STEPS, Result, Room, Target, run_step
 from factory.cli.gateway import Gateway
@@ -74,15 +75,23 @@ def _target(options: argparse.Namespace) -> Iterator[Target]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="smoke", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--url", help="the gateway; without it, a platform of its own is started")
+    parser.add_argument(
+        "--url", type=http_url, help="the gateway; without it, a platform of its own is started"
+    )
     parser.add_argument("--key", help="an API key with the scope jobs")
     parser.add_argument("--model", default=MODEL, help=f"what is asked; {MODEL} by default")
-    parser.add_argument("--receiver", metavar="URL", help="takes a webhook; answers 2xx")
+    parser.add_argument(
+        "--receiver", type=http_url, metavar="URL", help="takes a webhook; answers 2xx"
+    )
     parser.add_argument(
         "--webhook-secret", metavar="SECRET", help="checks a webhook to this machine"
     )
-    parser.add_argument("--prometheus", metavar="URL", help="the server that scrapes the platform")
-    parser.add_argument("--exporter", metavar="URL", help="its /metrics, without a Prometheus")
+    parser.add_argument(
+        "--prometheus", type=http_url, metavar="URL", help="the server that scrapes the platform"
+    )
+    parser.add_argument(
+        "--exporter", type=http_url, metavar="URL", help="its /metrics, without a Prometheus"
+    )
     parser.add_argument("--timeout", type=float, default=90.0, metavar="S", help="for each step")
     parser.add_argument("--json", action="store_true", help="one JSON document")
     return parser

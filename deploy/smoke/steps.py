@@ -7,17 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-import httpx
-from prometheus_client.parser import text_string_to_metric_families
-
+from deploy.smoke.metrics import METRIC, succeeded_by_exporter, succeeded_by_prometheus
 from factory.cli.gateway import Gateway
 from factory.cli.receiver import running_receiver
 from factory.errors import FactoryError, InvalidInput
 
 LOOK_S = 0.2
-HTTP_S = 10.0
-METRIC = "jobs_finished_total"
-QUERY = f'sum({METRIC}{{state="succeeded"}})'
 
 T = TypeVar("T")
 
@@ -95,8 +90,10 @@ def run_step(name: str, step: Step, room: Room) -> Result:
         status, detail = "skipped", str(reason)
     except FactoryError as error:
         status, detail = "failed", error.message
-    except (Broken, httpx.HTTPError) as error:
-        status, detail = "failed", str(error) or type(error).__name__
+    except Broken as error:
+        status, detail = "failed", str(error)
+    except (KeyError, TypeError):
+        status, detail = "failed", "an answer is not the platform's: is it the gateway's address?"
     return Result(name, status, detail, round(time.monotonic() - started, 3))
 
 
@@ -231,39 +228,10 @@ def _job(room: Room, job_id: str) -> dict[str, Any]:
 def _succeeded(target: Target) -> float | None:
     """Jobs that have succeeded, as metrics tell; None where nothing was named."""
     if target.prometheus:
-        answer = httpx.get(
-            f"{target.prometheus.rstrip('/')}/api/v1/query",
-            params={"query": QUERY},
-            timeout=HTTP_S,
-        )
-        answer.raise_for_status()
-        return _understood(target.prometheus, lambda: _value(answer.json()["data"]["result"]))
+        return succeeded_by_prometheus(target.prometheus)
     if target.exporter:
-        text = httpx.get(target.exporter, timeout=HTTP_S).raise_for_status().text
-        return _understood(target.exporter, lambda: _sum(text))
+        return succeeded_by_exporter(target.exporter)
     return None
-
-
-def _value(found: list[Any]) -> float:
-    return float(found[0]["value"][1]) if found else 0.0
-
-
-def _sum(text: str) -> float:
-    return sum(
-        sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-        if sample.name == METRIC and sample.labels["state"] == "succeeded"
-    )
-
-
-def _understood(url: str, read: Callable[[], float]) -> float:
-    try:
-        return read()
-    except (ValueError, KeyError, TypeError, IndexError):
-        # Neither the URL's password nor what was answered is told.
-        where = httpx.URL(url).copy_with(userinfo=b"")
-        raise Broken(f"{where} answers what has no metrics in it: is that its address?") from None
 
 
 def _eventually(look: Callable[[], T | None], within_s: float, otherwise: str) -> T:

@@ -63,7 +63,7 @@ class Gateway:
                 headers=headers,
                 timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S),
                 trust_env=False,
-                verify=_trust() if self.url.lower().startswith("https:") else True,
+                verify=trusted_authorities() if self.url.lower().startswith("https:") else True,
             )
         except httpx.InvalidURL as error:
             raise InvalidInput(f"{self.url} is no URL: {error}", param="--url") from None
@@ -140,7 +140,7 @@ def _sendable(key: str) -> str:
     return key.strip()
 
 
-def _trust() -> ssl.SSLContext:
+def trusted_authorities() -> ssl.SSLContext:
     """The authorities of the package certifi, those of the system, and of SSL_CERT_FILE."""
     context = ssl.create_default_context(cafile=certifi.where())
     context.load_default_certs()
