@@ -40,3 +40,12 @@ def test_every_fault_that_a_row_names_is_made() -> None:
         if "tests.faults" in shown:
             for fault in re.findall(r"(?:--only |`)([a-z0-9]+_[a-z0-9_]+)`", shown):
                 assert f'"{fault}"' in catalog, f"{name} names {fault}"
+
+
+def test_every_check_and_every_drill_that_a_row_names_is_there() -> None:
+    for name, _, shown, _ in ROWS:
+        for tool, words in re.findall(r"`python -m deploy\.(validate|drills) ([a-z_ ]+)`", shown):
+            folder = {"validate": "checks", "drills": "scenarios"}[tool]
+            for word in words.split():
+                file = ROOT / "deploy" / tool / folder / f"{word}.py"
+                assert file.exists(), f"{name} names {tool} {word}"
