@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -39,6 +40,8 @@ def main(arguments: Sequence[str]) -> int:
         parser.error(
             f"at most {MOST_SECONDS} --seconds and {MOST_REQUESTS} --requests, more than 0"
         )
+    if not (0 < options.rate < math.inf and options.users > 0):
+        parser.error("--rate and --users are more than 0")
     options.out.mkdir(parents=True, exist_ok=True)
     try:
         with _target(options) as target:

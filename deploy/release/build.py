@@ -16,7 +16,7 @@ from pathlib import Path
 from deploy.docs.reference.api import document
 from deploy.release.readme import published
 from deploy.release.version import is_release, stamp, version_of
-from deploy.validate.tools import Invalid, Tools
+from deploy.validate.tools import Invalid, Tools, Unavailable
 
 NAME = "ai-agent-factory"
 SUMS = "SHA256SUMS"
@@ -35,6 +35,7 @@ def build(tools: Tools, root: Path, out: Path) -> str:
 
     Raises Invalid where the commit is not fit for a release.
     """
+    demand_own(out)
     _demand_clean(root)
     version = version_of(tools, root)
     with tempfile.TemporaryDirectory(prefix="factory-release-") as scratch:
@@ -55,6 +56,12 @@ def build(tools: Tools, root: Path, out: Path) -> str:
     return version
 
 
+def demand_own(out: Path) -> None:
+    """Raises Invalid where the folder, which is emptied, holds something else than a release."""
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / SUMS).exists())):
+        raise Invalid(f"{out} is no folder of a release and would be emptied: name another")
+
+
 def _demand_clean(root: Path) -> None:
     if changed := git(root, "status", "--porcelain"):
         raise Invalid(f"commit first, a release is of a commit:\n{changed}")
@@ -68,9 +75,12 @@ def _demand_changelog(source: Path, version: str) -> None:
 
 def git(root: Path, *words: str) -> str:
     """What git says."""
-    done = subprocess.run(
-        ["git", "-C", str(root), *words], capture_output=True, text=True, check=False
-    )
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), *words], capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError:
+        raise Unavailable("git is missing; as root: apt-get install git") from None
     if done.returncode != 0:
         raise Invalid(f"git {words[0]}: {done.stderr.strip()}")
     return done.stdout.strip()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.load.__main__ import main
 from deploy.load.report import Report, read_report
 
 HEAD = "Type,Name,Request Count,Failure Count,Requests/s,50%,95%,99%\n"
@@ -41,3 +42,24 @@ def test_one_slow_call_among_quick_ones_is_named(tmp_path: Path) -> None:
     assert found.missed == ["GET /api/jobs: p95 900 ms, target 500"]
     assert "| GET /api/jobs | 5 | 1 | 10 | 900 | 900 | 0.00% |" in found.markdown()
     assert "load: FAILED" in found.markdown()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--rate", "0"),
+        ("--rate", "-5"),
+        ("--rate", "nan"),
+        ("--rate", "inf"),
+        ("--users", "0"),
+        ("--seconds", "0"),
+        ("--seconds", "86400"),
+        ("--requests", "0"),
+        ("--requests", "1000000000"),
+        ("--url", "staging", "--key", "none", "--model", "none"),
+        ("--url", "https://staging.example.org"),
+    ],
+)
+def test_a_load_without_measure_is_refused(options: tuple[str, ...]) -> None:
+    with pytest.raises(SystemExit):
+        main(options)

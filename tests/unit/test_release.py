@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy.release.build import DOCKERFILE, context_names
+from deploy.release.build import DOCKERFILE, SUMS, context_names, demand_own, git
 from deploy.release.version import is_release, stamp
-from deploy.validate.tools import Invalid
+from deploy.validate.tools import Invalid, Unavailable
 
 ROOT = Path(__file__).parents[2]
 
@@ -58,3 +58,20 @@ def test_nothing_is_unpacked_by_what_the_oldest_python_does_not_have() -> None:
     rooms = ("api", "deploy", "factory", "workers", "tests/faults")
     files = [file for room in rooms for file in (ROOT / room).rglob("*.py")]
     assert [file for file in files if "extractall(" in file.read_text()] == []
+
+
+def test_a_folder_with_other_files_is_not_emptied(tmp_path: Path) -> None:
+    demand_own(tmp_path)
+    demand_own(tmp_path / "new")
+    (tmp_path / "thesis.txt").touch()
+    for out in (tmp_path, tmp_path / "thesis.txt"):
+        with pytest.raises(Invalid, match="would be emptied"):
+            demand_own(out)
+    (tmp_path / SUMS).touch()
+    demand_own(tmp_path)
+
+
+def test_without_git_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    with pytest.raises(Unavailable, match="git is missing"):
+        git(ROOT, "status")

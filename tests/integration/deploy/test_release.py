@@ -47,6 +47,8 @@ def test_a_tag_is_the_version_of_everything(tools: Tools, clone: Path, tmp_path:
     git(clone, *AUTHOR, "commit", "-qam", "release")
     git(clone, *AUTHOR, "tag", "-a", f"v{VERSION}", "-m", "release")
     out = tmp_path / "dist"
+    out.mkdir()
+    (out / "SHA256SUMS").write_text("of the release before")
     assert build(tools, clone, out) == VERSION
     wheel = out / f"ai_agent_factory-{VERSION}-py3-none-any.whl"
     assert _sums_are_right(out)
