@@ -23,6 +23,12 @@ from tests.integration.reliability.rig import (
 
 JOB = {"model": "openai/gpt-4o-mini", "input": "Why is the sky blue?"}
 REQUESTS = 30
+FORGED = {
+    "X-Forwarded-For": "192.0.2.66, 198.51.100.7",
+    "X-Real-IP": "192.0.2.66",
+    "Forwarded": "for=192.0.2.66",
+}
+"""One hop is believed, and that one is nginx."""
 
 
 def test_a_killed_gateway_is_left_out_and_logs_name_the_client(
@@ -37,7 +43,7 @@ def test_a_killed_gateway_is_left_out_and_logs_name_the_client(
             with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
                 eventually(lambda client=client: status_of(client, "/health") == 200, READY_S)
         with running_front(ports, {}) as front, front.client(OTHER_CLIENT) as client:
-            client.headers["Authorization"] = f"Bearer {_key(rig)}"
+            client.headers.update({"Authorization": f"Bearer {_key(rig)}", **FORGED})
             assert client.post("/api/jobs", json=JOB).status_code == 202
             first.kill()
             # A POST that it has begun to read is not sent again, and must fail.

@@ -12,6 +12,7 @@ from typing import Any
 import psycopg2
 import pytest
 
+from factory.cli.exits import ExitCode
 from factory.errors import Conflict
 from factory.pipeline.upkeep import maintenance
 from factory.pipeline.upkeep.maintenance import check, nightly, weekly
@@ -77,6 +78,9 @@ def test_one_maintenance_at_a_time(services: Services, database: Database) -> No
     other.cursor().execute("SELECT pg_advisory_lock(7246175)")
     with pytest.raises(Conflict):
         nightly(database)
+    done = _run(services, "weekly")
+    assert done.returncode == ExitCode.USAGE, done.stderr
+    assert json.loads(done.stdout)["error"]["message"].startswith("another maintenance")
     other.close()
 
 
