@@ -80,7 +80,9 @@ def test_a_broker_goes_on_where_a_snapshot_fails(program: str) -> None:
         data = directory / "data"
         data.mkdir()
         here = directory / "redis.conf"
-        text = with_places((FOLDER / "redis-broker.conf").read_text(), {"port 6379": f"port {port}"})
+        text = with_places(
+            (FOLDER / "redis-broker.conf").read_text(), {"port 6379": f"port {port}"}
+        )
         here.write_text(f"{text}\ndir {data}\n")
         with running([server, here], directory, lambda: _pings(client)):
             shutil.rmtree(data)
