@@ -20,8 +20,8 @@ from api.problems import invalid_input, of_factory_error
 from api.schemas.jobs import BulkAnswer
 from factory.domain.access import Scope
 from factory.errors import InvalidInput
+from factory.kinds.request import JobRequest
 from factory.pipeline.accept.bulk import Line
-from factory.pipeline.accept.request import JobRequest
 
 NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 MOST_LINES = 10_000

@@ -25,10 +25,11 @@ from factory.domain.job import parse_id
 from factory.domain.lanes import all_lanes
 from factory.domain.state import State
 from factory.errors import Gone, NotFound
+from factory.kinds.job_json import job_json
+from factory.kinds.request import JobRequest
 from factory.pipeline.accept import control
-from factory.pipeline.accept.request import JobRequest
 from factory.pipeline.accept.submit import IdempotencyKey, idempotency_key, submit
-from factory.pipeline.view import detail_json, job_json
+from factory.pipeline.view import detail_json
 from factory.store import listing
 from factory.store.details import JobDetail
 from factory.store.listing import Filter

@@ -15,7 +15,7 @@ from api.gateway import gateway
 from api.schemas.platform import ApiKeyList, NewApiKey
 from factory.domain.access import Scope
 from factory.errors import InvalidInput, NotFound
-from factory.pipeline.accept.request import Time
+from factory.kinds.request import Time
 from factory.store import keys
 from factory.store.keys import KeyView
 

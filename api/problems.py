@@ -26,7 +26,7 @@ from factory.errors import (
     Unauthorized,
     Unavailable,
 )
-from factory.pipeline.accept.search import SearchFailed
+from factory.kinds.search.show import SearchFailed
 from factory.pipeline.view import error_json
 
 MEDIA_TYPE = "application/problem+json"

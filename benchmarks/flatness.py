@@ -29,9 +29,9 @@ from factory.domain.job import ClaimedJob, Outcome, new_id
 from factory.domain.lanes import all_lanes
 from factory.domain.principal import Principal
 from factory.domain.state import State
+from factory.kinds.request import JobRequest
 from factory.limits.backlog import Gate
 from factory.llm.catalog import load_catalog
-from factory.pipeline.accept.request import JobRequest
 from factory.pipeline.accept.submit import Intake, submit
 from factory.pipeline.dispatch.publish import Message, dispatch
 from factory.pipeline.wakeup import WakeUpSender

@@ -26,10 +26,10 @@ from benchmarks.figures import Figure, at_most, at_most_times
 from benchmarks.stand import Scale, Stand, running_stand, until
 from factory.domain.job import parse_id
 from factory.domain.principal import Principal
+from factory.kinds.request import JobRequest
 from factory.limits.backlog import Gate
 from factory.llm.catalog import load_catalog
 from factory.pipeline.accept.bulk import Bulks, Line
-from factory.pipeline.accept.request import JobRequest
 from factory.pipeline.accept.submit import Intake, submit
 from factory.pipeline.wakeup import WakeUpSender
 from factory.store import projects

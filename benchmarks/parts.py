@@ -20,9 +20,9 @@ from benchmarks.stand import Scale, Stand, running_stand, until
 from benchmarks.worker import submit as submit_bulk
 from factory.domain.job import new_id
 from factory.domain.principal import Principal
+from factory.kinds.request import JobRequest
 from factory.limits.backlog import Gate
 from factory.llm.catalog import load_catalog
-from factory.pipeline.accept.request import JobRequest
 from factory.pipeline.accept.submit import Intake, submit
 from factory.pipeline.wakeup import WakeUpSender
 from factory.store import archive

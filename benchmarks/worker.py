@@ -25,10 +25,10 @@ from benchmarks.floor import PEER, Floor, at_least_per_s, at_most_ms, measured
 from benchmarks.peers.celery_litellm import PeerFigures, measure_celery_litellm
 from benchmarks.stand import MEASURED_CORE, Scale, Stand, running_stand
 from factory.domain.principal import Principal
+from factory.kinds.request import JobRequest
 from factory.limits.backlog import Gate
 from factory.llm.catalog import load_catalog
 from factory.pipeline.accept.bulk import Bulks, Line
-from factory.pipeline.accept.request import JobRequest
 from factory.pipeline.accept.submit import Intake
 from factory.pipeline.wakeup import WakeUpSender
 from factory.store import projects

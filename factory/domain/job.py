@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from factory.document import storable_text
-from factory.domain.lanes import SEARCH, Priority, lane_name
+from factory.domain.lanes import Priority, lane_name
 from factory.domain.state import State
 from factory.domain.waiting import WaitFor
 from factory.errors import FactoryError, NotFound, UnusableOutput
@@ -86,12 +86,13 @@ class NewJob:
     traceparent: str | None = None
     task_id: UUID | None = None
     parent_id: UUID | None = None
+    lane_group: str | None = None
+    """Whose lanes carry it, if not its provider's."""
 
     @property
     def lane(self) -> str:
         """The queue that serves the job."""
-        group = SEARCH if self.kind is Kind.SEARCH else self.provider
-        return lane_name(group, self.priority)
+        return lane_name(self.lane_group or self.provider, self.priority)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,9 @@ from factory.domain.agent import AgentSpec
 from factory.domain.job import Kind, NewJob, new_id
 from factory.domain.money import Price
 from factory.errors import InvalidInput
+from factory.kinds.request import JobRequest
 from factory.llm.catalog import Catalog, Model
-from factory.pipeline.accept.request import JobRequest, prepare
+from factory.pipeline.accept.request import prepare
 from factory.webhooks.allowed import PUBLIC_ONLY
 
 PRICE = Price(Decimal("0.00001"), Decimal("0.00002"), Decimal("0.000001"))

@@ -15,8 +15,8 @@ from uuid import UUID
 from factory.domain.job import NewJob, public_id
 from factory.domain.principal import Principal
 from factory.errors import InvalidInput
+from factory.kinds.request import JobRequest
 from factory.limits.places import Places
-from factory.pipeline.accept.request import JobRequest
 from factory.pipeline.accept.submit import (
     Agent,
     IdempotencyKey,

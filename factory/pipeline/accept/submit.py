@@ -15,10 +15,11 @@ from factory.domain.agent import AgentSpec
 from factory.domain.job import NewJob
 from factory.domain.principal import Principal
 from factory.errors import IdempotencyMismatch, InvalidInput
+from factory.kinds.job_json import job_json
+from factory.kinds.request import JobRequest
 from factory.limits.backlog import Gate
 from factory.llm.catalog import Catalog
-from factory.pipeline.accept.request import JobRequest, prepare
-from factory.pipeline.view import job_json
+from factory.pipeline.accept.request import prepare
 from factory.pipeline.wakeup import WakeUpSender
 from factory.services import Services
 from factory.store import agents, idempotency, jobs

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from factory.calls.journal import record_ends
-from factory.domain.job import ClaimedJob, Kind, Outcome, new_id
+from factory.domain.job import ClaimedJob, Outcome, new_id
 from factory.domain.state import State
+from factory.kinds.runners import RUNNERS
 from factory.llm.catalog import Catalog
 from factory.pipeline.finish import finish_jobs
-from factory.pipeline.run.completion import first_call
 from factory.store import journal, moves
 from factory.store.database import Tx
 from factory.store.journal import Call, CallEnd, Step
@@ -58,7 +58,7 @@ def claim_jobs(tx: Tx, claims: list[Claim]) -> Sequence[ClaimedJob | None]:
 
 def opened_call(catalog: Catalog, job: ClaimedJob, call_id: UUID) -> Call | None:
     """The call that the job begins with, as its claim writes it; None if it begins with none."""
-    return first_call(catalog, job, call_id) if job.kind is Kind.COMPLETION else None
+    return RUNNERS[job.kind].first_call(catalog, job, call_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,35 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-from factory.calls.call import Result
 from factory.calls.ends import broken_words, never_sent
 from factory.calls.journal import settle_usage
-from factory.domain.job import ClaimedJob, JobError, Kind, Outcome, public_id
+from factory.domain.job import ClaimedJob, JobError, Outcome, public_id
 from factory.domain.state import State
 from factory.errors import AttemptBroken, DeadlineExceeded, FactoryError, JobFailure
-from factory.kinds.means import Means
+from factory.kinds.runners import RUNNERS
 from factory.log import job_id as logged_job_id
 from factory.pipeline.finish import outcome_of
 from factory.pipeline.run.attempt import Claim, Ending, claim_jobs, end_attempts, opened_call
-from factory.pipeline.run.completion import complete
-from factory.pipeline.run.delivery import deliver
-from factory.pipeline.run.embedding import embed, find_nearest
 from factory.pipeline.run.worker import Worker
 from factory.store.journal import CallEnd
 from factory.store.size import size_of
-
-Handler = Callable[[Means, ClaimedJob], Awaitable[Result]]
-HANDLERS: Mapping[Kind, Handler] = {
-    Kind.COMPLETION: complete,
-    Kind.EMBEDDING: embed,
-    Kind.SEARCH: find_nearest,
-    Kind.WEBHOOK: deliver,
-}
 
 log = logging.getLogger(__name__)
 
@@ -116,11 +104,11 @@ def _unsent(worker: Worker, job: ClaimedJob) -> CallEnd | None:
 
 
 async def _perform(worker: Worker, job: ClaimedJob) -> Ending:
-    """The outcome of the handler's result or failure. Every attempt ends here."""
+    """The outcome of the result or failure of the job's kind. Every attempt ends here."""
     deadline = asyncio.timeout(job.seconds_left)
     try:
         async with deadline:
-            result = await HANDLERS[job.kind](worker.means, job)
+            result = await RUNNERS[job.kind].run(worker.means, job)
     except asyncio.CancelledError:
         return Ending(_stopped(worker, job))
     except FactoryError as error:

@@ -10,9 +10,9 @@ from uuid import UUID
 
 from factory.domain.job import new_id, parse_id, public_id
 from factory.domain.lanes import all_lanes
+from factory.kinds.request import JobRequest
 from factory.limits.backlog import Gate
 from factory.llm.catalog import Catalog
-from factory.pipeline.accept.request import JobRequest
 from factory.pipeline.accept.submit import IdempotencyKey, Intake, submit
 from factory.pipeline.run.execute import execute
 from factory.pipeline.run.worker import Worker

@@ -12,10 +12,10 @@ from uuid import UUID
 import pytest
 
 from factory.errors import Unavailable
+from factory.kinds.request import JobRequest
 from factory.limits.places import Places
 from factory.pipeline.accept import bulk as bulk_module
 from factory.pipeline.accept.bulk import MOST, Bulks, Line
-from factory.pipeline.accept.request import JobRequest
 from factory.services import Services
 from tests.integration.pipeline.bench import Bench
 from tests.integration.store.samples import (

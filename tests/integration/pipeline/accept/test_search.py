@@ -8,12 +8,13 @@ from dataclasses import replace
 import pytest
 
 from factory.errors import Unavailable
+from factory.kinds.search.show import SearchFailed
 from factory.pipeline.accept import search as search_module
-from factory.pipeline.accept.search import SearchFailed, search
+from factory.pipeline.accept.search import search
 from factory.pipeline.accept.wait import Waiter
 from factory.pipeline.run.execute import execute
+from tests.integration.kinds.test_embedding import LOCAL, SMALL, TEXTS
 from tests.integration.pipeline.bench import Bench, until
-from tests.integration.pipeline.run.test_embedding import LOCAL, SMALL, TEXTS
 from tests.integration.store.samples import OWNER, ask
 
 

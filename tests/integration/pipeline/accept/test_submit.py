@@ -21,9 +21,9 @@ from factory.errors import (
     InvalidInput,
     NotFound,
 )
+from factory.kinds.request import JobRequest
 from factory.pipeline.accept.bulk import Bulks, Line
 from factory.pipeline.accept.control import cancel, retry
-from factory.pipeline.accept.request import JobRequest
 from factory.pipeline.accept.submit import idempotency_key, submit
 from factory.pipeline.wakeup import WakeUpSender
 from factory.store import agents

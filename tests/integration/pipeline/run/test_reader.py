@@ -13,7 +13,7 @@ import psycopg2
 import pytest
 
 from factory.domain.job import Kind, NewJob, new_id
-from factory.domain.lanes import Priority
+from factory.domain.lanes import SEARCH, Priority
 from factory.domain.state import State
 from factory.embedded.postgres import EmbeddedPostgres
 from factory.errors import ReadTooSlow
@@ -74,6 +74,7 @@ def _searches(bench: Bench, number: int) -> list[UUID]:
             project_id=PROJECT,
             kind=Kind.SEARCH,
             provider="openai",
+            lane_group=SEARCH,
             priority=Priority.HIGH,
             input={"query": "a query", "limit": 2},
             model=SMALL,

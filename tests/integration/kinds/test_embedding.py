@@ -8,9 +8,9 @@ import signal
 import time
 from uuid import UUID
 
-from factory.domain.job import Kind, NewJob, new_id
-from factory.domain.lanes import Priority
+from factory.domain.job import new_id
 from factory.domain.state import State
+from factory.kinds.search.prepare import prepare
 from factory.pipeline.accept.control import retry
 from factory.pipeline.run.execute import execute
 from factory.store import chunks, jobs
@@ -37,15 +37,7 @@ def _query(
 
 
 def _given_search(bench: Bench, query: str, model: str, project: UUID) -> UUID:
-    job = NewJob(
-        id=new_id(),
-        project_id=project,
-        kind=Kind.SEARCH,
-        provider=model.partition("/")[0],
-        priority=Priority.HIGH,
-        input={"query": query, "limit": 2},
-        model=model,
-    )
+    job = prepare(bench.catalog, project, query=query, model=model, limit=2, deadline_s=None)
     with bench.services.database.transaction() as tx:
         jobs.insert(tx, [job])
     return job.id

@@ -1,4 +1,4 @@
-"""The job kind `webhook`: delivers one event to one receiver. It has its own retry schedule and no webhook."""
+"""Runs a webhook: delivers one event to one receiver."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from factory.calls.call import Result
 from factory.domain.job import ClaimedJob, new_id
 from factory.errors import WebhookFailed, WebhookRefused
+from factory.kinds.job_json import job_json
 from factory.kinds.means import Means
-from factory.pipeline.view import job_json
 from factory.store import deliveries
 from factory.store.codec import told_job, understood
 from factory.store.database import Tx

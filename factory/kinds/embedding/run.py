@@ -1,29 +1,24 @@
-"""The job kinds `embedding` and `search`: texts to vectors in pgvector, and the way back."""
+"""Runs an embedding: texts are cut into pieces, which become vectors in pgvector."""
 
 from __future__ import annotations
 
-import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 from factory.calls.call import Result, call_once, close
 from factory.calls.spending import open_budget
-from factory.domain.job import ClaimedJob, Kind, new_id, public_id
-from factory.domain.lanes import Priority
+from factory.domain.job import ClaimedJob, new_id
 from factory.domain.message import Embeddings
-from factory.domain.money import Usage
 from factory.errors import ProviderCutOff
+from factory.kinds.embedding.show import summary_json
 from factory.kinds.means import Means
-from factory.knowledge.schedule import Owner
+from factory.kinds.vectors import ask_vectors, owner_of
 from factory.limits.budget import CallSize, most_tokens
-from factory.llm.call import CallTrace
-from factory.llm.catalog import LOCAL_EMBEDDING, Model
+from factory.llm.catalog import Model
 from factory.llm.embedding_calls import calls_of
 from factory.store import chunks
-from factory.store.chunks import Hit, NewChunk, Place
+from factory.store.chunks import NewChunk, Place
 from factory.store.codec import texts_of
 from factory.store.database import Tx
 
@@ -48,27 +43,7 @@ async def embed(means: Means, job: ClaimedJob) -> Result:
             missing = {n: pieces[n] for n in call if n not in places}
             if missing:
                 job = await _embed_part(means, job, model, step_key, missing, places)
-    return Result(_summary(model, places))
-
-
-async def find_nearest(means: Means, job: ClaimedJob) -> Result:
-    """The project's chunks nearest to the query. An attempt after a crash embeds the query again."""
-    model = means.catalog.find(job.model or "")
-    kept: list[Embeddings] = []
-
-    async def send() -> Embeddings:
-        kept.append(await _ask(means, job, model, STEP, [job.input["query"]]))
-        return kept[0]
-
-    await close(
-        means.calls, await call_once(means.calls, job, STEP, model, send, lambda _: {"texts": 1})
-    )
-    # An answer without the vector of its only text was refused before.
-    vector, limit = kept[0].vectors[0] or [], job.input["limit"]
-    hits = await means.reader.read(
-        job.project_id, lambda tx: chunks.nearest(tx, job.project_id, model.id, vector, limit)
-    )
-    return Result({"model": model.id, "hits": [_hit_json(hit) for hit in hits]})
+    return Result(summary_json(model, places))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +56,7 @@ class _Piece:
 
 async def _split(means: Means, job: ClaimedJob) -> list[_Piece]:
     texts = texts_of(job.input)
-    found = await means.local.split([text for _, text in texts], _owner(job))
+    found = await means.local.split([text for _, text in texts], owner_of(job))
     return [
         _Piece(source, chunk.start, chunk.end, chunk.text)
         for (source, _), chunks_of_text in zip(texts, found, strict=True)
@@ -117,7 +92,7 @@ async def _embed_part(
     kept: list[Embeddings] = []
 
     async def send() -> Embeddings:
-        kept.append(await _ask(means, job, model, step_key, texts))
+        kept.append(await ask_vectors(means, job, model, step_key, texts))
         return kept[0]
 
     result = await call_once(
@@ -190,36 +165,3 @@ def _chunks(
         for (n, piece), vector in zip(pieces.items(), vectors, strict=True)
         if vector is not None
     ]
-
-
-def _summary(model: Model, places: Mapping[int, Place]) -> dict[str, Any]:
-    in_order = [places[n] for n in sorted(places)]
-    return {
-        "model": model.id,
-        "dimensions": in_order[0].dimensions if in_order else 0,
-        "chunks": len(in_order),
-        "sources": dict(Counter(place.source for place in in_order)),
-    }
-
-
-async def _ask(
-    means: Means, job: ClaimedJob, model: Model, step_key: str, texts: Sequence[str]
-) -> Embeddings:
-    if model.id != LOCAL_EMBEDDING.id:
-        trace = CallTrace(
-            public_id(job.id), step_key, job.attempt, job.traceparent, owner=str(job.project_id)
-        )
-        return await means.client.embed(model, texts, trace)
-    started = time.monotonic()
-    vectors, tokens = await means.local.embed(texts, _owner(job))
-    elapsed_ms = round((time.monotonic() - started) * 1000)
-    return Embeddings(model.provider, model.name, vectors, Usage(tokens), 0, elapsed_ms)
-
-
-def _owner(job: ClaimedJob) -> Owner:
-    priority = Priority(job.lane.rpartition(".")[2])
-    return Owner(job.project_id, priority, is_query=job.kind is Kind.SEARCH)
-
-
-def _hit_json(hit: Hit) -> dict[str, Any]:
-    return {**asdict(hit), "job_id": public_id(hit.job_id), "chunk_id": str(hit.chunk_id)}

@@ -8,9 +8,9 @@ import pytest
 
 from factory.domain.job import ClaimedJob, Kind, new_id
 from factory.domain.message import Message, Params, Role
+from factory.kinds.completion.run import call_size
 from factory.llm.catalog import load_catalog
 from factory.llm.provider import Wire
-from factory.pipeline.run.completion import call_size
 
 CATALOG = load_catalog("")
 MODELS = ("openai/gpt-4o-mini", "anthropic/claude-sonnet-4-5", "gemini/gemini-2.5-flash")

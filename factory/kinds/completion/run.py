@@ -1,4 +1,4 @@
-"""The job kind `completion`: one answer of a model, or of the first fallback that gives one."""
+"""Runs a completion: one answer of a model, or of the first fallback that gives one."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from factory.errors import (
     ProviderError,
     ResultTooLarge,
 )
+from factory.kinds.completion.show import answer_json
 from factory.kinds.means import Means
 from factory.limits.budget import Budget, CallSize, most_tokens
 from factory.llm.call import CallTrace
@@ -172,15 +173,3 @@ def _answer_json(completion: Completion, bounded: bool, most_bytes: int) -> dict
             completion=completion,
         )
     return answer
-
-
-def answer_json(completion: Completion) -> dict[str, Any]:
-    """The result of a completion job."""
-    return {
-        "text": completion.text,
-        "parsed": completion.parsed,
-        "finish_reason": completion.finish_reason,
-        "refusal": completion.refusal,
-        "provider": completion.provider,
-        "model": completion.model,
-    }

@@ -13,8 +13,8 @@ from factory.config import Settings
 from factory.domain.job import public_id
 from factory.domain.retry import WEBHOOK_DELAYS_S, WEBHOOK_MAX_ATTEMPTS
 from factory.domain.state import State
+from factory.kinds.job_json import job_json
 from factory.pipeline.accept.control import cancel, retry
-from factory.pipeline.view import job_json
 from factory.webhooks.sign import derive_secret
 from tests.integration.pipeline.bench import Bench
 from tests.integration.pipeline.receiver import Receiver

@@ -1,0 +1,1 @@
+"""The job kind `embedding`: texts to vectors, stored in pgvector."""

@@ -1,0 +1,1 @@
+"""The job kind `search`: the pieces of embedded texts that are nearest to a query."""
