@@ -5,7 +5,8 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,19 +19,23 @@ if TYPE_CHECKING:
 
 COLUMNS = 80
 
+WaitOption = Annotated[
+    float, typer.Option(min=0, help="Seconds to wait for another maintenance to end.")
+]
 
-def nightly(as_json: JsonOption = False) -> None:
+
+def nightly(wait: WaitOption = 0, as_json: JsonOption = False) -> None:
     """Vacuum and analyze all tables, then check. Exits 1 if something is to be looked at."""
     from factory.pipeline.upkeep import maintenance
 
-    _run(maintenance.nightly, as_json)
+    _run(partial(maintenance.nightly, wait_s=wait), as_json)
 
 
-def weekly(as_json: JsonOption = False) -> None:
+def weekly(wait: WaitOption = 0, as_json: JsonOption = False) -> None:
     """Rebuild indexes while they are in use, then check. Exits 1 if something is to be looked at."""
     from factory.pipeline.upkeep import maintenance
 
-    _run(maintenance.weekly, as_json)
+    _run(partial(maintenance.weekly, wait_s=wait), as_json)
 
 
 def check(as_json: JsonOption = False) -> None:

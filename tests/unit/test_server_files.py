@@ -39,7 +39,9 @@ def test_nginx_waits_longer_than_a_caller_may_and_keeps_connections_shorter() ->
 def test_cron_and_timers_agree() -> None:
     cron = (DEPLOY / "cron" / "agent-factory-maintenance").read_text()
     lines = re.findall(
-        r"^(\d+) (\d+) \* \* (\S+)  agent-factory  factory maintenance (\w+)$", cron, re.M
+        r"^(\d+) (\d+) \* \* (\S+)  agent-factory  factory maintenance (\w+)(?: --wait 10800)?$",
+        cron,
+        re.M,
     )
     assert {name: (hour, minute, day) for minute, hour, day, name in lines} == {
         "nightly": ("2", "0", "*"),
@@ -48,7 +50,8 @@ def test_cron_and_timers_agree() -> None:
     for name, when in {"nightly": "*-*-* 02:00:00 UTC", "weekly": "Sun *-*-* 03:00:00 UTC"}.items():
         unit = DEPLOY / "systemd" / f"agent-factory-maintenance-{name}"
         assert f"OnCalendar={when}\n" in unit.with_suffix(".timer").read_text()
-        assert f"factory maintenance {name}\n" in unit.with_suffix(".service").read_text()
+        wait = " --wait 10800" if name == "weekly" else ""
+        assert f"factory maintenance {name}{wait}\n" in unit.with_suffix(".service").read_text()
 
 
 def _seconds(settings: dict[str, str]) -> dict[str, str]:

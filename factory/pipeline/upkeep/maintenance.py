@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
 from factory.domain.principal import PLATFORM
-from factory.errors import Misconfigured
+from factory.errors import Conflict, Misconfigured
 from factory.store import bloat, maintenance, partitions
 from factory.store.database import Database, Tx, rows
 from factory.store.server import is_pooled
 
 LONGEST_S = 12 * 3600.0
+RETRY_S = 5.0
 LEAST_WASTE_BYTES = 100 * 2**20
 """Less waste than this is not reported."""
 WASTED_SHARE = 0.5
@@ -43,16 +45,19 @@ class Report:
     findings: Sequence[Finding] = ()
 
 
-def nightly(database: Database) -> Report:
-    """Vacuums and analyzes all tables, then looks at them. Raises Conflict, Misconfigured, Unavailable."""
-    with _alone(database) as tx:
+def nightly(database: Database, wait_s: float = 0) -> Report:
+    """Vacuums and analyzes all tables, then looks at them. `wait_s`: for another maintenance to end.
+
+    Raises Conflict, Misconfigured, Unavailable.
+    """
+    with _alone(database, wait_s) as tx:
         done, failed = _each(tx, maintenance.vacuum, maintenance.tables(tx))
         return Report(vacuumed=done, findings=[*failed, *_findings(tx)])
 
 
-def weekly(database: Database) -> Report:
+def weekly(database: Database, wait_s: float = 0) -> Report:
     """Builds the indexes of all live tables anew, then looks at them. Raises as `nightly` does."""
-    with _alone(database) as tx:
+    with _alone(database, wait_s) as tx:
         before, stuck = _each(tx, maintenance.drop_leftover, maintenance.leftovers(tx))
         done, failed = _each(tx, maintenance.reindex, maintenance.indexed_tables(tx))
         # A reindex that failed leaves an invalid index as well.
@@ -68,13 +73,26 @@ def check(database: Database) -> Report:
 
 
 @contextmanager
-def _alone(database: Database) -> Iterator[Tx]:
+def _alone(database: Database, wait_s: float) -> Iterator[Tx]:
     with database.autocommit(PLATFORM, answer_s=LONGEST_S) as tx:
         if is_pooled(tx):
             reason = "leads through a pooler: maintenance needs the address of Postgres itself"
             raise Misconfigured(f"DATABASE_URL {reason}", param="DATABASE_URL")
-        maintenance.take_turn(tx)
+        _take_turn(tx, wait_s)
         yield tx
+
+
+def _take_turn(tx: Tx, wait_s: float) -> None:
+    """Tries again and again: a statement that waits would hold up the vacuum that it waits for."""
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            maintenance.take_turn(tx)
+            return
+        except Conflict:
+            if time.monotonic() >= deadline:
+                raise
+        time.sleep(RETRY_S)
 
 
 def _each(

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg2
@@ -82,6 +83,20 @@ def test_one_maintenance_at_a_time(services: Services, database: Database) -> No
     assert done.returncode == ExitCode.USAGE, done.stderr
     assert json.loads(done.stdout)["error"]["message"].startswith("another maintenance")
     other.close()
+
+
+def test_who_may_wait_begins_when_the_other_has_ended(
+    services: Services, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(maintenance, "RETRY_S", 0.05)
+    other = psycopg2.connect(services.settings.libpq_url)
+    other.cursor().execute("SELECT pg_advisory_lock(7246175)")
+    with ThreadPoolExecutor(1) as hands:
+        night = hands.submit(nightly, database, 60)
+        with pytest.raises(TimeoutError):
+            night.result(1)
+        other.close()
+        assert night.result(60).findings == []
 
 
 def test_what_is_mostly_empty_is_found(
