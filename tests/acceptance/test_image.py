@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -172,14 +172,17 @@ def ground(image: Image, tmp_path: Path) -> Iterator[Ground]:
 
 
 @contextmanager
-def _running(*processes: subprocess.Popen[bytes]) -> Iterator[None]:
+def _running(
+    *processes: subprocess.Popen[bytes],
+    end: Callable[[subprocess.Popen[bytes]], None] = subprocess.Popen.terminate,
+) -> Iterator[None]:
     """Ends them as their manager would, and nobody may have ended before."""
     try:
         yield
         assert [process.args for process in processes if process.poll() is not None] == []
     finally:
         for process in processes:
-            process.terminate()
+            end(process)
         for process in processes:
             try:
                 process.wait(STOPS_S)
@@ -188,7 +191,12 @@ def _running(*processes: subprocess.Popen[bytes]) -> Iterator[None]:
                 process.wait()
 
 
-def test_honcho_starts_the_procfile_and_goes_on(ground: Ground) -> None:
+def _press_ctrl_c(process: subprocess.Popen[bytes]) -> None:
+    """As a terminal does: whoever is in the foreground gets it."""
+    os.killpg(process.pid, signal.SIGINT)
+
+
+def test_honcho_starts_the_procfile_and_goes_on_until_ctrl_c(ground: Ground) -> None:
     """Schema, agents and programs by one command, on an empty database. The first line gets PORT itself."""
     app, (web, metrics, flower) = ground.image.app, ground.ports
     (app / "deploy").mkdir(exist_ok=True)
@@ -202,8 +210,19 @@ def test_honcho_starts_the_procfile_and_goes_on(ground: Ground) -> None:
         PORT=str(web),
         METRICS_PORT=str(metrics),
     )
-    with _running(honcho):
+    with _running(honcho, end=_press_ctrl_c):
         assert ground.answer_of_an_agent() == "succeeded"
+        programs = list(_below(str(honcho.pid)))
+        lines = len((ROOT / "Procfile").read_text().splitlines())
+        assert len(programs) > lines
+    eventually(lambda: not [one for one in programs if Path("/proc", one).exists()])
+
+
+def _below(pid: str) -> Iterator[str]:
+    """What the process has started, and they in turn."""
+    for child in _children(pid):
+        yield child
+        yield from _below(child)
 
 
 def test_a_release_phase_ends(ground: Ground) -> None:
@@ -222,10 +241,10 @@ def test_the_images_own_command_serves_and_its_health_check_tells(ground: Ground
     with _running(gateway):
         run = partial(subprocess.run, healthy, env=ground.variables, check=False)
         eventually(lambda: run().returncode == 0, STARTS_S)
-        assert len(_children(gateway.pid)) == 4
+        assert len(_children(str(gateway.pid))) == 4
 
 
-def _children(pid: int) -> list[str]:
+def _children(pid: str) -> list[str]:
     return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
 
 
