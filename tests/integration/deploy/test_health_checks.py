@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
+import sys
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -18,10 +22,12 @@ from deploy.validate.tools import Tools, Unavailable
 from factory.embedded.postgres import EmbeddedPostgres
 from factory.embedded.wheels import wheel_file
 from factory.store.migrate import upgrade
+from tests.acceptance.image import exec_form
 from tests.acceptance.stack import eventually
 from tests.integration.reliability.ports import free_port
 
 ROOT = Path(__file__).parents[3]
+NOBODY = "http://127.0.0.1:1"
 HBA = "local all postgres trust\nlocal all all scram-sha-256\n"
 NAMES = {"DATABASE_NAME": "agent_factory_prod", "DATABASE_USER": "prod_user"}
 INIT = str(ROOT / "deploy/postgres/init.sh")
@@ -156,6 +162,46 @@ def test_a_server_without_a_recent_pgvector_is_left_as_it_is(
     else:
         assert (done.returncode, len(asked)) == (1, 1)
         assert f"0.8 or newer is needed, this Postgres has {version or 'none'}" in done.stderr
+
+
+class Answering(BaseHTTPRequestHandler):
+    status = 200
+
+    def do_GET(self) -> None:
+        self.send_response(self.status)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None: ...
+
+
+def asks(name: str) -> list[str]:
+    """What the image asks, or a service of compose."""
+    if name == "image":
+        return exec_form("HEALTHCHECK")
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    kind, *words = services[name]["healthcheck"]["test"]
+    assert kind == "CMD"
+    return [str(word) for word in words]
+
+
+@pytest.mark.parametrize("name", ["image", "gateway-1", "exporter", "flower"])
+def test_a_proxy_is_not_asked_whether_a_program_is_well(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Docker puts the proxies of its own configuration into the environment of every container."""
+    variables = {"PATH": os.environ["PATH"], "http_proxy": NOBODY, "HTTP_PROXY": NOBODY}
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answering) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        _, *words = asks(name)
+        words = [re.sub(r"(?<=127\.0\.0\.1:)\d+", str(server.server_port), one) for one in words]
+        found = []
+        for status in (200, 503):
+            monkeypatch.setattr(Answering, "status", status)
+            command = [sys.executable, *words]
+            done = subprocess.run(command, env=variables, check=False, capture_output=True)
+            found.append(done.returncode)
+        server.shutdown()
+    assert found == [0, 1]
 
 
 @pytest.fixture
