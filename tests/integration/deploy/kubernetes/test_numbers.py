@@ -168,3 +168,19 @@ def test_the_ingress_has_tls_and_the_guides_limits(production: Cluster) -> None:
     timeouts = ("connect", "send", "read")
     assert [given[f"proxy-{one}-timeout"] for one in timeouts] == ["60s", "60s", "300s"]
     assert given["proxy-buffering"] == "false"
+
+
+def test_both_controllers_of_the_class_nginx_find_the_same_values(production: Cluster) -> None:
+    """Each knows its own annotations alone, and without them cuts a wait after 60 s and a bulk after 1 MiB."""
+    [ingress] = production.all("Ingress")
+    given = ingress["metadata"]["annotations"]
+    for one in ("connect", "send", "read"):
+        name = f"proxy-{one}-timeout"
+        assert given[f"nginx.org/{name}"] == given[f"nginx.ingress.kubernetes.io/{name}"] + "s"
+    bodies = ("nginx.org/client-max-body-size", "nginx.ingress.kubernetes.io/proxy-body-size")
+    assert {given[name] for name in bodies} == {"17m"}
+    assert given["nginx.ingress.kubernetes.io/proxy-buffering"] == "off"
+    rate = int(given["nginx.ingress.kubernetes.io/limit-rpm"])
+    multiple = int(given["nginx.ingress.kubernetes.io/limit-burst-multiplier"])
+    assert f"{rate}r/m" == given["nginx.org/limit-req-rate"]
+    assert rate * multiple >= int(given["nginx.org/limit-req-burst"])
