@@ -18,7 +18,7 @@ TOLERANCE_S = 30.0
 """For a machine that is busy with something else."""
 SLOW = f"{{{{simulate latency_ms={TAKES_S * 1000:.0f}}}}} Why?"
 AGENTS = Path(__file__).parents[2] / "agents"
-HUNG = "{{simulate latency_ms=60000}} Why?"
+HUNG = "{{simulate hang}} Why?"
 
 
 def ask(platform: Stack, path: str) -> httpx.Response:
@@ -51,18 +51,30 @@ def test_flower_lists_the_worker(platform: Stack) -> None:
 
 
 @pytest.mark.parametrize("priority", ["normal", "bulk"])
-def test_a_running_job_is_seen_by_its_id_with_its_runtime(platform: Stack, priority: str) -> None:
-    bodies = [
-        {"model": "openai/gpt-4o-mini", "input": SLOW, "priority": priority} for _ in range(3)
-    ]
-    job_ids = platform.submit_lines(bodies)["ids"]
+def test_a_running_job_is_seen_by_its_id(platform: Stack, priority: str) -> None:
+    job_ids = submit_three(platform, HUNG, priority)
     for job_id in job_ids:
-        running = platform.in_state(job_id, "running")
-        since = datetime.fromisoformat(running["started_at"]).timestamp()
-        assert abs(task_in(platform, job_id, "STARTED")["started"] - since) < TOLERANCE_S
+        task_in(platform, job_id, "STARTED")
         assert job_id in ask(platform, f"/task/{job_id}").text
     for job_id in job_ids:
-        assert TAKES_S <= task_in(platform, job_id, "SUCCESS")["runtime"] < TAKES_S + TOLERANCE_S
+        platform.http.post(f"/api/jobs/{job_id}/cancel")
+        task_in(platform, job_id, "REVOKED")
+
+
+@pytest.mark.parametrize("priority", ["normal", "bulk"])
+def test_a_job_is_seen_with_its_start_and_runtime(platform: Stack, priority: str) -> None:
+    for job_id in submit_three(platform, SLOW, priority):
+        started_at = platform.ended(job_id)["started_at"]
+        seen = task_in(platform, job_id, "SUCCESS")
+        since = datetime.fromisoformat(started_at).timestamp()
+        assert abs(seen["started"] - since) < TOLERANCE_S
+        assert TAKES_S <= seen["runtime"] < TAKES_S + TOLERANCE_S
+
+
+def submit_three(platform: Stack, text: str, priority: str) -> list[str]:
+    body = {"model": "openai/gpt-4o-mini", "input": text, "priority": priority}
+    ids: list[str] = platform.submit_lines([body] * 3)["ids"]
+    return ids
 
 
 @pytest.mark.parametrize("priority", ["normal", "bulk"])

@@ -45,7 +45,7 @@ def holder_of_the_call(stack: Stack, job_id: str) -> int:
 
 @pytest.mark.usefixtures("crew")
 def test_a_killed_workers_jobs_are_done_by_another(stack: Stack) -> None:
-    body = {"model": "openai/gpt-4o-mini", "input": "{{simulate latency_ms=4000..5000}} Why?"}
+    body = {"model": "openai/gpt-4o-mini", "input": "{{simulate latency_ms=8000..9000}} Why?"}
     job_ids = stack.submit_lines([body] * 100)["ids"]
     eventually(lambda: stack.calls_by_job().keys() >= set(job_ids))
     killed = stack.workers()[0]
@@ -64,7 +64,7 @@ def test_a_killed_workers_jobs_are_done_by_another(stack: Stack) -> None:
 def test_a_worker_that_is_told_to_go_finishes_its_call(
     stack: Stack, crew: list[dict[str, Any]]
 ) -> None:
-    job_id = stack.submit("{{simulate latency_ms=3000}} Why?")["id"]
+    job_id = stack.submit("{{simulate latency_ms=6000}} Why?")["id"]
     leaver = holder_of_the_call(stack, job_id)
     os.kill(leaver, signal.SIGTERM)
     job = stack.ended(job_id)
