@@ -8,6 +8,7 @@ from uuid import UUID
 
 from factory.calls.call import Result
 from factory.domain.job import ClaimedJob, Kind
+from factory.domain.waiting import WaitFor
 from factory.kinds.completion.run import complete, first_call
 from factory.kinds.embedding.run import embed
 from factory.kinds.means import Means
@@ -25,8 +26,9 @@ def no_call(_catalog: Catalog, _job: ClaimedJob, _call_id: UUID) -> None:
 class Runner:
     """What a worker does with a job of one kind."""
 
-    run: Callable[[Means, ClaimedJob], Awaitable[Result]]
-    """Gives the result, or raises an error of the tree."""
+    run: Callable[[Means, ClaimedJob], Awaitable[Result | WaitFor]]
+    """Gives the result, or what the job must wait for, or raises an error of the tree. After a wait it runs from the
+    start again, with the steps that it has recorded."""
     first_call: Callable[[Catalog, ClaimedJob, UUID], Call | None] = no_call
     """The call that an attempt begins with, reckoned without the network; None if it makes none."""
 

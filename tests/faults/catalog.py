@@ -12,6 +12,7 @@ from tests.faults.strikes import (
     clock,
     disk,
     extra_program,
+    families,
     floods,
     migration,
     network,
@@ -155,6 +156,15 @@ FAULTS: Mapping[str, Fault] = {
         # As with a poison job: who sits with it twice runs apart, in turn.
         expected=Expectation(recovers_in_s=75.0),
         variables=blocked.VARIABLES,
+    ),
+    "waiting": Fault(
+        families.kill_workers,
+        latency_s=(0.5, 3.0),
+        stage=families.allowed,
+        verify=families.verify,
+        # A parent shows no sign of life before its end, which comes after its children's and its rest.
+        expected=Expectation(recovers_in_s=60.0),
+        variables=families.VARIABLES,
     ),
     "webhook_receivers": Fault(
         receivers.come_back,

@@ -13,6 +13,7 @@ from factory.calls.ends import broken_words, never_sent
 from factory.calls.journal import settle_usage
 from factory.domain.job import ClaimedJob, JobError, Outcome, public_id
 from factory.domain.state import State
+from factory.domain.waiting import WaitFor
 from factory.errors import AttemptBroken, DeadlineExceeded, FactoryError, JobFailure
 from factory.kinds.runners import RUNNERS
 from factory.log import job_id as logged_job_id
@@ -70,7 +71,7 @@ async def _run(worker: Worker, job_id: UUID, observer: Observer) -> None:
                 observer.started(job)
                 ending = await _perform(worker, job)
                 error = ending.outcome.error
-                state = await _report(worker, ending)
+                state = await _report(worker, job, ending)
     finally:
         observer.ended(job_id, state, error)
 
@@ -89,10 +90,10 @@ async def _claim(worker: Worker, job_id: UUID) -> ClaimedJob | None:
     except asyncio.CancelledError:
         job = None if claiming.withdraw() else await claiming.answer
         if job:
-            await _report(worker, Ending(_stopped(worker, job), _unsent(worker, job)))
+            await _report(worker, job, Ending(_stopped(worker, job), _unsent(worker, job)))
         return None
     if job and not worker.holds_leases():
-        await _report(worker, Ending(_given_back(job), _unsent(worker, job)))
+        await _report(worker, job, Ending(_given_back(job), _unsent(worker, job)))
         return None
     return job
 
@@ -104,7 +105,7 @@ def _unsent(worker: Worker, job: ClaimedJob) -> CallEnd | None:
 
 
 async def _perform(worker: Worker, job: ClaimedJob) -> Ending:
-    """The outcome of the result or failure of the job's kind. Every attempt ends here."""
+    """The outcome of the job's kind: a result, a wait or a failure. Every attempt ends here."""
     deadline = asyncio.timeout(job.seconds_left)
     try:
         async with deadline:
@@ -124,6 +125,9 @@ async def _perform(worker: Worker, job: ClaimedJob) -> Ending:
         # If the call that the claim opened was made, its end is recorded by now.
         broken = _outcome(worker, job, AttemptBroken(broken_words(error)))
         return Ending(broken, _unsent(worker, job))
+    if isinstance(result, WaitFor):
+        waits = Outcome(job.id, job.lease_token, State.WAITING, waiting_for=result)
+        return Ending(waits, _unsent(worker, job))
     succeeded = Outcome(job.id, job.lease_token, State.SUCCEEDED, output=result.output)
     return Ending(succeeded, result.call)
 
@@ -152,8 +156,10 @@ def _given_back(job: ClaimedJob) -> Outcome:
     return Outcome(job.id, job.lease_token, State.QUEUED, spends_attempt=False)
 
 
-async def _report(worker: Worker, ending: Ending) -> State | None:
+async def _report(worker: Worker, job: ClaimedJob, ending: Ending) -> State | None:
     """Moves the job on, and gives its new state. A cancellation is too late from here on."""
+    if job.parent_id:
+        ending = replace(ending, outcome=replace(ending.outcome, parent_id=job.parent_id))
     with suppress(asyncio.CancelledError):
         try:
             return await _end(worker, ending)
@@ -168,7 +174,13 @@ async def _fail(worker: Worker, ending: Ending, reason: Exception) -> State | No
     """Fails a job whose outcome Postgres refused: without its output; if need be without the end of its call."""
     error = JobFailure(f"the outcome could not be stored: {type(reason).__name__}")
     outcome, call = ending.outcome, ending.call
-    failed = Outcome(outcome.job_id, outcome.lease_token, State.FAILED, error=JobError.of(error))
+    failed = Outcome(
+        outcome.job_id,
+        outcome.lease_token,
+        State.FAILED,
+        error=JobError.of(error),
+        parent_id=outcome.parent_id,
+    )
     if call:
         try:
             return await _end(

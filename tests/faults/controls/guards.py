@@ -85,5 +85,6 @@ WITHOUT_GUARD: Mapping[str, Control] = {
     "without_loop_watch": _guard("loop_watch", "loop_blocked", "lost"),
     "without_reserve": _guard("reserve", "provider_hang", "lost"),
     "without_turns": _guard("turns", "priority_flood", "lost", models=("openai/gpt-4o-mini",)),
+    "without_row_lock": _guard("row_lock", "waiting", "complaints"),
     "without_kept_slots": _guard("kept_slots", "tenant_flood", "lost"),
 }

@@ -9,6 +9,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from sqlalchemy import event
 
 from factory.domain.job import ClaimedJob, Outcome, new_id
 from factory.domain.state import State
@@ -39,6 +40,8 @@ from tests.integration.store.samples import (
 )
 
 WHOLE_HOUR = WaitFor.time(3600.0)
+ENDS = (State.SUCCEEDED, State.FAILED, State.CANCELLED)
+ONE_PAGE = 8192
 
 
 def _finish(services: Services, *outcomes: Outcome) -> Sequence[State | None]:
@@ -87,6 +90,25 @@ def test_a_wait_gives_the_attempt_back_and_keeps_the_steps(services: Services) -
     assert claim_one(services, job_id).steps == {"first": {"done": True}}
 
 
+def test_a_job_without_a_parent_costs_no_further_statement_and_no_entry_of_an_index(
+    services: Services,
+) -> None:
+    held = [claim_one(services, one) for one in given_jobs(services, 3, deadline_s=60.0)]
+    ends = [end(job, state) for job, state in zip(held, (*ENDS[:2], State.QUEUED), strict=True)]
+    made: list[str] = []
+
+    def note(_tx: object, _cursor: object, statement: str, *_: object) -> None:
+        made.append(statement)
+
+    event.listen(services.database.engine, "before_cursor_execute", note)
+    _finish(services, *ends)
+    event.remove(services.database.engine, "before_cursor_execute", note)
+    assert len(made) == 2, "the ends, and what they add to counters"
+    for index in ("ix_jobs_waits", "ix_jobs_waiting_deadlines"):
+        [row] = ask(services, "SELECT pg_relation_size(%(index)s) AS bytes", index=index)
+        assert row.bytes == ONE_PAGE, "nothing but what an empty index has"
+
+
 def test_a_wait_for_a_time_ends_when_it_has_come_and_not_before(services: Services) -> None:
     job_id = _waiting(services, WHOLE_HOUR)
     seen = view(services, job_id)
@@ -103,8 +125,7 @@ def test_a_wait_for_a_time_ends_when_it_has_come_and_not_before(services: Servic
 def test_a_parent_goes_on_after_the_last_of_its_children(services: Services) -> None:
     parent, children = _family(services, 3)
     assert _wait(services, parent, WaitFor.children()) is State.WAITING
-    ends = [State.SUCCEEDED, State.FAILED, State.CANCELLED]
-    for child, state in zip(children, ends, strict=True):
+    for child, state in zip(children, ENDS, strict=True):
         assert state_of(services, parent.id) is State.WAITING
         _finish(services, _ended(child, state))
     assert state_of(services, parent.id) is State.QUEUED

@@ -18,6 +18,7 @@ import factory.pipeline.dispatch.publish
 import factory.pipeline.upkeep.reaper
 import factory.store.hints
 import factory.store.moves
+import factory.store.waits
 from factory.domain.lanes import group_of
 from factory.limits.window import Window
 from factory.pipeline.dispatch.publish import Round
@@ -62,6 +63,13 @@ def _without_turns() -> None:
     dispatch._publish_jobs = publish_most_urgent
     turns.ahead = lambda *_: 0.0  # type: ignore[method-assign]
     turns.debts = lambda _: {}  # type: ignore[method-assign]
+
+
+def _without_row_lock() -> None:
+    """Who moves a job, and who wakes it, look without a lock."""
+    assert "FOR UPDATE" in factory.store.waits.LOCK
+    factory.store.waits.LOCK = ""
+    factory.store.waits.FAMILIES = "SELECT CAST(%(ids)s AS uuid[])"
 
 
 def _without_kept_slots() -> None:
@@ -110,6 +118,7 @@ def _without_loop_watch() -> None:
     "reserve": _without_reserve,
     "turns": _without_turns,
     "kept_slots": _without_kept_slots,
+    "row_lock": _without_row_lock,
     "clearing_locks": _without_clearing_locks,
     "synchronous_commit": _without_synchronous_commit,
 }[os.environ["FAULTS_WITHOUT"]]()
