@@ -21,6 +21,7 @@ from api.schemas.jobs import BulkAnswer
 from factory.domain.access import Scope
 from factory.errors import InvalidInput
 from factory.kinds.request import JobRequest
+from factory.pipeline.accept.accepted import StoredAnswer, bulk_json
 from factory.pipeline.accept.bulk import Line
 
 NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
@@ -44,11 +45,12 @@ def submit_jobs(headers_data: BulkHeaders) -> Response:
     One JSON object a line, each like the body of `POST /api/jobs` and at most 1 MiB long; at most
     10,000 lines and 16 MiB in all. Blank lines are skipped. All good lines are stored together.
     """
-    answer = gateway().bulks.submit(
+    accepted = gateway().bulks.submit(
         principal(),
         _Lines(_read()),
         key=key_of_request(headers_data.idempotency_key),
     )
+    answer = accepted.body if isinstance(accepted, StoredAnswer) else bulk_json(accepted)
     if not answer["accepted"]:
         nothing = InvalidInput("no line of the body is a job that can be accepted", param="body")
         return of_factory_error(nothing, {"rejected": answer["rejected"]})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -28,10 +28,12 @@ from factory.errors import Gone, NotFound
 from factory.kinds.job_json import job_json
 from factory.kinds.request import JobRequest
 from factory.pipeline.accept import control
+from factory.pipeline.accept.accepted import StoredAnswer
 from factory.pipeline.accept.submit import IdempotencyKey, idempotency_key, submit
 from factory.pipeline.view import detail_json
 from factory.store import listing
 from factory.store.details import JobDetail
+from factory.store.jobs import JobView
 from factory.store.listing import Filter
 
 blueprint = APIBlueprint("jobs", __name__, tag="Jobs", url_prefix="/api/jobs")
@@ -132,7 +134,7 @@ def submit_job(json_data: JobRequest, headers_data: SubmitHeaders) -> Response:
     Answered once the job is on disk: nothing that was answered with 2xx is lost. Poll `Location`,
     wait with `Prefer: wait=N`, or name a `webhook`.
     """
-    job = submit(
+    accepted = submit(
         gateway().intake,
         principal(),
         json_data,
@@ -140,8 +142,13 @@ def submit_job(json_data: JobRequest, headers_data: SubmitHeaders) -> Response:
         traceparent=headers_data.trace,
     )
     wait_s = wait_asked_s(headers_data.prefer)
-    waited = wait_s and _wait(parse_id(job["id"]), wait_s, _submitted(wait_s))
-    return waited or job_answer(job, 202)
+    shown = _accepted_json(accepted)
+    waited = wait_s and _wait(parse_id(shown["id"]), wait_s, _submitted(wait_s))
+    return waited or job_answer(shown, 202)
+
+
+def _accepted_json(accepted: JobView | StoredAnswer) -> Mapping[str, Any]:
+    return accepted.body if isinstance(accepted, StoredAnswer) else job_json(accepted)
 
 
 def _submitted(wait_s: int) -> Render:

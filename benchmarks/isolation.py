@@ -24,7 +24,6 @@ from uuid import UUID
 
 from benchmarks.figures import Figure, at_most, at_most_times
 from benchmarks.stand import Scale, Stand, running_stand, until
-from factory.domain.job import parse_id
 from factory.domain.principal import Principal
 from factory.kinds.request import JobRequest
 from factory.limits.backlog import Gate
@@ -105,7 +104,7 @@ class Trial:
             due = started + (number + dice.uniform(-0.5, 0.5)) / PACE_PER_S
             time.sleep(max(0.0, due - time.monotonic()))
             request = self.request(models[number % len(models)], f"latency_ms={CALL_MS}")
-            found.append(parse_id(submit(self.intake, self.others, request)["id"]))
+            found.append(submit(self.intake, self.others, request).id)
         return found
 
     def _took(self, job_ids: Sequence[UUID]) -> list[float]:

@@ -1,4 +1,4 @@
-"""Idempotency keys: the first answer to a request, kept for its repetitions."""
+"""Idempotency keys: what a request made, kept for its repetitions."""
 
 from __future__ import annotations
 
@@ -19,18 +19,24 @@ class Taken:
 
     request_hash: str
     answer: Any
+    """The answer's JSON. Releases before kept nothing else, and read nothing else."""
+    job_id: UUID | None = None
+    accepted: Any = None
+    """What `factory.pipeline.accept.accepted` stores; null from a release before."""
 
 
 # A repetition that arrives during the first request's transaction waits briefly for the unique index, and then reads
 # the first answer.
 LOCK_TIMEOUT = "SET LOCAL lock_timeout = '1s'"
 TAKE = """
-INSERT INTO idempotency_keys (project_id, key, request_hash, job_id, answer)
-VALUES (%(project_id)s, %(key)s, %(request_hash)s, %(job_id)s, CAST(%(answer)s AS jsonb))
+INSERT INTO idempotency_keys (project_id, key, request_hash, job_id, answer, accepted)
+VALUES (%(project_id)s, %(key)s, %(request_hash)s, %(job_id)s, CAST(%(answer)s AS jsonb),
+        CAST(%(accepted)s AS jsonb))
 ON CONFLICT (project_id, key) DO NOTHING
 """
 READ = """
-SELECT request_hash, answer FROM idempotency_keys WHERE project_id = %(project_id)s AND key = %(key)s
+SELECT request_hash, answer, job_id, accepted FROM idempotency_keys
+ WHERE project_id = %(project_id)s AND key = %(key)s
 """
 
 
@@ -41,15 +47,23 @@ def find(tx: Tx, project_id: UUID, key: str) -> Taken | None:
 
 
 def take(
-    tx: Tx, project_id: UUID, key: str, request_hash: str, *, job_id: UUID | None, answer: Any
+    tx: Tx,
+    project_id: UUID,
+    key: str,
+    request_hash: str,
+    *,
+    job_id: UUID | None,
+    answer: Any,
+    accepted: Any = None,
 ) -> Taken | None:
-    """Binds the key to this request's answer; gives the earlier use, if there is one."""
+    """Binds the key to this request; gives the earlier use, if there is one."""
     params = {
         "project_id": str(project_id),
         "key": key,
         "request_hash": request_hash,
         "job_id": str(job_id) if job_id else None,
         "answer": as_json(answer),
+        "accepted": as_json(accepted),
     }
     run(tx, LOCK_TIMEOUT)
     try:

@@ -24,6 +24,9 @@ from factory.store.journal import USAGE
 from factory.store.prepared import prepared_rows
 from factory.store.restores import HELD
 
+EVENT_VERSION = 1
+"""Of what a webhook job stores of the event; see `factory.store.codec`."""
+
 # queued → running. `published_at` does not matter: the claim alone decides. `run_at` refuses a stale hint of a job that
 # waits for its next attempt. A worker may claim its own running job again after a claim whose commit it did not hear
 # of; that is no new attempt. Steps and spend of earlier attempts are read if the job was started before: an owner's
@@ -168,6 +171,7 @@ WITH given AS MATERIALIZED (
     INSERT INTO job_payloads (job_id, input, webhook_url)
     SELECT v.id,
            jsonb_build_object(
+               'v', {EVENT_VERSION},
                'type', 'job.' || e.state,
                'job', to_jsonb(told)
                    || jsonb_build_object('state', e.state, 'finished_at', e.finished_at)),

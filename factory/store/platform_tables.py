@@ -71,6 +71,7 @@ idempotency_keys = Table(
     Column("request_hash", Text, nullable=False),
     Column("job_id", UUID),
     Column("answer", JSONB),
+    Column("accepted", JSONB),
     when("created_at", required=True),
     Index("ix_idempotency_keys_created_at", "created_at"),
 )

@@ -9,30 +9,38 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 from uuid import UUID
 
-from factory.domain.job import NewJob, public_id
+from factory.domain.job import NewJob
 from factory.domain.principal import Principal
 from factory.errors import InvalidInput
 from factory.kinds.request import JobRequest
 from factory.limits.places import Places
+from factory.pipeline.accept.accepted import (
+    BulkAccepted,
+    Rejected,
+    StoredAnswer,
+    bulk_as_accepted,
+    bulk_json,
+    rejected,
+    stored_bulk,
+)
 from factory.pipeline.accept.submit import (
     Agent,
     IdempotencyKey,
     Intake,
     Repeated,
     bind_key,
-    earlier_answer,
-    first_answer,
+    earlier_use,
     prepared,
+    same_request,
     stored_agent,
     unknown_agent,
 )
-from factory.pipeline.view import error_json
 from factory.store import agents, jobs
 from factory.store.agents import ActiveAgent
 from factory.store.database import Tx
+from factory.store.idempotency import Taken
 
 PART_LINES = 500
 """Lines that are checked in one go, and written by one statement."""
@@ -58,7 +66,7 @@ class _Checked:
     ids: list[UUID] = field(default_factory=list)
     parts: list[str] = field(default_factory=list)
     """The good lines as they are sent to Postgres: a third of the memory of the jobs themselves."""
-    rejected: list[tuple[int, InvalidInput]] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
 
 
 class Bulks:
@@ -73,26 +81,26 @@ class Bulks:
 
     def submit(
         self, who: Principal, lines: Sequence[Line], *, key: IdempotencyKey | None = None
-    ) -> dict[str, Any]:
-        """Accepts all good lines in one transaction: `{accepted, rejected: [{line, error}], ids}`.
+    ) -> BulkAccepted | StoredAnswer:
+        """Accepts all good lines in one transaction, also for a repeated key.
 
         Without one good line nothing is written, and the key stays free. Raises IdempotencyMismatch,
         IdempotencyInFlight, TooManyQueued or Unavailable.
         """
         intake = self._intake
-        if earlier := earlier_answer(intake, who, key):
-            return first_answer(earlier, key)
+        if earlier := earlier_use(intake, who, key):
+            return _bulk_of(same_request(earlier, key))
         intake.gate.admit(who.project_id, len(lines))
         with self._places.take(who.project_id, "bulks"):
             checked = self._check(who, lines)
-            answer = _answer(checked)
+            accepted = BulkAccepted(checked.ids, checked.rejected)
             try:
                 if checked.ids:
-                    self._write(who, checked, key, answer)
+                    self._write(who, checked.parts, key, accepted)
             except Repeated as repeated:
-                return first_answer(repeated.taken, key)
+                return _bulk_of(same_request(repeated.taken, key))
         intake.wake_up.send()
-        return answer
+        return accepted
 
     def _check(self, who: Principal, lines: Sequence[Line]) -> _Checked:
         find = self._agents(who)
@@ -105,7 +113,7 @@ class Bulks:
                     try:
                         good.append(self._job(who, line, find))
                     except InvalidInput as error:
-                        checked.rejected.append((line.number, error))
+                        checked.rejected.append(rejected(line.number, error))
                 checked.ids += [job.id for job in good]
                 if good:
                     checked.parts.append(jobs.packed(good))
@@ -125,14 +133,14 @@ class Bulks:
     def _write(
         self,
         who: Principal,
-        checked: _Checked,
+        parts: Sequence[str],
         key: IdempotencyKey | None,
-        answer: dict[str, Any],
+        accepted: BulkAccepted,
     ) -> None:
         with self._intake.services.database.transaction(who) as tx:
-            _insert(tx, checked.parts)
+            _insert(tx, parts)
             if key:
-                bind_key(tx, who, key, answer, None)
+                bind_key(tx, who, key, bulk_json(accepted), stored_bulk(accepted), None)
 
 
 def _insert(tx: Tx, parts: Sequence[str]) -> None:
@@ -146,11 +154,6 @@ def _named(found: dict[str, ActiveAgent], name: str) -> Agent:
     return stored_agent(found[name])
 
 
-def _answer(checked: _Checked) -> dict[str, Any]:
-    return {
-        "accepted": len(checked.ids),
-        "rejected": [
-            {"line": number, "error": error_json(error)} for number, error in checked.rejected
-        ],
-        "ids": [public_id(job_id) for job_id in checked.ids],
-    }
+def _bulk_of(taken: Taken) -> BulkAccepted | StoredAnswer:
+    """The bulk that an earlier use of a key made."""
+    return bulk_as_accepted(taken.accepted) or StoredAnswer(taken.answer)

@@ -19,6 +19,7 @@ from factory.kinds.job_json import job_json
 from factory.kinds.request import JobRequest
 from factory.limits.backlog import Gate
 from factory.llm.catalog import Catalog
+from factory.pipeline.accept.accepted import StoredAnswer, job_as_accepted, stored_job
 from factory.pipeline.accept.request import prepare
 from factory.pipeline.wakeup import WakeUpSender
 from factory.services import Services
@@ -26,6 +27,8 @@ from factory.store import agents, idempotency, jobs
 from factory.store.agents import ActiveAgent
 from factory.store.codec import stored_spec
 from factory.store.database import Tx
+from factory.store.idempotency import Taken
+from factory.store.jobs import JobView
 from factory.store.statement_batch import StatementBatch
 from factory.webhooks.allowed import AllowedHosts, allowed_hosts
 
@@ -71,7 +74,7 @@ def idempotency_key(key: str, body: bytes) -> IdempotencyKey:
 class Repeated(Exception):
     """The key was used before: this transaction must be rolled back."""
 
-    def __init__(self, taken: idempotency.Taken) -> None:
+    def __init__(self, taken: Taken) -> None:
         self.taken = taken
 
 
@@ -82,43 +85,46 @@ def submit(
     *,
     key: IdempotencyKey | None = None,
     traceparent: str | None = None,
-) -> dict[str, Any]:
-    """The accepted job as JSON; for a repeated key, the first answer.
+) -> JobView | StoredAnswer:
+    """The job as it was accepted, also for a repeated key.
 
     Raises InvalidInput, IdempotencyMismatch, IdempotencyInFlight, TooManyQueued or Unavailable.
     """
-    if earlier := earlier_answer(intake, who, key):
-        return first_answer(earlier, key)
+    if earlier := earlier_use(intake, who, key):
+        return _job_of(intake, who, same_request(earlier, key))
     intake.gate.admit(who.project_id, 1)
     job = prepared(intake, who, request, _agent(intake, who, request.agent), traceparent)
     if key is None:
-        # The JSON is made outside of the shared statement: if that fails, it fails this caller alone.
-        answer = job_json(
-            jobs.queued(job, intake.accepting.run(intake.services.database, who, job))
-        )
+        accepted = jobs.queued(job, intake.accepting.run(intake.services.database, who, job))
     else:
         try:
-            answer = _accept_once(intake, who, job, key)
+            accepted = _accept_once(intake, who, job, key)
         except Repeated as repeated:
-            return first_answer(repeated.taken, key)
+            return _job_of(intake, who, same_request(repeated.taken, key))
     intake.wake_up.send()
-    return answer
+    return accepted
 
 
-def _accept_once(
-    intake: Intake, who: Principal, job: NewJob, key: IdempotencyKey
-) -> dict[str, Any]:
+def _accept_once(intake: Intake, who: Principal, job: NewJob, key: IdempotencyKey) -> JobView:
     """In a commit of its own: a wait for another request with the same key must not hold up others."""
     with intake.services.database.transaction(who) as tx:
-        answer = job_json(jobs.queued(job, jobs.accept(tx, [job])[0]))
-        bind_key(tx, who, key, answer, job.id)
-    return answer
+        accepted = jobs.queued(job, jobs.accept(tx, [job])[0])
+        bind_key(tx, who, key, job_json(accepted), stored_job(accepted), job.id)
+    return accepted
 
 
-def earlier_answer(
-    intake: Intake, who: Principal, key: IdempotencyKey | None
-) -> idempotency.Taken | None:
-    """The answer that the key was given before, if any. Looked up first: limits that were reached since do not matter."""
+def _job_of(intake: Intake, who: Principal, taken: Taken) -> JobView | StoredAnswer:
+    """The job that an earlier use of a key made."""
+    if taken.job_id and taken.accepted:
+        with intake.services.database.autocommit(who) as tx:
+            job = jobs.get(tx, who.project_id, taken.job_id)
+        if job and (accepted := job_as_accepted(job, taken.accepted)):
+            return accepted
+    return StoredAnswer(taken.answer)
+
+
+def earlier_use(intake: Intake, who: Principal, key: IdempotencyKey | None) -> Taken | None:
+    """The earlier use of the key, if any. Looked up first: limits that were reached since do not matter."""
     if key is None:
         return None
     with intake.services.database.autocommit(who) as tx:
@@ -144,25 +150,38 @@ def prepared(
 
 
 def bind_key(
-    tx: Tx, who: Principal, key: IdempotencyKey, answer: dict[str, Any], job_id: UUID | None
+    tx: Tx,
+    who: Principal,
+    key: IdempotencyKey,
+    answer: dict[str, Any],
+    accepted: dict[str, Any],
+    job_id: UUID | None,
 ) -> None:
-    """Keeps the answer for repetitions of the key. Raises Repeated or IdempotencyInFlight."""
+    """Keeps what was accepted for repetitions of the key. Raises Repeated or IdempotencyInFlight.
+
+    `answer` is for gateways of the release before, which may be asked next and know only that.
+    """
     taken = idempotency.take(
-        tx, who.project_id, key.key, key.request_hash, job_id=job_id, answer=answer
+        tx,
+        who.project_id,
+        key.key,
+        key.request_hash,
+        job_id=job_id,
+        answer=answer,
+        accepted=accepted,
     )
     if taken:
         raise Repeated(taken)
 
 
-def first_answer(taken: idempotency.Taken, key: IdempotencyKey | None) -> dict[str, Any]:
-    """The answer to the first request. Raises IdempotencyMismatch if its body was another."""
+def same_request(taken: Taken, key: IdempotencyKey | None) -> Taken:
+    """The earlier use, if it was for the same request. Raises IdempotencyMismatch."""
     if key is None or taken.request_hash != key.request_hash:
         raise IdempotencyMismatch(
             "this Idempotency-Key was used with another body; use a new key",
             param="Idempotency-Key",
         )
-    answer: dict[str, Any] = taken.answer
-    return answer
+    return taken
 
 
 def _agent(intake: Intake, who: Principal, name: str | None) -> Agent | None:

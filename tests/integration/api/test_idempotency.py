@@ -1,12 +1,15 @@
 """The same request twice is one job."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from apiflask import APIFlask
 
 from factory.services import Services
-from factory.store import agents
+from factory.store import agents, archive
 from factory.store.database import rows, run
+from tests.integration.store.samples import ask, tell
 
 from .conftest import JOB, MODEL, Caller, assert_problem, end_job
 
@@ -87,3 +90,64 @@ def test_what_was_accepted_is_answered_again_when_its_agent_has_gone(
     again = caller.post("/api/jobs", job, Idempotency_Key="haiku")
     assert (first.status_code, again.status_code) == (202, 202)
     assert again.json == first.json
+
+
+def test_a_job_is_shown_as_it_was_accepted_wherever_it_is_by_now(
+    caller: Caller, services: Services
+) -> None:
+    job = {**JOB, "run_at": "2030-01-01T00:00:00+02:00", "metadata": {"a": "1"}, "priority": "high"}
+    first = caller.post("/api/jobs", job, Idempotency_Key=KEY)
+    tell(services, "UPDATE jobs SET run_at = now()")
+    end_job(services, first.get_json()["id"], output={"text": "2, 3, 5"})
+    assert caller.post("/api/jobs", job, Idempotency_Key=KEY).data == first.data
+    with services.database.transaction() as tx:
+        assert archive.move(tx, 0, 10) == 1
+    assert caller.post("/api/jobs", job, Idempotency_Key=KEY).data == first.data
+
+
+def test_a_bulk_is_answered_again_with_its_rejected_lines(caller: Caller) -> None:
+    body = json.dumps(JOB).encode() + b"\nnot JSON\n"
+    given = ("/api/jobs/bulk", body, "application/jsonl")
+    first = caller.post_raw(*given, Idempotency_Key=KEY)
+    assert [one["line"] for one in first.get_json()["rejected"]] == [2]
+    assert caller.post_raw(*given, Idempotency_Key=KEY).data == first.data
+
+
+KEPT_BY_THE_RELEASE_BEFORE = {"id": f"job_{'0' * 32}", "object": "job", "state": "queued"}
+
+
+def test_what_the_release_before_kept_is_answered_as_it_is(
+    caller: Caller, services: Services
+) -> None:
+    caller.post("/api/jobs", JOB, Idempotency_Key=KEY)
+    kept = json.dumps(KEPT_BY_THE_RELEASE_BEFORE)
+    tell(services, "UPDATE idempotency_keys SET accepted = NULL, answer = %(kept)s", kept=kept)
+    answer = caller.post("/api/jobs", JOB, Idempotency_Key=KEY)
+    assert (answer.status_code, answer.get_json()) == (202, KEPT_BY_THE_RELEASE_BEFORE)
+
+
+def test_the_release_before_finds_the_answer_that_it_would_have_kept(
+    caller: Caller, services: Services
+) -> None:
+    first = caller.post("/api/jobs", JOB, Idempotency_Key=KEY)
+    [row] = ask(services, "SELECT answer FROM idempotency_keys")
+    assert row.answer == first.get_json()
+
+
+@pytest.mark.parametrize(
+    "change", ["DELETE FROM jobs", """UPDATE idempotency_keys SET accepted = '{"v": 2}'"""]
+)
+def test_a_job_that_is_gone_or_kept_by_a_newer_version_is_answered_from_the_answer(
+    caller: Caller, services: Services, change: str
+) -> None:
+    first = caller.post("/api/jobs", JOB, Idempotency_Key=KEY)
+    tell(services, change)
+    assert caller.post("/api/jobs", JOB, Idempotency_Key=KEY).get_json() == first.get_json()
+
+
+def test_the_job_decides_and_not_the_answer_that_is_kept_beside_it(
+    caller: Caller, services: Services
+) -> None:
+    first = caller.post("/api/jobs", JOB, Idempotency_Key=KEY)
+    tell(services, "UPDATE idempotency_keys SET answer = NULL")
+    assert caller.post("/api/jobs", JOB, Idempotency_Key=KEY).data == first.data

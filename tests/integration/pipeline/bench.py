@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 from uuid import UUID
 
-from factory.domain.job import new_id, parse_id, public_id
+from factory.domain.job import new_id, public_id
 from factory.domain.lanes import all_lanes
 from factory.kinds.request import JobRequest
 from factory.limits.backlog import Gate
@@ -78,8 +78,9 @@ class Bench:
         whole: dict[str, Any] = {"model": OPENAI, "input": "Say hello.", **request}
         if "agent" in request:
             del whole["model"]
-        answer = submit(self.intake, OWNER, JobRequest.model_validate(whole), key=key)
-        return parse_id(answer["id"])
+        accepted = submit(self.intake, OWNER, JobRequest.model_validate(whole), key=key)
+        assert isinstance(accepted, JobView)
+        return accepted.id
 
     def execute(self, *job_ids: UUID, worker: Worker | None = None) -> None:
         """One hint with these jobs, run to its end."""

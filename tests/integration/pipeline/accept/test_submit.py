@@ -11,7 +11,6 @@ from uuid import UUID
 import pytest
 from redis import Redis
 
-from factory.domain.job import parse_id
 from factory.domain.state import State
 from factory.errors import (
     Conflict,
@@ -22,11 +21,13 @@ from factory.errors import (
     NotFound,
 )
 from factory.kinds.request import JobRequest
+from factory.pipeline.accept.accepted import BulkAccepted
 from factory.pipeline.accept.bulk import Bulks, Line
 from factory.pipeline.accept.control import cancel, retry
 from factory.pipeline.accept.submit import idempotency_key, submit
 from factory.pipeline.wakeup import WakeUpSender
 from factory.store import agents
+from factory.store.jobs import JobView
 from tests.integration.pipeline.bench import Bench
 from tests.integration.store.samples import OTHER_OWNER, OWNER, ask, given_state, state_of
 
@@ -126,11 +127,12 @@ def test_of_a_bulk_the_good_lines_are_accepted_and_the_bad_are_named(bench: Benc
     bad = JobRequest.model_validate({"model": "nobody/knows", "input": "Hi."})
     lines = [Line(1, good), Line(2, bad), Line(3, InvalidInput("not JSON")), Line(4, good)]
     bulks = Bulks(bench.intake)
-    answer = bulks.submit(OWNER, lines, key=KEY)
-    assert answer["accepted"] == 2
-    assert [one["line"] for one in answer["rejected"]] == [2, 3]
-    assert {state_of(bench.services, parse_id(one)) for one in answer["ids"]} == {State.QUEUED}
-    assert bulks.submit(OWNER, lines, key=KEY) == answer
+    accepted = bulks.submit(OWNER, lines, key=KEY)
+    assert isinstance(accepted, BulkAccepted)
+    assert len(accepted.ids) == 2
+    assert [one.line for one in accepted.rejected] == [2, 3]
+    assert {state_of(bench.services, one) for one in accepted.ids} == {State.QUEUED}
+    assert bulks.submit(OWNER, lines, key=KEY) == accepted
     assert _jobs(bench) == 2
 
 
@@ -166,6 +168,7 @@ def test_another_projects_job_is_not_there(bench: Bench, control: Callable[..., 
 def test_jobs_are_accepted_while_redis_is_away(bench: Bench) -> None:
     wake_up = WakeUpSender(Redis.from_url("unix:///nowhere"))
     request = JobRequest.model_validate({"model": "openai/gpt-4o-mini", "input": "Hi."})
-    answer = submit(replace(bench.intake, wake_up=wake_up), OWNER, request)
-    assert state_of(bench.services, parse_id(answer["id"])) is State.QUEUED
+    accepted = submit(replace(bench.intake, wake_up=wake_up), OWNER, request)
+    assert isinstance(accepted, JobView)
+    assert state_of(bench.services, accepted.id) is State.QUEUED
     wake_up.stop()
