@@ -46,6 +46,24 @@ def test_the_end_of_a_job_is_told_signed(bench: Bench, receiver: Receiver) -> No
     assert webhooks_of(bench.services, event_id) == []
 
 
+def test_an_event_says_its_version_and_one_of_before_is_sent_byte_for_byte(
+    bench: Bench, receiver: Receiver
+) -> None:
+    _, event_id = _event_of(bench, receiver)
+    stored = {"id": str(event_id)}
+    [row] = ask(bench.services, "SELECT input FROM job_payloads WHERE job_id = %(id)s", **stored)
+    assert row.input.keys() == {"v", "type", "job"}
+    assert row.input["v"] == 1
+    receiver.status = 500
+    bench.execute(event_id)
+    before = "UPDATE job_payloads SET input = input - 'v' WHERE job_id = %(id)s"
+    tell(bench.services, before, **stored)
+    bench.make_due(event_id)
+    bench.execute(event_id)
+    first, second = receiver.received
+    assert first.body == second.body
+
+
 def test_while_a_secret_is_replaced_both_sign(bench: Bench, receiver: Receiver) -> None:
     _, event_id = _event_of(bench, receiver)
     earlier = "the-secret-key-of-before-the-change"
