@@ -6,7 +6,7 @@ It is kept with an idempotency key, and rendered again for each repetition.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -42,6 +42,9 @@ class BulkAccepted:
 
     ids: Sequence[UUID]
     rejected: Sequence[Rejected]
+
+
+LINE = tuple(field.name for field in fields(Rejected))
 
 
 def rejected(line: int, error: InvalidInput) -> Rejected:
@@ -89,11 +92,8 @@ def bulk_as_accepted(stored: Any) -> BulkAccepted | None:
     kept = _readable(stored)
     if "ids" not in kept:
         return None
-    lines = [Rejected(**{name: line.get(name) for name in FIELDS}) for line in kept["rejected"]]
+    lines = [Rejected(**{name: line.get(name) for name in LINE}) for line in kept["rejected"]]
     return BulkAccepted([UUID(one) for one in kept["ids"]], lines)
-
-
-FIELDS = tuple(Rejected.__dataclass_fields__)
 
 
 def bulk_json(bulk: BulkAccepted) -> dict[str, Any]:
