@@ -16,6 +16,7 @@ from api.gateway import gateway
 from api.headers import ReadHeaders, SubmitHeaders
 from api.parked import can_park
 from api.problems import of_factory_error
+from api.rendered import detail_json
 from api.schemas import jobs as schemas
 from api.schemas.jobs import AcceptedHeaders, Job, JobList
 from api.traffic import detach
@@ -30,7 +31,6 @@ from factory.kinds.request import JobRequest
 from factory.pipeline.accept import control
 from factory.pipeline.accept.accepted import StoredAnswer
 from factory.pipeline.accept.submit import IdempotencyKey, idempotency_key, submit
-from factory.pipeline.view import detail_json
 from factory.store import listing
 from factory.store.details import JobDetail
 from factory.store.jobs import JobView

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
+from api.rendered import error_json
 from factory.errors import (
     Conflict,
     FactoryError,
@@ -27,7 +28,6 @@ from factory.errors import (
     Unavailable,
 )
 from factory.kinds.search.show import SearchFailed
-from factory.pipeline.view import error_json
 
 MEDIA_TYPE = "application/problem+json"
 LONGEST_PATH = 100

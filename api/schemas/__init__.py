@@ -1,1 +1,1 @@
-"""The answers of calls, as OpenAPI shows them. They are rendered by `factory.pipeline.view`."""
+"""The answers of calls, as OpenAPI shows them. They are rendered by `api.rendered`."""
