@@ -12,6 +12,7 @@ from api.schemas.shown import ListShown, Shown
 from factory.domain.job import Kind
 from factory.domain.lanes import Priority
 from factory.domain.state import State
+from factory.kinds.optional_fields import with_shown_fields
 
 
 class Usage(Shown):
@@ -89,6 +90,7 @@ class JobWebhook(Shown):
     next_at: datetime | None = Field(description="When the next one is due.")
 
 
+@with_shown_fields
 class Job(Shown):
     """One execution, with its attempts, its cost and its result."""
 
@@ -138,8 +140,6 @@ class Job(Shown):
     """As it was submitted."""
     parent_id: str | None
     """The job that it belongs to."""
-    task_id: str | None
-    """As it was submitted."""
     trace_id: str | None
     """Of its W3C trace context."""
     created_at: datetime

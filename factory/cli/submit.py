@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from factory.cli.exits import ExitCode
+from factory.cli.optional_fields import with_optional_fields
 from factory.cli.output import JsonOption, KeyOption, UrlOption, print_json, print_lines
 from factory.domain.lanes import Priority
 from factory.errors import InvalidInput
@@ -22,6 +23,7 @@ TimeoutOption = Annotated[
 ]
 
 
+@with_optional_fields
 def submit(
     text: Annotated[
         str | None, typer.Argument(help="The input; - or nothing reads stdin.", show_default=False)
@@ -51,7 +53,8 @@ def submit(
     ] = None,
     max_attempts: Annotated[int | None, typer.Option(help="5 without it.")] = None,
     max_cost_usd: Annotated[float | None, typer.Option(help="Never costs more.")] = None,
-    task_id: Annotated[str | None, typer.Option(help="An id of your own (a UUID).")] = None,
+    *,
+    optional: dict[str, Any],
     idempotency_key: Annotated[
         str | None, typer.Option(help="The same key twice is one job.")
     ] = None,
@@ -77,7 +80,7 @@ def submit(
         "deadline_s": deadline_s,
         "max_attempts": max_attempts,
         "max_cost_usd": max_cost_usd,
-        "task_id": task_id,
+        **optional,
     }
     body = {
         "input": read_input(text, file or []),

@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from factory.document import storable_text
+from factory.domain.job_fields import OptionalFields
 from factory.domain.lanes import Priority, lane_name
 from factory.domain.state import State
 from factory.domain.waiting import WaitFor
@@ -62,7 +63,7 @@ def parse_id(text: str) -> UUID:
 
 
 @dataclass(frozen=True, slots=True)
-class NewJob:
+class NewJob(OptionalFields):
     """A job that is fully checked and not yet written. Times are relative to Postgres' clock."""
 
     id: UUID
@@ -72,8 +73,6 @@ class NewJob:
     priority: Priority
     input: Mapping[str, Any]
     model: str | None = None
-    agent: str | None = None
-    agent_version: int | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
     fallbacks: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -83,9 +82,6 @@ class NewJob:
     deadline_s: float | None = None
     max_cost_micros: int | None = None
     webhook_url: str | None = None
-    traceparent: str | None = None
-    task_id: UUID | None = None
-    parent_id: UUID | None = None
     lane_group: str | None = None
     """Whose lanes carry it, if not its provider's."""
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from factory.domain.job import public_id
+from factory.domain.job_fields import ASKED
 from factory.domain.money import usd_from_micros
 from factory.store.jobs import JobView
 
@@ -40,18 +42,22 @@ def job_json(job: JobView, position: int | None = None) -> dict[str, Any]:
         "error": job.error,
         "metadata": job.metadata,
         "parent_id": public_id(job.parent_id) if job.parent_id else None,
-        "task_id": str(job.task_id) if job.task_id else None,
         "trace_id": _trace_id(job.traceparent),
         "created_at": time_json(job.created_at),
         "run_at": time_json(job.run_at),
         "started_at": time_json(job.started_at),
         "finished_at": time_json(job.finished_at),
+        **{name: _plain(getattr(job, name)) for name in ASKED},
     }
 
 
 def _trace_id(traceparent: str | None) -> str | None:
     parts = (traceparent or "").split("-")
     return parts[1] if len(parts) > 1 else None
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, UUID) else value
 
 
 def time_json(when: datetime | None) -> str | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Literal
-from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, Field
 
@@ -14,6 +13,7 @@ from factory.domain.agent import AgentSpec
 from factory.domain.instant import within_bounds
 from factory.domain.job import DEFAULT_MAX_ATTEMPTS, MOST_ATTEMPTS
 from factory.domain.lanes import Priority
+from factory.kinds.optional_fields import with_asked_fields
 
 Time = Annotated[AwareDatetime, AfterValidator(within_bounds)]
 Content = tuple[Mapping[str, Any], Mapping[str, Any]]
@@ -27,6 +27,7 @@ class WebhookIn(Strict):
     """http:// or https://, a public server or one that WEBHOOK_ALLOWED_HOSTS lists."""
 
 
+@with_asked_fields
 class JobRequest(Strict):
     """The body of `POST /api/jobs`: one of `agent` and `model`, and `input`."""
 
@@ -65,8 +66,6 @@ class JobRequest(Strict):
         Field(max_length=16, default_factory=dict, json_schema_extra={"default": {}}),
     ]
     """Texts of your own, by which jobs can be listed."""
-    task_id: UUID | None = None
-    """An id of your own, shown with the job."""
 
 
 def fallback_names(request: JobRequest, spec: AgentSpec | None) -> tuple[str, ...]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
+from factory.store import optional_columns
 from factory.store.database import Tx, rows, run
+from factory.store.optional_columns import column_list
 
 UNENDED_CALL_DAYS = 1
 """A job with an open call is not archived for so long, so that a late end of the call is still recorded."""
@@ -19,10 +21,11 @@ def be_brief(tx: Tx) -> None:
     run(tx, BRIEF)
 
 
-JOB = """
-    id, project_id, kind, state, lane, provider, model, agent, agent_version, priority, attempt,
-    max_attempts, deferrals, deaths, run_at, deadline_at, cancel_requested_at, max_cost_micros,
-    parent_id, task_id, created_at, started_at, finished_at"""
+JOB = f"""
+    id, project_id, kind, state, lane, provider, model, priority, attempt, max_attempts, deferrals,
+    deaths, run_at, deadline_at, cancel_requested_at, max_cost_micros, created_at, started_at,
+    finished_at, {column_list(optional_columns.JOBS)}"""
+PAYLOAD = optional_columns.PAYLOADS
 CALL = """
     id, job_id, project_id, step_key, attempt, provider, model, started_at, finished_at, status,
     error_type, error_message, http_status, input_tokens, output_tokens, cached_tokens, cost_micros, latency_ms"""
@@ -65,11 +68,11 @@ WITH old AS MATERIALIZED (
       LEFT JOIN (SELECT job_id, jsonb_object_agg(step_key, output) AS outputs
                    FROM steps GROUP BY job_id) s ON s.job_id = e.id
 )
-INSERT INTO jobs_archive ({JOB}, webhook_job_id, metadata, traceparent, input_tokens, output_tokens, cached_tokens,
-                          cost_micros, unknown_calls)
-SELECT {JOB}, CASE WHEN p.webhook_url IS NOT NULL THEN ({WEBHOOK_JOB}) END,
-       coalesce(p.metadata, '{{}}'), p.traceparent, coalesce(r.input_tokens, 0),
-       coalesce(r.output_tokens, 0), coalesce(r.cached_tokens, 0), r.cost_micros,
+INSERT INTO jobs_archive ({JOB}, {column_list(PAYLOAD)}, webhook_job_id, metadata, input_tokens,
+                          output_tokens, cached_tokens, cost_micros, unknown_calls)
+SELECT {JOB}, {column_list(PAYLOAD, "p")},
+       CASE WHEN p.webhook_url IS NOT NULL THEN ({WEBHOOK_JOB}) END, coalesce(p.metadata, '{{}}'),
+       coalesce(r.input_tokens, 0), coalesce(r.output_tokens, 0), coalesce(r.cached_tokens, 0), r.cost_micros,
        coalesce(r.unknown_calls, 0)
   FROM ended e
   LEFT JOIN payloads p ON p.job_id = e.id
@@ -99,8 +102,10 @@ WITH wanted AS MATERIALIZED (
 ), calls AS (
     DELETE FROM llm_calls_archive l USING wanted w WHERE l.job_id = w.id RETURNING l.*
 ), payloads AS (
-    INSERT INTO job_payloads (job_id, input, params, fallbacks, metadata, webhook_url, traceparent)
-    SELECT e.id, c.input, c.params, c.fallbacks, e.metadata, c.webhook_url, e.traceparent
+    INSERT INTO job_payloads (job_id, input, params, fallbacks, metadata, webhook_url,
+                              {column_list(PAYLOAD)})
+    SELECT e.id, c.input, c.params, c.fallbacks, e.metadata, c.webhook_url,
+           {column_list(PAYLOAD, "e")}
       FROM ended e JOIN contents c ON c.job_id = e.id
 ), results AS (
     INSERT INTO job_results (job_id, output, error, input_tokens, output_tokens, cached_tokens,

@@ -20,6 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
 from factory.store.metadata import metadata
+from factory.store.optional_columns import optional_columns
 from factory.store.tables import jobs, llm_calls
 
 LIVE = {
@@ -50,7 +51,7 @@ jobs_archive = Table(
     *_like(jobs, "finished_at", without=LIVE),
     Column("metadata", JSONB, nullable=False),
     Column("webhook_job_id", UUID),
-    Column("traceparent", Text),
+    *optional_columns("job_payloads"),
     Column("input_tokens", BigInteger, nullable=False),
     Column("output_tokens", BigInteger, nullable=False),
     Column("cached_tokens", BigInteger, nullable=False),

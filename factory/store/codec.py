@@ -15,6 +15,7 @@ from uuid import UUID
 
 from factory.domain.agent import FIELDS, AgentSpec, parse_spec
 from factory.domain.instant import EARLIEST
+from factory.domain.job_fields import OPTIONAL
 from factory.domain.message import Message, Params, Role
 from factory.domain.state import State
 from factory.domain.waiting import WaitFor, Waiting
@@ -26,7 +27,7 @@ VERSION = 1
 PARAMS = frozenset(field.name for field in fields(Params))
 LISTS = ("stop",)
 VIEW = frozenset(field.name for field in fields(JobView))
-IDS = ("id", "project_id", "parent_id", "task_id")
+IDS = ("id", "project_id", *(name for name, one in OPTIONAL.items() if one.sql == "uuid"))
 TIMES = ("created_at", "run_at", "started_at", "finished_at")
 DEFAULTS: Mapping[str, Any] = {
     **dict.fromkeys(VIEW),

@@ -10,30 +10,35 @@ from uuid import UUID
 
 from factory.domain.instant import in_utc
 from factory.domain.job import NewJob
+from factory.domain.job_fields import OPTIONAL, OptionalFields, optional_values
 from factory.domain.state import State
+from factory.store import optional_columns
 from factory.store.database import Tx, array, as_json, ids, rows, run
+from factory.store.optional_columns import column_list
 from factory.store.prepared import prepared_rows
 
+JOB_FIELDS = column_list(optional_columns.JOBS)
+PAYLOAD_FIELDS = column_list(optional_columns.PAYLOADS)
 # One statement for any number of jobs: the rows travel as one JSON document, which costs less than twenty arrays.
-INSERT = """
+INSERT = f"""
 WITH given AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(CAST(%(jobs)s AS jsonb)) AS g(
-        id uuid, project_id uuid, kind text, lane text, provider text, model text, agent text,
-        agent_version int, priority text, max_attempts smallint, run_at timestamptz,
-        deadline_s double precision, max_cost_micros bigint, parent_id uuid, task_id uuid,
-        input jsonb, params jsonb, fallbacks jsonb, metadata jsonb, webhook_url text,
-        traceparent text)
+        id uuid, project_id uuid, kind text, lane text, provider text, model text, priority text,
+        max_attempts smallint, run_at timestamptz, deadline_s double precision,
+        max_cost_micros bigint, input jsonb, params jsonb, fallbacks jsonb, metadata jsonb,
+        webhook_url text, {column_list(f"{name} {one.sql}" for name, one in OPTIONAL.items())})
 ), payloads AS (
-    INSERT INTO job_payloads (job_id, input, params, fallbacks, metadata, webhook_url, traceparent)
+    INSERT INTO job_payloads (job_id, input, params, fallbacks, metadata, webhook_url,
+                              {PAYLOAD_FIELDS})
     SELECT id, input, params, ARRAY(SELECT jsonb_array_elements_text(fallbacks)), metadata,
-           webhook_url, traceparent
+           webhook_url, {PAYLOAD_FIELDS}
       FROM given
 )
-INSERT INTO jobs (id, project_id, kind, lane, provider, model, agent, agent_version, priority,
-                  max_attempts, run_at, deadline_at, max_cost_micros, parent_id, task_id)
-SELECT id, project_id, kind, lane, provider, model, agent, agent_version, priority, max_attempts,
+INSERT INTO jobs (id, project_id, kind, lane, provider, model, priority, max_attempts, run_at,
+                  deadline_at, max_cost_micros, {JOB_FIELDS})
+SELECT id, project_id, kind, lane, provider, model, priority, max_attempts,
        coalesce(run_at, now()), now() + make_interval(secs => deadline_s), max_cost_micros,
-       parent_id, task_id
+       {JOB_FIELDS}
   FROM given
 """
 
@@ -75,17 +80,12 @@ def queued(job: NewJob, created_at: datetime) -> JobView:
         lane=job.lane,
         provider=job.provider,
         model=job.model,
-        agent=job.agent,
-        agent_version=job.agent_version,
         priority=job.priority,
         attempt=0,
         max_attempts=job.max_attempts,
         deferrals=0,
         cancel_requested=False,
         metadata=dict(job.metadata),
-        traceparent=job.traceparent,
-        parent_id=job.parent_id,
-        task_id=job.task_id,
         created_at=created_at,
         run_at=in_utc(job.run_at) if job.run_at else created_at,
         started_at=None,
@@ -97,6 +97,7 @@ def queued(job: NewJob, created_at: datetime) -> JobView:
         cached_tokens=0,
         cost_micros=None,
         unknown_calls=0,
+        **optional_values(job),
     )
 
 
@@ -108,26 +109,22 @@ def _as_row(job: NewJob) -> dict[str, Any]:
         "lane": job.lane,
         "provider": job.provider,
         "model": job.model,
-        "agent": job.agent,
-        "agent_version": job.agent_version,
         "priority": job.priority,
         "max_attempts": job.max_attempts,
         "run_at": job.run_at,
         "deadline_s": job.deadline_s,
         "max_cost_micros": job.max_cost_micros,
-        "parent_id": job.parent_id,
-        "task_id": job.task_id,
         "input": job.input,
         "params": job.params,
         "fallbacks": job.fallbacks,
         "metadata": job.metadata,
         "webhook_url": job.webhook_url,
-        "traceparent": job.traceparent,
+        **optional_values(job),
     }
 
 
 @dataclass(frozen=True, slots=True)
-class JobView:
+class JobView(OptionalFields):
     """A job as its owner sees it."""
 
     id: UUID
@@ -137,17 +134,12 @@ class JobView:
     lane: str
     provider: str
     model: str | None
-    agent: str | None
-    agent_version: int | None
     priority: str
     attempt: int
     max_attempts: int
     deferrals: int
     cancel_requested: bool
     metadata: dict[str, Any]
-    traceparent: str | None
-    parent_id: UUID | None
-    task_id: UUID | None
     created_at: datetime
     run_at: datetime
     started_at: datetime | None
@@ -165,12 +157,14 @@ class JobView:
     """Whether input, output and error have been removed; usage and cost are kept."""
 
 
-SHOWN = """
-SELECT j.id, j.project_id, j.kind, j.state, j.lane, j.provider, j.model, j.agent, j.agent_version,
-       j.priority, j.attempt, j.max_attempts, j.deferrals,
-       j.cancel_requested_at IS NOT NULL AS cancel_requested, j.parent_id, j.task_id, j.created_at,
-       j.run_at, j.started_at, j.finished_at,
+SHOWN = f"""
+SELECT j.id, j.project_id, j.kind, j.state, j.lane, j.provider, j.model, j.priority, j.attempt,
+       j.max_attempts, j.deferrals, j.cancel_requested_at IS NOT NULL AS cancel_requested,
+       j.created_at, j.run_at, j.started_at, j.finished_at,
+       {column_list(optional_columns.JOBS, "j")},
 """
+PAYLOAD_SHOWN = column_list(("metadata", *optional_columns.PAYLOADS), "p")
+"""What `SHOWN` lacks of a live job, from its row `p` of `job_payloads`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +176,8 @@ class Source:
 
 
 LIVE = Source(
-    """
-       p.metadata, p.traceparent, r.output, r.error, coalesce(r.input_tokens, 0) AS input_tokens,
+    f"""
+       {PAYLOAD_SHOWN}, r.output, r.error, coalesce(r.input_tokens, 0) AS input_tokens,
        coalesce(r.output_tokens, 0) AS output_tokens, coalesce(r.cached_tokens, 0) AS cached_tokens,
        r.cost_micros, coalesce(r.unknown_calls, 0) AS unknown_calls, false AS expired""",
     """
@@ -192,8 +186,8 @@ LIVE = Source(
   LEFT JOIN job_results r ON r.job_id = j.id""",
 )
 ARCHIVED = Source(
-    """
-       j.metadata, j.traceparent, c.output, c.error, j.input_tokens, j.output_tokens, j.cached_tokens,
+    f"""
+       {column_list(("metadata", *optional_columns.PAYLOADS), "j")}, c.output, c.error, j.input_tokens, j.output_tokens, j.cached_tokens,
        j.cost_micros, j.unknown_calls, c.job_id IS NULL AS expired""",
     """
   FROM jobs_archive j

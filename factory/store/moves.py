@@ -19,7 +19,7 @@ from factory.domain.retry import WEBHOOK_MAX_ATTEMPTS
 from factory.domain.state import State
 from factory.store.codec import wait_document
 from factory.store.database import Tx, array, as_json, ids, rows
-from factory.store.jobs import SHOWN
+from factory.store.jobs import PAYLOAD_SHOWN, SHOWN
 from factory.store.journal import USAGE
 from factory.store.prepared import prepared_rows
 from factory.store.restores import HELD
@@ -182,7 +182,7 @@ WITH given AS MATERIALIZED (
       JOIN job_payloads p ON p.job_id = v.parent_id
       JOIN jobs j ON j.id = v.parent_id
      CROSS JOIN LATERAL (
-           {SHOWN} p.metadata, p.traceparent, e.output, e.error, r.input_tokens, r.output_tokens,
+           {SHOWN} {PAYLOAD_SHOWN}, e.output, e.error, r.input_tokens, r.output_tokens,
            r.cached_tokens, r.cost_micros, r.unknown_calls) told
 )
 SELECT id, lease_token, lane, state, CASE WHEN kind <> 'webhook' THEN parent_id END AS parent_id FROM moved

@@ -22,6 +22,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
 from factory.domain.quarantine import QUARANTINE_DEATHS
 from factory.store.metadata import metadata, when
+from factory.store.optional_columns import optional_columns
 
 LIVE_HINT = "state = 'queued' AND published_at IS NOT NULL"
 ENDED = "state IN ('succeeded', 'failed', 'cancelled')"
@@ -36,8 +37,6 @@ jobs = Table(
     Column("lane", Text, nullable=False),
     Column("provider", Text, nullable=False),
     Column("model", Text),
-    Column("agent", Text),
-    Column("agent_version", Integer),
     Column("priority", Text, nullable=False),
     Column("attempt", SmallInteger, nullable=False, server_default=text("0")),
     Column("max_attempts", SmallInteger, nullable=False),
@@ -55,8 +54,7 @@ jobs = Table(
     Column("last_lease_token", BigInteger),
     when("cancel_requested_at"),
     Column("max_cost_micros", BigInteger),
-    Column("parent_id", UUID),
-    Column("task_id", UUID),
+    *optional_columns("jobs"),
     when("created_at", required=True),
     when("started_at"),
     when("finished_at"),
@@ -130,7 +128,7 @@ job_payloads = Table(
     Column("fallbacks", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     Column("metadata", JSONB, nullable=False, server_default=text("'{}'")),
     Column("webhook_url", Text),
-    Column("traceparent", Text),
+    *optional_columns("job_payloads"),
     Index(
         "ix_job_payloads_metadata",
         "metadata",

@@ -10,6 +10,7 @@ from factory.domain.job import NewJob, new_id
 from factory.domain.money import micros_from_usd
 from factory.domain.text import find_nul
 from factory.errors import InvalidInput
+from factory.kinds.optional_fields import asked_values
 from factory.kinds.registry import BY_MODE
 from factory.kinds.request import JobRequest, fallback_names
 from factory.kinds.webhook.prepare import receiver_url
@@ -55,7 +56,7 @@ def prepare(
         max_cost_micros=_limit_micros(model, request.max_cost_usd),
         webhook_url=webhook_url,
         traceparent=traceparent,
-        task_id=request.task_id,
+        **asked_values(request),
     )
 
 
