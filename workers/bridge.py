@@ -43,7 +43,7 @@ def run_in_greenlet(
     while not tracer.dead:
         try:
             value = yield awaited
-        except BaseException as error:  # noqa: BLE001 - passed on to the coroutine inside
+        except BaseException as error:  # noqa: BLE001 - raised again in the greenlet, as an await would
             awaited = tracer.throw(error)
         else:
             awaited = tracer.switch(value)
@@ -72,7 +72,7 @@ def wait_for(coroutine: Coroutine[Any, Any, Any]) -> Any:
         try:
             value = tracer.parent.switch(awaited)
             resume = coroutine.send
-        except BaseException as error:  # noqa: BLE001 - passed on to the coroutine
+        except BaseException as error:  # noqa: BLE001 - raised again in the coroutine, as an await would
             value = tracer.interruption(error)
             resume = coroutine.throw
 

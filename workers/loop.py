@@ -84,7 +84,7 @@ class LoopThread:
                     await stack.enter_async_context(context())
                 self._ready.set_result(asyncio.get_running_loop())
                 await self._stopping.wait()
-        # Whatever a context raised: at the start its caller gets it, at the end it is logged.
+        # A context may raise anything: at the start the caller gets it, at the end it is logged.
         except Exception as error:
             if self._ready.done():
                 logger.exception("a context of the loop did not close")

@@ -94,7 +94,7 @@ class EagerFetch:
                 self.connection._deliver(message, queue)  # type: ignore[attr-defined]
             except self.connection_errors:  # type: ignore[attr-defined]
                 raise
-            except Exception as error:  # noqa: BLE001 - a foreign message may break anything in Celery
+            except Exception as error:  # noqa: BLE001 - a malformed message may break Celery anywhere
                 self.dropped.drop(queue, text, error)
 
     def _brpop_read(self, **options: Any) -> bool:

@@ -46,7 +46,7 @@ def _run(drill: Drill, ground: CurrentGround) -> bool:
     except Unavailable as reason:
         _say(f"drill {drill.name} skipped: {reason}")
         return True
-    except Exception:  # noqa: BLE001 - the others are to run all the same
+    except Exception:  # noqa: BLE001 - one failed drill must not keep the others from running
         _say(f"drill {drill.name} FAIL\n{traceback.format_exc()}")
         _say(f"files: {ground.leave(keep_files=True)}")
         return False

@@ -122,6 +122,7 @@ def _new(directory: Path) -> Iterator[None]:
         raise Misconfigured(reason, param="--into") from None
     try:
         yield
+    # Whatever stopped the block, even a signal: the directory is left empty, as it was.
     except BaseException:
         for one in directory.iterdir():
             shutil.rmtree(one) if one.is_dir() and not one.is_symlink() else one.unlink()

@@ -106,7 +106,7 @@ def restore(
         servers.analyze(target)
         hold(target, manifest.name, manifest.at)
         kept = servers.replace_database(libpq_url, name, new)
-    # Whatever stopped it, and be it a signal: no half-restored database stays.
+    # Whatever stopped it, even a signal: no half-restored database may stay behind.
     except BaseException:
         servers.drop_database(libpq_url, new)
         raise

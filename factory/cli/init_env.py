@@ -91,8 +91,9 @@ def write_new(path: Path, text: str) -> None:
     try:
         with os.fdopen(descriptor, "w") as file:
             file.write(text)
+    # Whatever stopped it, even Ctrl-C: half a file would be in the way of the next attempt.
     except BaseException as error:
-        path.unlink()  # half of it would be in the way of the next attempt
+        path.unlink()
         if isinstance(error, OSError):
             raise Misconfigured(f"{path} cannot be written: {error.strerror}") from None
         raise

@@ -103,7 +103,7 @@ def main() -> None:
         # The reader has gone (`factory jobs list | head`); Python must not flush into the pipe again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(ExitCode.FAILED)
-    except Exception as error:  # noqa: BLE001 - the end of the program: say it without a traceback
+    except Exception as error:  # noqa: BLE001 - users get one line, not a traceback
         hint = "set FACTORY_DEBUG=1 to see where"
         _fail(f"{type(error).__name__}: {error} ({hint})", ExitCode.FAILED, kind="internal_error")
 

@@ -44,7 +44,7 @@ class Server:
         lock_fd = self._ownership.take()
         try:
             yield lock_fd
-        # Whatever stopped the start, and be it a signal: no server without an owner stays.
+        # Whatever stopped the start, even a signal: no server without an owner may stay behind.
         except BaseException:
             self.stop()
             raise

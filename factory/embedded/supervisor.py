@@ -61,7 +61,7 @@ class Supervisor:
             self._start_all()
             if started is not None and not self._stopping.is_set():
                 started()
-        # Whatever stopped the start, and be it a signal: no program may stay behind.
+        # Whatever stopped the start, even a signal: no program may stay behind.
         except BaseException:
             self.stop()
             raise

@@ -62,7 +62,7 @@ def answer(function: Any, args: Any) -> bytes:
         return frames.pack((False, error))
     except MemoryError:
         raise
-    except Exception:  # noqa: BLE001 - the parent says what it means
+    except Exception:  # noqa: BLE001 - a call may raise anything, and the parent decides what it means
         return frames.pack((False, traceback.format_exc()))
 
 

@@ -133,7 +133,7 @@ class Processes:
         except (EOFError, OSError):
             child.kill()
             raise WorkLost(f"the process of the {self._name} died") from None
-        # A cancelled caller too: the child still works on what nobody waits for.
+        # A cancelled caller too: the child would go on with work that nobody waits for.
         except BaseException:
             child.kill()
             raise
@@ -189,7 +189,7 @@ class _Child:
         try:
             async with asyncio.timeout(START_S):
                 await child._read(len(READY))
-        # A cancelled caller too: nobody would know of the child.
+        # A cancelled caller too: the child would go on without anybody who could stop it.
         except BaseException:
             child.kill()
             raise

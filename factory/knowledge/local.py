@@ -118,7 +118,7 @@ class _Line(Generic[Result]):
             assert isinstance(request, _Request)
             try:
                 answers = await self._processes.run(self._function, (texts,), timeout_s=PIECE_S)
-            except Exception as error:  # noqa: BLE001 - whatever it is, its own job must learn it
+            except Exception as error:  # noqa: BLE001 - the job that asked must learn of any error
                 self._schedule.discard(request)
                 if not request.answered.done():
                     request.answered.set_exception(error)

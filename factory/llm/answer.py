@@ -42,7 +42,7 @@ def parse_answer(text: str, schema: Schema) -> Any:
         error = next(validator.iter_errors(answer), None)
     except TimeoutError:
         raise SchemaUnusable("the patterns of the schema take too long to match") from None
-    # A schema may be wrong in any way behind a reference that its own check does not follow.
+    # The check of a schema does not follow references, so what lies behind one may break the validator in any way.
     except Exception as cause:  # noqa: BLE001
         raise SchemaUnusable(
             f"the schema cannot be applied: {type(cause).__name__}: {str(cause)[:200]}"

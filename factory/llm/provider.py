@@ -96,7 +96,7 @@ class Wire:
             data = self._translate([message.as_dict() for message in messages], options, headers)
             # A copy: what orjson gives keeps the 4 KB that it was written in, for as long as the call takes.
             body = bytes(memoryview(encode_json(data)))
-        # LiteLLM says no by whatever exception comes, and nothing has been sent.
+        # LiteLLM refuses with exceptions of any type. Nothing has been sent yet.
         except Exception as error:  # noqa: BLE001
             raise Untranslatable(
                 f"the request cannot be said in the words of {self._model.provider}: "
@@ -215,7 +215,7 @@ async def complete_other(
             drop_params=True,
             **openai_params(params),
         )
-    # Most are of the OpenAI SDK's tree, and some of whatever library a provider needs.
+    # LiteLLM raises the OpenAI SDK's exceptions, and those of any library that a provider needs.
     except Exception as error:  # noqa: BLE001
         raise other_failure(model.provider, error) from None
     answer = response.model_dump()
@@ -238,7 +238,7 @@ async def embed_other(
             timeout=timeout_s,
             max_retries=0,
         )
-    # Most are of the OpenAI SDK's tree, and some of whatever library a provider needs.
+    # LiteLLM raises the OpenAI SDK's exceptions, and those of any library that a provider needs.
     except Exception as error:  # noqa: BLE001
         raise other_failure(model.provider, error) from None
     return read_openai_embeddings(model, texts, response.model_dump(), _since_ms(started))

@@ -148,7 +148,7 @@ class GroupCommitter:
                 self._tell([(write.answer, error) for write in batch])
             else:
                 self._put_aside(batch, aside_s, error)
-        except Exception as error:  # noqa: BLE001 - its own coroutine must learn it, whatever it is
+        except Exception as error:  # noqa: BLE001 - the coroutine that waits must learn of any error
             if len(batch) == 1:
                 self._tell([(batch[0].answer, error)])
             else:

@@ -88,7 +88,7 @@ class StatementBatch(Generic[Item, Result]):
         try:
             with database.autocommit(together([entry.who for entry in batch])) as tx:
                 results = self._statement(tx, [entry.item for entry in batch])
-        except Exception as error:  # noqa: BLE001 - each thread must learn its error, whatever it is
+        except Exception as error:  # noqa: BLE001 - each waiting thread must learn of any error
             if len(batch) > 1 and not isinstance(error, Unavailable):
                 for entry in batch:
                     self._transact(database, [entry])

@@ -99,7 +99,7 @@ def first_call(catalog: Catalog, job: ClaimedJob, call_id: UUID) -> Call | None:
             return None
         size = call_size(job)
         open_budget(catalog, job, size).output_tokens(model.price, longest_output(model, size))
-    except Exception:  # noqa: BLE001 - one job's odd content must not break the claims of others
+    except Exception:  # noqa: BLE001 - odd content of one job must not break the claims of others
         return None
     return intent(job, STEP, model, call_id)
 

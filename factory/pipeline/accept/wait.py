@@ -65,7 +65,7 @@ class Waiter:
                 self._tell(wanted)
                 pause.wait(POLL_S if len(wanted) < MANY else POLL_MANY_S)
         # If a bug ends this thread, the next waiter must start another.
-        except BaseException:
+        except Exception:
             with self._lock:
                 self._running = False
             raise

@@ -119,7 +119,7 @@ def _publish(this: Round, lane: str, pick: Pick) -> list[Message]:
     try:
         for queue, some in queues.items():
             this.send(queue, some)
-    # Whatever went wrong, and be it a stop: what was not sent must not count as sent.
+    # Whatever went wrong, even a stop of the program: what was not sent must not count as sent.
     except BaseException:
         with this.services.database.autocommit(PLATFORM) as tx:
             hints.unpublish(tx, [job_id for message in messages for job_id in message.job_ids])
