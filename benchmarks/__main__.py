@@ -1,7 +1,7 @@
 """`python -m benchmarks quick|full [--only NAME] [--write]`: one line a figure; exit 1 on a FAIL.
 
-Each benchmark is a module with `figures(scale)`, which yields what it measured; ours and its peers' run in
-turn on the same cores.
+Each benchmark is a module with `figures(scale)`, which yields what it measured. The platform and its peers run in turn
+on the same cores.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ DUE = "SELECT id FROM jobs WHERE state = 'queued' ORDER BY id LIMIT %(limit)s"
 BLOCK = 50
 MOST_US = 10.0
 Pair = tuple[float, float]
-"""Microseconds of a claim with the look, and without."""
+"""Microseconds of a claim with and without the check."""
 
 
 def figures(scale: Scale) -> Iterator[Figure]:

@@ -48,8 +48,8 @@ PEERS: tuple[tuple[Peer, Goal | None, int], ...] = (
     (queues.TASKIQ, None, 10_000),
     (queues.SAQ, None, 6000),
 )
-"""With the goal beside each, and how many tasks take it a few seconds. Only the first three do what our
-jobs do, ask a provider and write the row; what does nothing is there to be known.
+"""The peers, with the goal beside each, and how many tasks take a few seconds. Only the first three do what our jobs
+do: ask a provider and write the row. The others do nothing, and are measured for comparison.
 """
 RATE = """
 SELECT 0.8 * count(*) / extract(epoch FROM
@@ -57,7 +57,7 @@ SELECT 0.8 * count(*) / extract(epoch FROM
          - percentile_disc(0.1) WITHIN GROUP (ORDER BY finished_at)) AS jobs_per_s
   FROM jobs
 """
-"""Over the middle of a run, from the first tenth of its jobs to the ninth."""
+"""The rate over the middle of a run, from the first tenth of its jobs to the ninth."""
 UNENDED = "SELECT count(*) AS jobs FROM jobs WHERE finished_at IS NULL"
 
 
@@ -109,7 +109,7 @@ def _rate(stand: Stand, jobs: int) -> float:
 
 
 def _unended(stand: Stand) -> int:
-    time.sleep(0.2)  # the count is to cost the run nothing
+    time.sleep(0.2)  # the count must cost the run nothing
     with stand.services.database.transaction() as tx:
         return int(rows(tx, UNENDED)[0].jobs)
 

@@ -46,9 +46,9 @@ EMPTY = 1_500
 """Jobs queued and ended in the nearly empty database: enough for the windows of a few rounds."""
 SLOTS = 100
 WIDE_SLOTS = 2_000
-"""Of the worker whose window fills Redis."""
+"""Slots of the worker whose window fills Redis."""
 SET = 32
-"""Jobs of a claim, as many as a message of a bulk lane carries."""
+"""Jobs of one claim: as many as a message of a bulk lane carries."""
 STEPS = 30
 """Submissions and polls in a cycle."""
 TIMES = 1.2

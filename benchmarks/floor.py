@@ -24,7 +24,7 @@ from aiohttp import ClientSession
 from benchmarks.figures import Goal, at_least_times, at_most_times
 
 GOALS_CALL_MS = 0.07
-"""CPU of the bare call on the machine that the goals were set on."""
+"""CPU in milliseconds of the bare call on the machine on which the goals were set."""
 CALLS = 3000
 IN_FLIGHT = 50
 BUSY_S = 0.5

@@ -34,18 +34,18 @@ from factory.store.database import rows
 
 CONNECTIONS = 64
 PACE = 0.7
-"""Of its best rate: where each connection has a request under way all the time, the time of an answer is
-the number of connections by the rate, and tells nothing about the gateway.
+"""The share of the best rate at which latency is measured. If each connection always has a request under way, the time
+of an answer is just the number of connections divided by the rate.
 """
 USUAL_PER_S = 1200
-"""What the usual view served on the machine that the goals were set on. A goal of that machine is a number of
-such requests, and holds on each machine.
+"""The rate of the usual view on the machine on which the goals were set. A goal is a multiple of this rate, so it
+holds on each machine.
 """
 READS_PER_S, BULK_PER_S, POST_P99_MS = 2500, 30_000, 30
 LINES = 10_000
 WAITING = 1000
 PEERS = "benchmarks.peers.programs.flask_views"
-# Of 4, 8, 16, 32 and 64 threads for the usual view, and of 1 to 16 for the bare one.
+# The best of 4, 8, 16, 32 and 64 threads for the usual view, and of 1 to 16 for the bare one.
 THREADS = {"usual": 16, "bare": 4}
 JOB = {"model": "openai/gpt-4o-mini", "input": "Name three primes."}
 BODY = json.dumps(JOB).encode()

@@ -16,7 +16,7 @@ from factory.store.database import Tx, rows, run
 PROJECTS = 10
 CHUNK = 50_000
 LIVE_SHARE = 0.05
-"""Of the ended jobs, those that retention has not moved yet."""
+"""The share of ended jobs that retention has not moved yet."""
 ARCHIVE_DAYS, CONTENT_DAYS = 90, 30
 
 # A third in each lane, evenly over the projects; the oldest is due first.

@@ -1,8 +1,8 @@
-"""What others feel of a provider that hangs, of a tenant who takes all, and of a flood.
+"""How a provider that hangs, a greedy tenant and a flood of jobs affect others.
 
-One worker with 40 slots on the measured core; the others have jobs of 1 s for half of the slots, before the
-trouble comes and while it lasts. Calm and troubled phases alternate; of each kind the median of its p95
-counts. A job's time is from its acceptance to its end, both by Postgres' clock.
+One worker with 40 slots on the measured core; the others have jobs of 1 s for half of the slots, before the trouble
+comes and while it lasts. Calm and troubled phases alternate; of each kind the median of its p95 counts. A job's time
+is from its acceptance to its end, both by Postgres' clock.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ PACE_PER_S = SLOTS / 2
 CALL_MS = 1000
 ROUNDS = 3
 WARM_S = 1.25
-"""Until the others hold the slots that they need; then the trouble comes, and what they submit counts."""
+"""Seconds until the others hold the slots that they need. Then the trouble starts, and the jobs that they submit
+count.
+"""
 HANGING = 10 * SLOTS
 TENANT_JOBS, TENANT_CALL_S = 5000, 30
 FLOOD_PER_S = 1.5 * SLOTS
@@ -54,7 +56,7 @@ END = """
 UPDATE jobs SET cancel_requested_at = now() WHERE project_id = %(project)s AND state = 'running';
 UPDATE jobs SET run_at = now() + interval '1 year' WHERE project_id = %(project)s AND state = 'queued'
 """
-"""Of trouble: what runs is stopped, what waits will wait for longer than this takes."""
+"""Ends the trouble: what runs is stopped, and what waits would wait longer than the benchmark takes."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,8 @@ class Trial:
         dice, found = random.Random(1), []
         started = time.monotonic()
         for number in range(int(seconds * PACE_PER_S)):
-            # Not in step with anything, and none bunched: a pause from half to one and a half times the pace.
+            # Pauses vary from half to one and a half times the pace, so that submissions neither coincide with other
+            # cycles nor bunch.
             due = started + (number + dice.uniform(-0.5, 0.5)) / PACE_PER_S
             time.sleep(max(0.0, due - time.monotonic()))
             request = self.request(models[number % len(models)], f"latency_ms={CALL_MS}")

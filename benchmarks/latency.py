@@ -28,7 +28,7 @@ from factory.store.database import rows
 
 SLOTS = 300
 BULK_LATENCY_MS, SPREAD = 1000, 0.5
-"""From half to one and a half seconds: slots free one by one and not in waves."""
+"""Calls take from half to one and a half seconds, so that slots are freed one by one, not in waves."""
 SLOT_MS = MESSAGE_JOBS[Priority.BULK] * BULK_LATENCY_MS / SLOTS
 """The time for a slot on the full worker. A message of the bulk lane holds so many, and may take as many
 more than there are; until that many of its kind have ended, nothing else starts.

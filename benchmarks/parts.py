@@ -31,7 +31,7 @@ from factory.store.database import rows
 SLOTS, LATENCY_MS = 1000, 1000
 BATCH = 1000
 LEAST_MS = 0.002
-"""What is less is the clock's grain."""
+"""A smaller value is below the resolution of the clock."""
 REQUEST = {"model": "openai/gpt-4o-mini", "input": "What is a queue?", "priority": "bulk"}
 WAL = "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::float8 AS bytes"
 

@@ -20,7 +20,7 @@ PAGE = "performance.md"
 BEGIN, END = "<!-- figures: written by `make bench` -->", "<!-- end of figures -->"
 HEAD = ("| figure | ours | peer | ratio | goal | verdict | |", "|---|---:|---:|---:|---|---|---|")
 LOG_FROM = 100
-"""A panel whose numbers differ by as much gets a logarithmic scale."""
+"""A panel whose numbers differ by this factor gets a logarithmic scale."""
 PLOTS = Path(__file__).with_name("plots.py")
 
 

@@ -28,7 +28,7 @@ SELECT count(*) * (1 - 2 * %(edge)s) / extract(epoch FROM
          - percentile_disc(%(edge)s) WITHIN GROUP (ORDER BY finished_at)) AS jobs_per_s
   FROM (SELECT finished_at FROM jobs ORDER BY finished_at DESC LIMIT %(jobs)s) latest
 """
-# By the two indexes of live jobs: asked fifty times a second, it must cost nothing.
+# Uses the two indexes of live jobs: the query runs fifty times a second and must cost nothing.
 LIVE = """
 SELECT EXISTS (SELECT FROM jobs WHERE state = 'queued' AND published_at IS NULL)
     OR EXISTS (SELECT FROM jobs WHERE state = 'running' OR (state = 'queued' AND published_at IS NOT NULL))

@@ -21,7 +21,7 @@ from factory.store import leases
 from factory.store.migrate import upgrade
 
 MEASURED_CORE = 0
-"""For the program that is measured; everything else runs on the others."""
+"""The core of the program that is measured; everything else runs on the others."""
 OTHER_CORES = sorted(set(range(os.cpu_count() or 1)) - {MEASURED_CORE}) or [MEASURED_CORE]
 PROVIDER_NICE = -10
 SECRET_KEY = "a-secret-key-for-the-benchmark-only"

@@ -1,7 +1,7 @@
-"""How long `factory up` takes on data that are there, and what the gateway does not load.
+"""How long `factory up` takes with existing data, and which modules the gateway must not load.
 
-The time counts from the command until `/ready` answers 200: Postgres recovered, schema checked,
-gateway serving. The second figure counts until a worker lives and the command says so.
+The time counts from the command until `/ready` answers 200: Postgres recovered, schema checked, gateway serving. The
+second figure counts until a worker lives and the command says so.
 """
 
 from __future__ import annotations

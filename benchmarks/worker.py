@@ -39,11 +39,11 @@ BULK = 5000
 WARM = 100
 """Jobs that open the connections and fill the caches."""
 PACE, SPREAD = 0.8, 0.5
-"""Of what it can do; and its jobs take from half to one and a half times as long, so that none come in waves.
-A worker that has all it can do is late by as much as its slots exceed rate by latency, whatever it is.
+"""The share of its best rate at which a worker's overhead is measured. Its jobs take from half to one and a half times
+as long, so that they do not come in waves. At its best rate, a worker's delay depends only on its slots.
 """
 SETTLED = 0.6
-"""The share of those jobs that counts, the latest: the first start all slots at the same moment."""
+"""The share of those jobs that counts, the latest ones: the first ones start in all slots at the same moment."""
 DEADLINE_S = 600.0
 LATE = r"""
 SELECT percentile_cont(0.99) WITHIN GROUP (ORDER BY over_ms) AS p99_ms

@@ -24,7 +24,7 @@ PROGRAMS = (
     "factory.simulator.__main__, api, gunicorn.app.wsgiapp, "
     "gunicorn.workers.gthread, flower.command, celery.bin.celery",
 )
-"""What the programs import, in two halves that take about as long."""
+"""Modules that the programs import, in two halves that take about as long."""
 
 
 def main(extras: list[str]) -> int:

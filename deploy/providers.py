@@ -1,6 +1,5 @@
-"""Writes what names each provider into the files that are shipped: `python -m deploy.providers`.
-
-The providers' own files say all of it. What is written stands between marks; a test compares.
+"""Writes the settings and lanes of each provider into the files that are shipped: `python -m deploy.providers`. The
+values come from the providers' own files. They are written between marks, and a test compares them.
 """
 
 from __future__ import annotations

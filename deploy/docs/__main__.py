@@ -1,8 +1,8 @@
-"""`python -m deploy.docs [reference | links | check | build | run]`: all but `reference` without a word.
+"""`python -m deploy.docs [reference | links | check | build | run]`: without arguments all but `reference`.
 
-`reference` writes the pages that are made of the code. `links` looks where links and paths lead. `check` reads
-every code block by its own language's tool. `build` makes the site in `site/`, and fails on a link that leads
-nowhere. `run` starts a platform of its own and runs the blocks that are marked runnable, page by page.
+`reference` writes the pages that are made of the code. `links` looks where links and paths lead. `check` reads every
+code block by its own language's tool. `build` makes the site in `site/`, and fails on a link that leads nowhere. `run`
+starts a platform of its own and runs the blocks that are marked runnable, page by page.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ MARK = re.compile(r"\s*<!--\s*(.*?)\s*-->\s*")
 SHELL = ("sh", "bash", "shell")
 CONSOLE = "console"
 UNFINISHED = ("\\", " do", " then", "|", "&&", "{", "(")
-"""How a line ends that goes on with the next one."""
+"""The end of a line that continues on the next one."""
 PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/**/*.md")
 
 

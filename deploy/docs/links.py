@@ -1,4 +1,4 @@
-"""Where pages lead: links of those that MkDocs does not read, and paths of the repository that any page names."""
+"""Checks links of the pages that MkDocs does not read, and the repository's paths that any page names."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from deploy.validate.tools import Invalid
 TOP = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
 """MkDocs checks the links of all other pages."""
 RECORDS = ("CHANGELOG.md", "docs/decisions")
-"""They tell of a time, and may name what has moved since."""
+"""Pages about the past, which may name what has moved since."""
 YOURS = ("deploy/kubernetes/overlays/mine/",)
-"""What a reader makes."""
+"""Paths that a reader creates."""
 LINK = re.compile(r"\]\((?![a-z]+:)([^)#\s]*)(?:#([^)\s]+))?\)")
 NAMED = re.compile(
     r"`((?:api|benchmarks|deploy|docs|factory|migrations|tests|workers)/[\w./-]*\w/?)`"

@@ -46,7 +46,7 @@ def _run_page(page: str, blocks: Sequence[Block], target: Target) -> None:
         directory = Path(scratch)
         directory.chmod(0o711)
         shutil.copytree(ROOT / "agents", directory / "agents")
-        (directory / ".curlrc").write_text("fail-with-body\n")  # an error is one of the page
+        (directory / ".curlrc").write_text("fail-with-body\n")  # an error is a fault of the page
         code, said = run_script(script(blocks, directory), directory, _variables(directory, target))
     if code != 0:
         raise Invalid(f"{page} exited {code}\n{said}")

@@ -18,7 +18,7 @@ WITHOUT = "window.mermaid = {initialize() {}, render: () => new Promise(() => {}
 
 def build(tools: Tools, source: Path, target: Path) -> str:
     """Builds the pages of `source`; a link, an anchor or a page of the navigation that is not there fails it."""
-    # Not --quiet: warnings that are not printed do not count as such.
+    # Not --quiet: strict mode counts only the warnings that are printed.
     command: list[str | Path] = [tools.python("mkdocs"), "build", "--strict", "--site-dir", target]
     tools.run(command, cwd=source, env={"NO_MKDOCS_2_WARNING": "true"})
     (target / "openapi.json").write_text(json.dumps(document(), indent=1))

@@ -21,7 +21,7 @@ from tests.integration.reliability.ports import free_port
 STOP_STEPS = ((signal.SIGTERM, 5.0),)
 ANSWER_S = 60.0
 TRIES = 3
-"""The authority gives an answer to a challenge a few seconds, and a busy machine may not have them."""
+"""The authority waits a few seconds for the answer to a challenge; on a busy machine it may come too late."""
 
 
 @dataclass(frozen=True, slots=True)

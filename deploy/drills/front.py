@@ -1,4 +1,4 @@
-"""nginx before the gateways, with the file that production has, but for places and ports."""
+"""nginx in front of the gateways, with production's configuration except for paths and ports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Platforms that several drills happen to, one after the other: starting one takes longer than most disasters."""
+"""Platforms that several drills share, one after the other: starting a platform takes longer than most drills."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ name = "{name}"
 version = "{version}"
 license = "MIT"
 """
-"""What the SBOM says of the whole: cyclonedx-py reads it from here alone."""
+"""The SBOM's description of the whole: cyclonedx-py reads it only from such a file."""
 
 
 def build(tools: Tools, root: Path, out: Path) -> str:
@@ -91,7 +91,7 @@ def _export(root: Path, source: Path) -> None:
         ("git", "-C", str(root), "archive", "HEAD"), stdout=subprocess.PIPE, check=True
     )
     source.mkdir(parents=True, exist_ok=True)
-    # Not by tarfile: what makes that safe came with Python 3.11.4, and Debian 12 has 3.11.2.
+    # Not by tarfile: its safe extraction came with Python 3.11.4, and Debian 12 has 3.11.2.
     subprocess.run(("tar", "-x", "-C", source), input=archive.stdout, check=True)
 
 

@@ -24,14 +24,15 @@ DRAIN_S = "10"
 LOG_TAIL_LINES = 20
 MODEL = "openai/gpt-4o-mini"
 NAMES_ANOTHER = ("FACTORY_HOME", "FACTORY_URL", "FACTORY_API_KEY", "FACTORY_ENV_FILE")
-"""Variables beside the settings that would have a command find another installation."""
+"""Variables beside the settings by which a command would find another installation."""
 
 
 @contextmanager
 def own_platform(patience_s: float) -> Iterator[Target]:
     """Simulated, with webhooks to loopback; gone when the block ends. Raises Unavailable."""
     with tempfile.TemporaryDirectory(prefix="factory-smoke-") as scratch:
-        Path(scratch).chmod(0o711)  # root's Postgres runs as another user, who must pass through
+        # So that root's Postgres, which runs as another user, may enter it.
+        Path(scratch).chmod(0o711)
         directory, environ = Path(scratch), environment(Path(scratch))
         process = _start(directory, environ)
         try:

@@ -1,4 +1,4 @@
-"""What `docker compose config` makes of docker-compose.yml, and rules that compose itself does not know."""
+"""The output of `docker compose config`, checked against rules that compose itself does not know."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ PROFILES = ("--profile", "monitoring", "--profile", "backup")
 PUBLISHED = ("nginx",)
 NETWORK = "agent-factory-network"
 OWN = "agent-factory:"
-"""How our image's name begins; it is built, not pulled."""
+"""The beginning of our image's name; it is built, not pulled."""
 BACKUPS = "/var/backups/agent-factory"
 FOREIGN = ("/etc/letsencrypt", "/var/www/certbot", BACKUPS)
-"""What is mounted from the machine and not from the checkout."""
+"""Mounts that come from the machine, not from the checkout."""
 
 Document = Mapping[str, Any]
 

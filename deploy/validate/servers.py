@@ -1,4 +1,4 @@
-"""Servers that run with an artefact as their configuration, for as long as their values are read back."""
+"""Runs servers with an artefact as their configuration, to read its values back."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The validators, installed where they are first needed: from Debian, PyPI or npm, pinned.
 
-Debian's packages need root; without it, and where a registry does not answer, a check is skipped with the
-reason. Python tools have an environment each, since their pins disagree with the platform's.
+Debian's packages need root; without it, and where a registry does not answer, a check is skipped with the reason. Each
+Python tool has an environment of its own, because its pins conflict with the platform's.
 """
 
 from __future__ import annotations

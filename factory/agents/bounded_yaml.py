@@ -1,4 +1,4 @@
-"""YAML of a file, read only where that costs little: who writes it may mean harm, or be unlucky."""
+"""Reads YAML within bounds, because a file may be expensive to parse, by intent or by accident."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from factory.errors import InvalidInput
 
 LONGEST_BYTES = 1024 * 1024
 MOST_VALUES = 25_000
-"""As many as a schema may have, and names. They take two seconds, in which the dispatcher goes on."""
+"""As many values as a schema may have, and names. They take two seconds, while the dispatcher goes on."""
 DEEPEST = 80
 """A schema in `params` may take 64."""
 
@@ -23,7 +23,7 @@ def load_yaml(path: Path) -> Any:
 
 
 def _text(path: Path) -> str:
-    """Of a regular file: to open a pipe would wait for who writes into it, and a device never ends."""
+    """The text of a regular file: opening a pipe would wait for a writer, and a device never ends."""
     if not stat.S_ISREG(path.stat().st_mode):
         raise InvalidInput("is no file", param="agent")
     with path.open("rb") as file:
@@ -34,7 +34,7 @@ def _text(path: Path) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads what costs little: PyYAML takes 100 µs for a value, and aliases multiply what they name."""
+    """Counts values while it reads: PyYAML takes 100 µs for each, and aliases multiply what they name."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -42,7 +42,7 @@ class _Loader(yaml.SafeLoader):
         self._values = 0
         self._characters = 0
         self._anchors: dict[str, tuple[int, int]] = {}
-        """Values and characters of what stands at each anchor, with every alias in it replaced."""
+        """Values and characters of each anchor's node, with every alias in it replaced."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """Raises InvalidInput at the first value too many."""

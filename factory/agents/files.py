@@ -28,7 +28,7 @@ LoadCatalog = Callable[[], Catalog]
 
 @dataclass(frozen=True, slots=True)
 class AgentFile:
-    """A file that holds a spec, which may name models that nobody knows."""
+    """A file with a spec that is not checked against the catalog yet."""
 
     path: Path
     spec: AgentSpec
@@ -56,9 +56,8 @@ def read_agent(path: Path) -> AgentFile:
 
 
 def register(tx: Tx, found: AgentFile, load_catalog: LoadCatalog) -> bool:
-    """Makes the spec its agent's active version; False if it is that already.
-
-    The catalog is loaded only for a spec that is new. Raises InvalidInput that names file and field.
+    """Makes the spec its agent's active version; False if it already is. The catalog is loaded only for a new spec.
+    Raises InvalidInput that names file and field.
     """
     if agents.is_active(tx, found.spec.name, found.digest, found.path.name):
         return False

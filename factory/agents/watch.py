@@ -1,4 +1,6 @@
-"""Agents are as their files are while the platform runs: what is written is registered, what is deleted retires."""
+"""Keeps agents as their files are while the platform runs: a new or changed file is registered, the agent of a deleted
+file is retired.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +23,10 @@ log = logging.getLogger(__name__)
 
 
 class AgentFiles:
-    """Looks at AGENTS_DIR. Several programs may: to register one file twice changes nothing.
+    """Watches AGENTS_DIR. Several programs may do so: registering a file twice changes nothing.
 
-    Retires only agents whose file this program has seen: one that was started with another directory, such as
-    that of an older release, knows nothing about the files of this one.
+    Retires only agents whose file this program has seen: one that was started with another directory, such as that of
+    an older release, knows nothing about the files of this one.
     """
 
     def __init__(self, services: Services, load_catalog: LoadCatalog) -> None:
@@ -49,7 +51,7 @@ class AgentFiles:
             try:
                 stat = path.stat()
             except OSError:
-                continue  # it went between two looks
+                continue  # it was deleted meanwhile
             stamps[path] = stat.st_mtime_ns, stat.st_size, stat.st_ino
         return stamps
 

@@ -31,7 +31,9 @@ FILE = "base.tar.gz"
 
 
 def base(vault: Vault, libpq_url: str, recipient: str | None, tell: Tell) -> Manifest:
-    """A new backup of the whole server, with the log that its own begin needs. Raises Unavailable, Misconfigured."""
+    """A new backup of the whole server, with the part of the log that makes it consistent. Raises Unavailable,
+    Misconfigured.
+    """
     found = backups.place(libpq_url)
     started = datetime.now(UTC)
     programs = programs_for(found.server_version // 10_000, "pg_basebackup")
@@ -63,12 +65,12 @@ def base(vault: Vault, libpq_url: str, recipient: str | None, tell: Tell) -> Man
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Up to where the log is replayed: to its end, to a moment, or to just before a database was dropped."""
+    """How far the log is replayed: to its end, to a moment, or to just before a database was dropped."""
 
     at: datetime | None = None
     before_drop: bool = False
     timeline: int | None = None
-    """Along which branch of the log; None: the newest."""
+    """Which branch of the log is followed; None: the newest."""
 
     @property
     def is_end(self) -> bool:
@@ -86,7 +88,7 @@ class Recovered:
 def restore(
     vault: Vault, manifest: Manifest, directory: Path, target: Target, identity: IdentityFile | None
 ) -> Recovered:
-    """Makes a data directory as the server's was at the target; its jobs are held. Raises FactoryError."""
+    """Makes a data directory as the server's was at the target, and holds its jobs. Raises FactoryError."""
     programs = server_programs(manifest)
     if target.at and target.at < manifest.finished_at:
         raise NotFound(
@@ -112,7 +114,7 @@ def restore(
 
 @contextmanager
 def _new(directory: Path) -> Iterator[None]:
-    """A new directory, or one that is empty, and is again if the block fails. Raises Conflict, Misconfigured."""
+    """A new or empty directory; if the block fails, it is left empty. Raises Conflict, Misconfigured."""
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         if any(directory.iterdir()):
@@ -130,18 +132,20 @@ def _new(directory: Path) -> Iterator[None]:
 
 
 def _archive_histories(directory: Path) -> None:
-    """Has the server archive them when it starts: without its history nobody finds the new timeline again."""
+    """Has the server archive the timelines' history files when it starts: without its history nobody finds the new
+    timeline again.
+    """
     for history in (directory / "pg_wal").glob("*.history"):
         (directory / "pg_wal" / "archive_status" / f"{history.name}.ready").touch()
 
 
 def url_in(sockets: Path, manifest: Manifest) -> str:
-    """The backup's own database, on a server that trusts everybody."""
+    """The URL of the backup's database on a scratch server, which asks for no password."""
     return servers.url_of(host=str(sockets), user=manifest.user, dbname=manifest.database)
 
 
 def server_programs(manifest: Manifest) -> Programs:
-    """The server's own version, which alone can run its data. Raises Misconfigured."""
+    """Postgres' programs of the backup's own version, the only one that can run its data. Raises Misconfigured."""
     programs = programs_of(manifest.major, "postgres")
     if programs is None:
         raise Misconfigured(
@@ -153,7 +157,7 @@ def server_programs(manifest: Manifest) -> Programs:
 
 
 def unpack(path: Path, directory: Path, identity: IdentityFile | None) -> None:
-    """Into an empty directory. Raises Unavailable, Misconfigured."""
+    """Unpacks the backup into an empty directory. Raises Unavailable, Misconfigured."""
     with (
         connecting({}) as env,
         running(["tar", "-xzf", "-", "--no-same-owner", "-C", directory], env, feed=True) as tar,
@@ -194,8 +198,8 @@ def _recovery(
 
 
 def _demand_branch(vault: Vault, manifest: Manifest, target: Target) -> None:
-    """An earlier restore began a branch of the log. By itself Postgres follows the newest, which may have left the
-    old one before the target: it would end there, without a word. Raises Conflict.
+    """Raises Conflict if an earlier restore began another branch of the log. By default Postgres follows the newest
+    branch. If that began before the target, recovery would silently end there.
     """
     own = timeline_of(manifest.wal_start or "")
     newer = [one for one in timelines(vault.wal) if one > own]

@@ -1,4 +1,4 @@
-"""Logical backups: pg_dump's custom format, of one snapshot whose rows are counted and summed."""
+"""Logical backups: pg_dump's custom format, of one snapshot, with a count and a checksum of each table's rows."""
 
 from __future__ import annotations
 
@@ -86,9 +86,8 @@ class Restored:
 def restore(
     vault: Vault, manifest: Manifest, libpq_url: str, identity: IdentityFile | None
 ) -> Restored:
-    """Makes the database anew beside the one that is there, holds its jobs, and only then swaps their names.
-
-    What was there is kept. Raises Unavailable, Misconfigured.
+    """Restores into a new database beside the present one, holds its jobs, and only then swaps their names. The
+    earlier database is kept. Raises Unavailable, Misconfigured.
     """
     demand_key(vault.file(manifest), identity)
     parts = servers.connection_parts(libpq_url)
@@ -114,7 +113,7 @@ def restore(
 
 
 def hold(libpq_url: str, backup: str, restored_to: datetime) -> None:
-    """Nothing of the database goes out until somebody has decided."""
+    """Holds the jobs of the database: none is dispatched until an operator has decided."""
     database = Database(libpq_url, pool_size=1, process="restore")
     try:
         with database.transaction(PLATFORM) as tx:
@@ -124,7 +123,7 @@ def hold(libpq_url: str, backup: str, restored_to: datetime) -> None:
 
 
 def differences(manifest: Manifest, found: Mapping[str, backups.Sum]) -> list[str]:
-    """A line for each table that is not as it was dumped."""
+    """A line for each table that differs from what was dumped."""
     wanted = {name: backups.Sum(**one) for name, one in manifest.sums.items()}
     return [
         f"{name}: {found.get(name)} instead of {wanted.get(name)}"

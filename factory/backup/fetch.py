@@ -1,7 +1,7 @@
 """Postgres' restore_command: `python -m factory.backup.fetch DIRECTORY %f %p [IDENTITY_FILE]`.
 
-Exits 1 for a segment that is not there, which ends a recovery in order, and 200 for one that is there and cannot be
-used, which stops the server: it must not go on without.
+Exits 1 for a segment that does not exist, which ends a recovery normally, and 200 for one that exists and cannot be
+used, which stops the server: it must not go on without it.
 """
 
 from __future__ import annotations

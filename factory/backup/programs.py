@@ -38,9 +38,8 @@ class Programs:
 
 
 def programs_for(major: int, needed: str) -> Programs:
-    """Those of the server's own version, or else of the next newer one, that have the program `needed`.
-
-    Raises Misconfigured.
+    """The programs of the server's own version, or else of the next newer one, if `needed` is among them. Raises
+    Misconfigured.
     """
     fit = [one for one in _installed(needed) if one.major >= major]
     if not fit:
@@ -53,7 +52,7 @@ def programs_for(major: int, needed: str) -> Programs:
 
 
 def programs_of(major: int, needed: str) -> Programs | None:
-    """Those of exactly this version: only they can run its data."""
+    """The programs of exactly this version: only they can run its data."""
     return next((one for one in _installed(needed) if one.major == major), None)
 
 
@@ -91,8 +90,8 @@ def _programs(directory: Path, needed: str) -> Programs | None:
 def connecting(parts: Mapping[str, str]) -> Iterator[Mapping[str, str]]:
     """The environment in which libpq's programs find a server as `service=factory`.
 
-    What the parts leave open comes from this process' own variables (PGSSLMODE, PGPASSFILE …), as it does where the
-    platform connects. The password is one of these: a line of the file may be too short for a token.
+    What the URL leaves open comes from this process' own variables (PGSSLMODE, PGPASSFILE …), as for the platform's
+    own connections. The password goes into a variable: a line of the service file may be too short for a token.
     """
     with tempfile.TemporaryDirectory(prefix="factory-backup-") as directory:
         path = Path(directory, "service.conf")
@@ -125,7 +124,7 @@ def running(
         # Whatever the block raises: the program must not go on without its reader or writer.
         except BaseException as error:
             if isinstance(error, Exception) and _ended(process):
-                # Which is why nobody took what was written.
+                # This is why the write failed.
                 raise failed(command[0], errors) from error
             process.kill()
             raise
@@ -138,7 +137,7 @@ def running(
 
 
 def _ended(process: subprocess.Popen[bytes]) -> bool:
-    """Whether the program has failed by itself, or does in a moment."""
+    """Whether the program has failed by itself, now or within a moment."""
     try:
         return process.wait(ENDS_S) != 0
     except subprocess.TimeoutExpired:
@@ -146,7 +145,7 @@ def _ended(process: subprocess.Popen[bytes]) -> bool:
 
 
 def failed(program: str | Path, errors: IO[bytes]) -> Unavailable:
-    """What a program said last."""
+    """The error with a program's last words."""
     errors.seek(0)
     lines = errors.read().decode(errors="replace").strip().splitlines()
     said = "\n".join(lines[-LAST_LINES:]) or "it said nothing"
@@ -154,6 +153,6 @@ def failed(program: str | Path, errors: IO[bytes]) -> Unavailable:
 
 
 def run(command: Sequence[str | Path], env: Mapping[str, str]) -> None:
-    """To its end. Raises Unavailable with its last words if it fails."""
+    """Runs a program to its end. Raises Unavailable with its last words if it fails."""
     with running(command, env) as output:
         output.read()

@@ -1,4 +1,4 @@
-"""Which backups go: those past their time, but never the last good one of a kind, nor what a kept one needs."""
+"""Which backups are removed: those past their time, but never the last good one of a kind, nor what a kept one needs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,9 @@ def prune(vault: Vault, keep_days: int) -> Pruned:
 
 
 def old(found: Sequence[Manifest], since: datetime, verified: str | None) -> list[Manifest]:
-    """Of one kind, oldest first: all that ended before, but the newest and the newest that was verified."""
+    """Backups of one kind that may be removed, oldest first: all that ended before, except the newest and the newest
+    that was verified.
+    """
     kept = {found[-1].name, verified} if found else set()
     return [one for one in found if one.finished_at < since and one.name not in kept]
 
@@ -48,7 +50,9 @@ def _last_verified(vault: Vault, found: Sequence[Manifest]) -> str | None:
 
 
 def _remove_leftovers(vault: Vault) -> None:
-    """What an interrupted backup has left. One that runs now is younger than a day, or writes to it."""
+    """Removes what an interrupted backup has left. A backup that still runs is younger than a day, or writes to its
+    folder.
+    """
     limit = datetime.now(UTC).timestamp() - LEFTOVER_S
     for folder in vault.leftovers():
         with suppress(FileNotFoundError):  # it has been published meanwhile, or removed by another

@@ -1,4 +1,4 @@
-"""A server for a moment, on a socket that nobody else reaches: to recover data in, and to look at them."""
+"""A temporary server on a private socket, to recover data and look at them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LOG_LINES = 8
 SETTINGS: Mapping[str, str] = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
-    # Nothing of the server that was backed up may be touched from here: its archive, its standbys.
+    # This server must not touch the archive or the standbys of the server that was backed up.
     "archive_mode": "off",
     "synchronous_standby_names": "",
     "primary_conninfo": "",
@@ -34,14 +34,13 @@ SETTINGS: Mapping[str, str] = {
     "shared_buffers": "128MB",
     "huge_pages": "off",
 }
-"""Over those of the data. Without a hot standby, recovery does not ask for the limits of the primary."""
+"""Settings over those in the data. Without hot standby, recovery does not demand the limits of the primary."""
 
 
 @contextmanager
 def running_server(programs: Programs, data: Path, settings: Mapping[str, str]) -> Iterator[Path]:
-    """Starts a server on data, waits for the end of its recovery, however long; gives its socket's directory.
-
-    It trusts everybody. The data's own files of settings are not read: they name what is not here.
+    """Starts a server on the data and waits for the end of its recovery, however long; gives its socket's directory.
+    It asks for no password. The data's own settings files are not read: they name files that are not here.
 
     Raises Unavailable with the end of its log.
     """

@@ -1,6 +1,5 @@
-"""Encryption of backups, in the age format: who makes them needs a public key alone, and cannot read them.
-
-https://age-encryption.org/v1: what is written here opens with the tool `age` too.
+"""Encryption of backups in the age format: making one needs only the public key, which cannot read it.
+https://age-encryption.org/v1. The tool `age` opens the files too.
 """
 
 from __future__ import annotations
@@ -21,12 +20,12 @@ from factory.errors import Conflict, Misconfigured, Unavailable
 SUFFIX = ".age"
 PIECE_BYTES = 2**20
 Tell = Callable[[int], None]
-"""Is told, now and then, how many bytes have been read."""
+"""Called now and then with how many bytes have been read."""
 
 
 @dataclass(frozen=True, slots=True)
 class IdentityFile:
-    """Names the file that holds the secret key, as `age-keygen` writes it."""
+    """The file with the secret key, as `age-keygen` writes it."""
 
     path: Path
 
@@ -115,9 +114,8 @@ class _Target:
 
 
 def seal(source: IO[bytes], path: Path, recipient: str | None, tell: Tell) -> Sealed:
-    """Writes all of the source to a new file, encrypted unless the recipient is None; durable at the end.
-
-    Raises Unavailable where the disk does not take it.
+    """Writes all of the source to a new file, encrypted unless the recipient is None, and synced at the end. Raises
+    Unavailable if the disk refuses it.
     """
     key = recipient_of(recipient) if recipient else None
     try:
@@ -136,7 +134,7 @@ def seal(source: IO[bytes], path: Path, recipient: str | None, tell: Tell) -> Se
 
 
 def pour(path: Path, target: IO[bytes], identity: IdentityFile | None) -> None:
-    """Writes what a file held before it was sealed. Raises Misconfigured without the key, or with another."""
+    """Writes the decrypted content of a file. Raises Misconfigured without the right key."""
     with path.open("rb") as source:
         if path.suffix != SUFFIX:
             shutil.copyfileobj(source, target, PIECE_BYTES)
@@ -155,11 +153,11 @@ def pour(path: Path, target: IO[bytes], identity: IdentityFile | None) -> None:
 
 
 class _Opens(Exception):
-    """The first piece came out."""
+    """Raised at the first decrypted piece: the key opens the file."""
 
 
 class _Nowhere:
-    """Takes one piece."""
+    """A target that raises `_Opens` at the first piece."""
 
     def write(self, _piece: bytes) -> int:
         raise _Opens
@@ -169,13 +167,15 @@ class _Nowhere:
 
 
 def demand_key(path: Path, identity: IdentityFile | None) -> None:
-    """Before hours of work: that the key opens the file. Raises Misconfigured, Unavailable if it is damaged."""
+    """Checks that the key opens the file, before hours of work. Raises Misconfigured, or Unavailable if the file is
+    damaged.
+    """
     if path.suffix == SUFFIX:
         with suppress(_Opens):
             pour(path, _Nowhere(), identity)  # type: ignore[arg-type]
 
 
 def sum_of(path: Path) -> Sealed:
-    """Of a file as it lies there."""
+    """Size and SHA-256 of a file as stored."""
     with path.open("rb") as file:
         return Sealed(path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest())

@@ -28,26 +28,26 @@ NAME = re.compile(r"(dump|base)-\d{8}T\d{6}Z")
 PARTIAL = ".partial"
 LATEST = "latest"
 MALFORMED = (ValueError, KeyError, TypeError)
-"""What a document raises that is not as it was written."""
+"""What reading a damaged document raises."""
 
 
 class Kind(StrEnum):
     """How a backup was made."""
 
     DUMP = "dump"
-    """Logical: one database, of which any newer Postgres can make one again."""
+    """Logical: one database, which any newer Postgres can restore."""
     BASE = "base"
-    """Physical: the whole server, from which its log leads to any later moment."""
+    """Physical: the whole server; with the archived log it can be restored to any later moment."""
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a backup says of itself. Holds no secrets."""
+    """The description that is stored beside a backup. Holds no secrets."""
 
     name: str
     kind: Kind
     at: datetime
-    """The moment that a dump shows; the begin of a base."""
+    """The moment that a dump shows, or when a base began."""
     finished_at: datetime
     database: str
     user: str
@@ -55,7 +55,7 @@ class Manifest:
     file: str
     size_bytes: int
     sha256: str
-    """Of the file as it lies there."""
+    """The SHA-256 of the file as stored."""
     revision: str | None = None
     sums: Mapping[str, Any] = field(default_factory=dict)
     """By table: rows and checksum, in the dump's own snapshot."""
@@ -86,7 +86,9 @@ class Vault:
 
     @contextmanager
     def new(self, kind: Kind) -> Iterator[Path]:
-        """A folder to fill and `publish` in the block; nothing is left of it if the block does not. Raises Misconfigured."""
+        """A folder to fill and `publish` in the block; it is removed if the block does not publish it. Raises
+        Misconfigured.
+        """
         name = f"{kind}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
         if (self.directory / name).exists():
             raise Conflict(f"{name} exists: a second has not passed since", code="backup_exists")
@@ -105,14 +107,14 @@ class Vault:
             shutil.rmtree(folder, ignore_errors=True)
 
     def publish(self, folder: Path, manifest: Manifest) -> None:
-        """What lies in the folder is whole: from here on it is a backup."""
+        """Makes the folder a backup: its content is complete."""
         _write(folder / MANIFEST, asdict(manifest))
         _sync(folder)
         os.rename(folder, self.directory / manifest.name)
         _sync(self.directory)
 
     def backups(self, kind: Kind | None = None) -> list[Manifest]:
-        """Oldest first. What cannot be read is passed over: one damaged backup must not hide the others."""
+        """All backups, oldest first. One that cannot be read is skipped, so that it does not hide the others."""
         found = []
         for name in self._names(kind):
             with suppress(Misconfigured):
@@ -120,7 +122,7 @@ class Vault:
         return sorted(found, key=lambda one: one.finished_at)
 
     def unreadable(self) -> list[Misconfigured]:
-        """Why each of the others cannot be read."""
+        """Why each backup that is skipped cannot be read."""
         found = []
         for name in self._names():
             try:
@@ -144,17 +146,17 @@ class Vault:
         return found[-1]
 
     def file(self, manifest: Manifest) -> Path:
-        """Where its content is."""
+        """The file with its content."""
         return self.directory / manifest.name / manifest.file
 
     def mark_verified(self, manifest: Manifest) -> None:
-        """It has been restored and compared."""
+        """Notes that the backup was restored and compared."""
         place = self.directory / manifest.name
         _write(place / VERIFIED, {"verified_at": datetime.now(UTC)})
         _sync(place)
 
     def verified_at(self, manifest: Manifest) -> datetime | None:
-        """When it was, last; None also where the note of it cannot be read."""
+        """When it was last verified; None if it was not, or if the note cannot be read."""
         place = self.directory / manifest.name / VERIFIED
         try:
             return datetime.fromisoformat(json.loads(place.read_text())["verified_at"])
@@ -162,7 +164,9 @@ class Vault:
             return None
 
     def remove(self, manifest: Manifest) -> None:
-        """Its manifest goes first, so that half of it is never taken for a backup. Others may remove it too."""
+        """Removes the manifest first, so that a half-removed folder is never taken for a backup. Others may remove it
+        at the same time.
+        """
         place = self.directory / manifest.name
         with suppress(FileNotFoundError):
             (place / MANIFEST).unlink(missing_ok=True)
@@ -170,7 +174,7 @@ class Vault:
             shutil.rmtree(place)
 
     def leftovers(self) -> list[Path]:
-        """Folders of backups that were cut off, and of those whose removal was."""
+        """Folders left by interrupted backups and interrupted removals."""
         folders = [one for one in self.directory.glob("*-*") if one.is_dir()]
         return [
             one

@@ -1,4 +1,4 @@
-"""A backup is one when it has been restored: into a server of the moment, and compared with what it should hold."""
+"""Verifies a backup: restores it into a temporary server and compares it with what it should hold."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Verdict:
 
 
 def verify(vault: Vault, manifest: Manifest, identity: IdentityFile | None) -> Verdict:
-    """Restores it aside, and notes beside it if it is good. Raises Unavailable, Misconfigured."""
+    """Restores the backup aside, and notes beside it if it is good. Raises Unavailable, Misconfigured."""
     path = vault.file(manifest)
     if not path.exists() or sum_of(path).sha256 != manifest.sha256:
         return Verdict(manifest.name, complaints=[f"{path} is missing, or not as it was written"])
@@ -75,7 +75,9 @@ def _check_base(
 
 
 def _log_gaps(vault: Vault, manifest: Manifest) -> list[str]:
-    """A log that is not archived at all is no fault of the backup: it then holds its own moment."""
+    """Gaps in the archived log. A log that is not archived at all is no fault: the backup then restores its own moment
+    only.
+    """
     names = segments(vault.wal)
     if not names or manifest.wal_start is None:
         return []

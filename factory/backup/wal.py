@@ -1,4 +1,4 @@
-"""The archive of the server's log: whether it is whole, what of it nobody needs, where a database was dropped."""
+"""The archive of the server's log: whether it is complete, what nobody needs any more, where a database was dropped."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ SEGMENT = re.compile(r"[0-9A-F]{24}")
 HISTORY = re.compile(r"[0-9A-F]{8}")
 LOG_BYTES = 2**32
 SEGMENT_BYTES = 2**24
-"""As servers have them that were not made otherwise (`initdb --wal-segsize`)."""
+"""The default size of segments (`initdb --wal-segsize`)."""
 LEAST_SEGMENT_BYTES, MOST_SEGMENT_BYTES = 2**20, 2**30
 
 
 def archive_command(directory: Path, recipient: str | None) -> str:
-    """What Postgres is to run for each segment, as the shell has it."""
+    """The shell command that Postgres runs for each segment."""
     script = files("factory.backup") / "archive-wal.sh"
     command = ["sh", literal(str(script)), literal(str(directory)), "%p", "%f"]
     return " ".join([*command, *([literal(recipient)] if recipient else [])])
 
 
 def literal(word: str) -> str:
-    """A word of a command that Postgres hands to the shell, after it has put in its own %p and %f."""
+    """A literal word of a command in which Postgres replaces %p and %f before the shell runs it."""
     return quote(word).replace("%", "%%")
 
 
 def segments(directory: Path) -> list[str]:
-    """The names of what is archived, oldest first within each timeline. Raises Misconfigured where that cannot be
-    seen: to take a closed directory for an empty one would restore less than there is.
+    """The names of what is archived, oldest first within each timeline. Raises Misconfigured if the directory cannot
+    be read: taken for empty, it would restore less than there is.
     """
     try:
         names = {one.partition(".")[0] for one in os.listdir(directory)}
@@ -57,7 +57,7 @@ def timeline_of(name: str) -> int:
 
 
 def timelines(directory: Path) -> list[int]:
-    """Those that have branched off: each begins with a history."""
+    """The timelines that have branched off: each begins with a history file."""
     names = {path.name.partition(".")[0] for path in directory.glob("????????.history*")}
     return sorted(timeline_of(name) for name in names if HISTORY.fullmatch(name))
 
@@ -104,7 +104,7 @@ def last_drop(
     identity: IdentityFile | None,
     timeline: int | None = None,
 ) -> str:
-    """The position in the log at which the files of the last dropped database went, from a segment on, and up to a
+    """The position in the log at which the last dropped database's files were removed, from a segment on, and up to a
     timeline if one is named.
 
     Raises NotFound, Unavailable.
@@ -127,7 +127,9 @@ def last_drop(
 
 
 def _told(programs: Programs, segment: Path) -> str:
-    """All that a segment says of databases. A last record that goes on in the next segment is an error to the tool."""
+    """What a segment records of databases. The tool reports an error for a last record that continues in the next
+    segment.
+    """
     command = [str(programs.path("pg_waldump")), "--rmgr=Database", str(segment)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.stdout

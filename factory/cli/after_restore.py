@@ -1,4 +1,4 @@
-"""`factory db after-restore`: what a backup that was restored does not know, and what is to become of it."""
+"""`factory db after-restore`: the jobs that may have ended after a restored backup was made, and what to do with them."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ def verify(name: Name = "latest", as_json: JsonOption = False) -> None:
 
 
 def _tell_database(services: Services, manifest: Manifest) -> None:
-    """For the alert. Where backups are verified, the database may be out of reach."""
+    """Records the time for the alert. Where backups are verified, the database may be out of reach."""
     from factory.store import backups
 
     try:
@@ -190,7 +190,7 @@ def archive_command(as_json: JsonOption = False) -> None:
     if as_json:
         print_json({"archive_command": command})
     else:
-        # Within quotes postgresql.conf reads a backslash as the begin of another letter.
+        # Within quotes, postgresql.conf takes a backslash as the begin of an escape.
         written = command.replace("\\", "\\\\").replace("'", "''")
         lines = ("archive_mode = on", f"archive_command = '{written}'", "archive_timeout = 60s")
         print_lines(["wal_level = replica", *lines])

@@ -1,4 +1,4 @@
-"""One thing that the doctor looked at, and how it came out."""
+"""One check of the doctor, and its result."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Status(StrEnum):
-    """How a check came out; only FAIL makes the doctor exit non-zero."""
+    """The result of a check; only FAIL makes the doctor exit non-zero."""
 
     OK = "ok"
     WARN = "warn"
@@ -16,7 +16,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing looked at, and what to do about it where it is not well."""
+    """One check, and what to do if its result is not OK."""
 
     name: str
     status: Status

@@ -41,14 +41,13 @@ MIN_MEMORY_GIB = 8
 MIN_DISK_GIB = 100
 LEAST_DISK_GIB = 1
 FILES = ("_FILE", "SSLROOTCERT")
-"""How settings end that name a file."""
+"""The endings of settings that name a file."""
 PACKAGES = ("celery", "redis", "SQLAlchemy", "psycopg2-binary", "litellm", "Flask", "gunicorn")
 
 
 def run_checks(env_file: Path | None) -> list[Check]:
-    """Everything, in the order of reading; a broken part hides no other.
-
-    A fault of the env file is told once, with its line, also where that file counts here.
+    """All checks, in the order of reading; one that breaks hides no other. A fault of the env file is told once, with
+    its line, even if that file is in use here.
     """
     groups: tuple[Callable[[], Iterator[Check]], ...] = (
         check_python,
@@ -76,7 +75,7 @@ def check_python() -> Iterator[Check]:
 
 
 def check_machine() -> Iterator[Check]:
-    """CPUs, memory and disk against the documented minimum, which a trial may well undercut."""
+    """CPUs, memory and disk against the documented minimum; a trial may do with less."""
     cpus = len(os.sched_getaffinity(0))
     yield advised("CPUs", cpus >= MIN_CPUS, str(cpus), f"{cpus}; {MIN_CPUS} are advised")
     memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
@@ -136,7 +135,7 @@ def _check_postgres(services: Services) -> Iterator[Check]:
 
 
 def silent_server(name: str, url: str, message: str, setting: str) -> Check:
-    """A server that does not answer; no fault where compose alone knows its name."""
+    """A server that does not answer; no fault if its name exists only inside the compose network."""
     host = urlsplit(url).hostname
     if host in COMPOSE_HOSTS:
         within = "`docker compose exec gateway-1 factory doctor` looks from within"
@@ -212,7 +211,7 @@ def check_env(path: Path) -> Iterator[Check]:
     known = {fault.name for fault in faults}
     others = [one for one in setting_faults(values) if values and one.name not in known]
     for one in others:
-        # What is missing may come from elsewhere, and a file may lie on another machine.
+        # A missing value may come from elsewhere, and a named file may be on another machine.
         elsewhere = one.missing or one.name.endswith(FILES)
         yield Check(path.name, Status.WARN if elsewhere else Status.FAIL, str(one))
     if not faults and not others:

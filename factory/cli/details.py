@@ -1,4 +1,4 @@
-"""All of one thing as people read it: `factory jobs show`."""
+"""One job in full, as text for people: `factory jobs show`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from factory.cli.render import dollars, moment
 
 Row = dict[str, Any]
 EMPTY: tuple[object, ...] = (None, [], {})
-"""Values that say no more than a field that is not there; --json shows them all."""
+"""Values that are left out, as if the field were missing; --json shows them all."""
 
 
 def details_lines(thing: Row) -> list[str]:
@@ -85,7 +85,7 @@ def _webhook_line(webhook: Row) -> str:
     parts = [webhook["url"], webhook["state"]]
     if webhook.get("attempts"):
         parts.append(f"attempts {webhook['attempts']}")
-    # What went wrong names the status too.
+    # The error's text contains the status.
     if webhook.get("last_error"):
         parts.append(webhook["last_error"])
     elif webhook["last_status"]:

@@ -1,4 +1,4 @@
-"""An env file before it goes to production: no value may be a placeholder, no secret short."""
+"""Checks an env file for production: no value may be a placeholder, no secret short."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EXAMPLES = (
         "is an example's domain: put your own there",
     ),
 )
-"""What a program would take, and production never means."""
+"""Values that a program would accept, but that production must not have."""
 DOMAIN = re.compile(
     r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*"
 )
@@ -34,7 +34,7 @@ FORMS: Mapping[str, tuple[re.Pattern[str], str]] = {
         "is not the first three numbers of a network within 172.16.0.0/12",
     ),
 }
-"""Of what compose alone reads, and no program would refuse."""
+"""Of variables that only compose reads, and that no program would refuse."""
 EXPANDED = "holds a $, which docker compose takes for a variable: write the value in single quotes"
 
 

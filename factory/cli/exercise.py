@@ -31,7 +31,7 @@ from factory.domain.state import State
 from factory.webhooks.sign import derive_secret
 
 PATIENCE_S = 300.0
-"""Seconds take the jobs on an idle machine; embedding alone took over a minute where 17 programs wanted two cores."""
+"""The jobs take seconds on an idle machine; embedding alone took over a minute where 17 programs shared two cores."""
 LOOK_S = 0.4
 PAGE = 100
 HITS = 3
@@ -41,7 +41,7 @@ Job = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """All that the demo saw."""
+    """What the demo observed."""
 
     jobs: list[Job]
     webhooks: int
@@ -81,7 +81,7 @@ def _submit(gateway: Gateway, alone: list[Trial], bulk: list[Body]) -> None:
 
 
 def _follow(gateway: Gateway, receiver: Receiver, progress: Progress, expected: int) -> list[Job]:
-    """The jobs, once all have ended and told so by webhook, or as they are when patience is over."""
+    """The jobs, once all have ended and their webhooks have come, or as they are when the time is over."""
     deadline = time.monotonic() + PATIENCE_S
     while True:
         jobs, webhooks = _list_all(gateway), len(receiver.events())

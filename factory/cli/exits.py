@@ -25,7 +25,7 @@ class ExitCode(IntEnum):
     USAGE = 2
     """The command line or what was sent is wrong; trying again does not help."""
     TIMEOUT = 3
-    """The job had not ended when the patience given was over; it goes on."""
+    """The job had not ended within the given time; it goes on."""
     AUTH = 4
     UNREACHABLE = 5
     """The gateway does not answer, or cannot serve now."""
@@ -34,7 +34,7 @@ class ExitCode(IntEnum):
 
 
 class TimedOut(FactoryError):
-    """What was waited for did not come within the time given."""
+    """The job or answer did not come within the given time."""
 
     type = "timeout"
     retryable = True

@@ -18,7 +18,7 @@ Job = dict[str, Any]
 
 
 def has_ended(job: Job) -> bool:
-    """Whether nothing but a retry by its owner moves the job on."""
+    """Whether the job is in a terminal state."""
     return State(job["state"]).terminal
 
 

@@ -1,4 +1,4 @@
-"""The gateway as commands see it: JSON over HTTP, problems as errors of the tree."""
+"""A client of the gateway for commands: JSON over HTTP; problems are raised as errors of the tree."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def _sendable(key: str) -> str:
 
 
 def trusted_authorities() -> ssl.SSLContext:
-    """The authorities of the package certifi, those of the system, and of SSL_CERT_FILE."""
+    """The certificate authorities of the package certifi, of the system, and of SSL_CERT_FILE."""
     context = ssl.create_default_context(cafile=certifi.where())
     context.load_default_certs()
     return context
@@ -162,7 +162,7 @@ def _read(answer: httpx.Response) -> Any:
 
 
 def _problem(answer: httpx.Response) -> tuple[str, str | None]:
-    """Message and field of a problem+json; of anything else, what it is."""
+    """Message and field of a problem+json; of another answer, its status and type."""
     try:
         body = answer.json()
         error = body["error"]

@@ -32,7 +32,7 @@ KEY_SCOPES = [Scope.JOBS.value, Scope.ADMIN.value]
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """A claimed home whose servers run and whose schema is up to date."""
+    """A home directory that this process owns, whose servers run and whose schema is up to date."""
 
     home: Home
     settings: Settings
@@ -41,7 +41,7 @@ class Installation:
     api_key: str
     flower_password: str
     embedded: bool
-    """Whether its Postgres came out of the box: then everything runs on this machine."""
+    """Whether it runs the embedded Postgres; then everything runs on this machine."""
     earlier_workers: frozenset[str]
     """Ids of workers that were known before; after a kill they still look alive for a whole lease."""
 
@@ -67,7 +67,7 @@ def running_installation(home: Home, environ: Mapping[str, str]) -> Iterator[Ins
 
 
 def _missing(home: Home, environ: Mapping[str, str], stack: ExitStack) -> dict[str, str]:
-    """What the environment leaves open, from the home."""
+    """The servers and secrets that the environment does not name, from the home directory."""
     missing: dict[str, str] = {}
     servers: list[EmbeddedPostgres | EmbeddedValkey] = []
     if not environ.get("DATABASE_URL"):

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM for commands that have things to clear away."""
+"""Ctrl-C and SIGTERM for commands that must clean up."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def one_interrupt() -> Iterator[None]:
-    """The first signal raises KeyboardInterrupt; later ones do not disturb the clearing away."""
+    """The first signal raises KeyboardInterrupt; later ones do not disturb the clean-up."""
     previous = {number: signal.getsignal(number) for number in STOP_SIGNALS}
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -76,8 +76,8 @@ def start(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
-    """What goes before every command: the env file. Two do without: the doctor, which tells what is wrong with
-    it, and the one that makes it.
+    """Loads the env file before every command, except two: the doctor, which tells what is wrong with it, and the one
+    that makes it.
     """
     if version:
         sys.stdout.write(f"factory {__version__}\n")
@@ -109,7 +109,7 @@ def main() -> None:
 
 
 def _told(error: FactoryError) -> str:
-    """What it says; of a setting also which env file has it, since nobody has named that file."""
+    """The error's message; for a setting also the env file that has it, because the user did not name that file."""
     path = env_file(os.environ)
     if error.type != Misconfigured.type or path is None or error.param == VARIABLE:
         return error.message
@@ -123,7 +123,7 @@ def _print_help(context: typer.Context) -> int:
 
 
 def _usage(error: typer.TyperException) -> str | None:
-    """How the command is called, for who has called it wrongly."""
+    """The usage of a command that was called wrongly."""
     context = getattr(error, "ctx", None)
     return f"{context.get_usage()}\nTry '{context.command_path} --help'." if context else None
 

@@ -65,7 +65,7 @@ def _run(work: Callable[[Database], Report], as_json: bool) -> None:
 
 
 def report_lines(report: Report) -> Iterator[str]:
-    """What was done and found; names of tables and indexes are folded, as there are dozens."""
+    """What was done and found; dozens of names of tables and indexes are summarized."""
     for done, names in (
         ("vacuumed and analyzed", report.vacuumed),
         ("reindexed", report.reindexed),

@@ -1,4 +1,4 @@
-"""How commands speak: JSON or text on stdout, everything else on stderr."""
+"""The output of commands: JSON or text on stdout, everything else on stderr."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ def print_rich(*things: RenderableType) -> None:
 
 
 def terminal_width() -> int | None:
-    """Columns of the terminal; None where stdout is none."""
+    """Columns of the terminal; None if stdout is not a terminal."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def open_console(out: TextIO) -> Console:
-    """Plain text where there is no terminal, and no line cut off: there is no edge to fit into."""
+    """A console that writes plain text where there is no terminal, and cuts off no line there."""
     from rich.console import Console
 
     return Console(file=out, highlight=False, width=None if out.isatty() else NO_EDGE)

@@ -35,7 +35,7 @@ LOCAL_LLM_PORT = 8091
 LOCAL_MODEL = "local/gemma3-270m"
 LOOPBACK = "127.0.0.1"
 SUPERVISOR = "factory-supervisor"
-"""How it introduces itself when it asks whether all is up; the access log leaves that out."""
+"""The User-Agent of the readiness check; the access log leaves it out."""
 LISTENS_S = 0.2
 
 
@@ -63,10 +63,10 @@ class Platform:
     programs: list[Program]
     loopback_webhooks: bool
     example_model: str
-    """One that can be called."""
+    """The example model: one that can be called."""
 
     def banner(self) -> Banner:
-        """How to reach it all."""
+        """What the user is shown: addresses, key and commands."""
         flower = Flower(self.addresses.flower_url, FLOWER_USER, self.installation.flower_password)
         return Banner(
             self.addresses.api_url,
@@ -147,7 +147,7 @@ def prepared_platform(
 def _take_addresses(
     public: Ports, loopback: Ports, host: str, first: FirstPorts, kept: Mapping[str, int]
 ) -> Addresses:
-    """The ports of the last start where they are free: what was pasted somewhere stays right."""
+    """Takes the ports of the last start if they are free, so that copied addresses stay valid."""
     api = first.api
     return Addresses(
         host=host,

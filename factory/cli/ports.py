@@ -16,7 +16,7 @@ class Ports:
     """Ports that are free and stay reserved against other installations as long as this object lives."""
 
     def __init__(self, host: str) -> None:
-        """Raises Misconfigured where the host is none of this machine."""
+        """Raises Misconfigured if the host is not an address of this machine."""
         demand_own(host)
         self._host = host
         self._claims: list[socket.socket] = []
@@ -41,16 +41,14 @@ class Ports:
         raise Conflict(f"no free port from {first} to {HIGHEST_PORT} on {self._host}")
 
     def close(self) -> None:
-        """Ends the reservations; whoever listens goes on."""
+        """Ends the reservations; programs that listen go on."""
         for claim in self._claims:
             claim.close()
         self._claims.clear()
 
     def _claim(self, port: int) -> bool:
-        """A name in the abstract socket namespace is exclusive and goes with its process.
-
-        It bridges the time until the program listens; a second reader of this function would
-        otherwise find the port still free.
+        """Reserves the port by a name in the abstract socket namespace, which is exclusive and ends with its process.
+        Until the program listens, another installation would otherwise find the port free.
         """
         claim = socket.socket(socket.AF_UNIX)
         try:
@@ -75,7 +73,7 @@ def is_free(host: str, port: int) -> bool:
 
 
 def demand_own(host: str) -> None:
-    """Raises Misconfigured for a name that is unknown, and for an address that is another machine's."""
+    """Raises Misconfigured for an unknown name, and for an address of another machine."""
     try:
         _listen_for_a_moment(host, 0)
     except OSError as error:
@@ -88,6 +86,6 @@ def _listen_for_a_moment(host: str, port: int) -> None:
         host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
     with socket.socket(family, kind) as probe:
-        # As servers do: connections of an earlier one that are still closing are no obstacle.
+        # As servers do: connections of an earlier server that are still closing do not block the port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind(address)

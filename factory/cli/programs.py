@@ -19,14 +19,14 @@ EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 PACKAGES_DIRECTORY = Path(__file__).parents[2]
 TASK_COLUMNS = "uuid,state,name,args,routing_key,exception,runtime,retries,started,worker"
 WRITE_S = 10.0
-"""What a worker may take, after the longest call, to store what came of it."""
+"""How long a worker may take, after the longest call, to store its result."""
 CUT_S = 10.0
-"""What it may take to cut the calls that DRAIN_S was too short for."""
+"""How long it may take to cut the calls that did not end within DRAIN_S."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How many of what, and on which lanes."""
+    """How many programs of each kind, and on which lanes."""
 
     workers: int = 1
     dispatchers: int = 1
@@ -51,7 +51,7 @@ class Addresses:
     gateway_metrics_port: int
 
     def ports(self) -> dict[str, int]:
-        """By what they are for."""
+        """The ports by purpose."""
         return {
             "api": self.api_port,
             "metrics": self.metrics_port,
@@ -63,7 +63,7 @@ class Addresses:
 
     @property
     def api_url(self) -> str:
-        """As this machine reaches the gateway."""
+        """The gateway's URL on this machine."""
         host = EVERYWHERE.get(self.host, self.host)
         return f"http://{bracketed(host)}:{self.api_port}"
 
@@ -208,7 +208,7 @@ def _gateway(
             **environments.platform,
             "GATEWAY_METRICS_PORT": str(addresses.gateway_metrics_port),
         },
-        # Gunicorn puts the directory that it stands in before all others on its path.
+        # Gunicorn puts its working directory first on the import path.
         cwd=PACKAGES_DIRECTORY,
         ready=serving,
     )

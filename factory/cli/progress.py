@@ -18,7 +18,7 @@ Job = dict[str, Any]
 BAR_WIDTH = 40
 WAITING = "waiting for"
 SILENCE_S = 15.0
-"""After so long without a line it says what it waits for."""
+"""After so long without a line, it prints what it waits for."""
 
 
 def split(jobs: list[Job]) -> tuple[list[Job], list[Job]]:

@@ -12,7 +12,7 @@ SIMULATED_KEY = "simulated"
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How workers learn of a provider, and where the simulator plays it."""
+    """How workers are told of a provider, and the simulator's path for it."""
 
     provider: str
     base_url: str
@@ -20,9 +20,9 @@ class Access:
     key: str | None
     """Environment variable; None for a provider that wants no key."""
     path: str
-    """Below the simulator's URL."""
+    """The path below the simulator's URL."""
     model: str
-    """One to show in examples."""
+    """A model to show in examples."""
 
 
 def _accesses() -> Iterator[Access]:
@@ -39,13 +39,13 @@ def _is_hosted(provider: str) -> bool:
 
 
 HOSTED = tuple(one for one in _accesses() if _is_hosted(one.provider))
-"""Those that want a key."""
+"""Providers that need a key."""
 OWN = tuple(one for one in _accesses() if not _is_hosted(one.provider))
-"""Those that run where their base URL says, such as Ollama."""
+"""Providers that are reached by a base URL of the user's own, such as Ollama."""
 
 
 def to_simulate(environ: Mapping[str, str], *, force: bool) -> tuple[Access, ...]:
-    """All if forced, none where any provider has a key, otherwise all but those of one's own that are named."""
+    """All if forced, none if any provider has a key, otherwise all except those whose base URL is set."""
     if force:
         return (*HOSTED, *OWN)
     if any(environ.get(access.key) for access in HOSTED if access.key):

@@ -1,4 +1,4 @@
-"""A webhook receiver on loopback that believes nothing unless its signature is right."""
+"""A webhook receiver on loopback that accepts only events with a valid signature."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:
-        """Nothing: the demo shows what matters."""
+        """Logs nothing: the demo shows what matters."""
 
 
 @contextmanager

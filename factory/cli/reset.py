@@ -40,4 +40,4 @@ def reset(
 
 
 OWNER = "owner.lock"
-"""Stays: who waits for it must not hold a lock that nobody sees."""
+"""The lock file stays: a process that waits for it must not end up with the lock of a deleted file."""

@@ -40,7 +40,7 @@ def check_settings() -> Iterator[Check]:
 
 
 def check_secret(services: Services) -> Iterator[Check]:
-    """Which API keys hang on another SECRET_KEY than the current one."""
+    """Whether any API keys were hashed with another SECRET_KEY than the current one."""
     settings = services.settings
     with services.database.transaction(PLATFORM) as tx:
         left = keys.outdated(tx, settings.secret_key, settings.previous_secrets)

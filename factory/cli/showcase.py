@@ -42,7 +42,7 @@ FIRST_PORTS = FirstPorts(
 """Away from those of `factory up`, so that a demo never takes one from it."""
 VARIABLES = {
     "WEBHOOK_ALLOW_LOOPBACK": "true",
-    # Empty is unset: the demo has its own, whatever the environment names.
+    # Empty means unset: the demo uses its own servers, whatever the environment names.
     **dict.fromkeys(("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "SECRET_KEY_PREVIOUS"), ""),
     **dict.fromkeys((name for name in consumed_names() if not name.endswith("_API_KEY_FILE")), ""),
     "AGENTS_DIR": "no-agents",

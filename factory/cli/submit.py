@@ -1,4 +1,4 @@
-"""`factory submit` and `factory watch`: give a job, follow it to its end."""
+"""`factory submit` and `factory watch`: submit a job, follow it to its end."""
 
 from __future__ import annotations
 

@@ -44,13 +44,12 @@ def platform_environment(variables: Mapping[str, str] = NO_VARIABLES) -> dict[st
 
 
 def settings_overlay(found: Mapping[str, str]) -> dict[str, str]:
-    """What makes this process' environment say what `found` says of every setting.
-
-    No program reads an env file again: each stands in a directory of its own.
+    """Variables that give this process' environment the settings of `found`. Programs do not read the env file again:
+    each runs in a directory of its own.
     """
     names = {*map(str.upper, Settings.model_fields), *consumed_names()}
     given = {name: found.get(name, "") for name in names if name in found or name in os.environ}
     if given.get(GUNICORNS) == "":
-        # Gunicorn reads it by itself, before any code of ours, and ends at what is no number.
+        # Gunicorn reads it before any code of ours, and fails if it is not a number.
         given[GUNICORNS] = str(GATEWAY_PROCESSES)
     return {VARIABLE: "", **given}

@@ -44,7 +44,7 @@ def libpq_url(database_url: str) -> str:
 
 
 def database_url_fault(url: str) -> str | None:
-    """Why libpq could not read this as a URL, or would read it as another; None if it is well."""
+    """Why libpq could not read this URL, or would misread it; None if it is fine."""
     scheme, separator, rest = url.partition("://")
     if not separator or scheme not in DATABASE_SCHEMES:
         return "must start with postgresql://"
@@ -52,7 +52,7 @@ def database_url_fault(url: str) -> str | None:
 
 
 def redis_url_fault(url: str) -> str | None:
-    """The same of redis-py and kombu."""
+    """The same for redis-py and kombu."""
     for one in url.partition("?")[0].split(";") if url.startswith("sentinel://") else [url]:
         scheme, separator, rest = one.partition("://")
         if not separator or scheme not in REDIS_SCHEMES:
@@ -67,7 +67,7 @@ def redis_url_fault(url: str) -> str | None:
 
 
 def proxy_url_fault(url: str) -> str | None:
-    """Why this names no HTTP proxy."""
+    """Why this is not the URL of an HTTP proxy; None if it is."""
     scheme, separator, rest = url.partition("://")
     if not separator or scheme not in ("http", "https"):
         return "must start with http:// or https://"
@@ -100,7 +100,7 @@ def _form_fault(rest: str, instead: str) -> str | None:
 
 
 def database_url_of(parts: Mapping[str, str]) -> str:
-    """The URL of DATABASE_HOST and the others. Raises Misconfigured for what is missing or no port."""
+    """The URL of DATABASE_HOST and the others. Raises Misconfigured for a missing part or an invalid port."""
     given = {name.removeprefix("DATABASE_"): value for name, value in parts.items()}
     for name in ("NAME", "USER"):
         if not given.get(name):
@@ -126,7 +126,7 @@ def database_url_of(parts: Mapping[str, str]) -> str:
 
 
 def redis_url_of(parts: Mapping[str, str], *, tls: bool) -> str:
-    """The URL of REDIS_HOST and the others. Raises Misconfigured for what is no port or number."""
+    """The URL of REDIS_HOST and the others. Raises Misconfigured for an invalid port or number."""
     given = {name.removeprefix("REDIS_"): value for name, value in parts.items()}
     database = given.get("DB") or "0"
     if not database.isdigit():
@@ -159,7 +159,7 @@ def _encoded(text: str) -> str:
 
 
 def bracketed(host: str) -> str:
-    """IPv6 addresses stand in brackets."""
+    """The host as a URL has it: IPv6 addresses in brackets."""
     return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 

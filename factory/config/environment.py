@@ -1,4 +1,4 @@
-"""From the environment to one plain value a setting: files are read, white space goes, URLs are built."""
+"""Turns the environment into one plain value a setting: files are read, white space is removed, URLs are built."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ SECRETS = (
     "PROVIDER_PROXY_URL",
     "WEBHOOK_PROXY_URL",
 )
-"""What may stand in a file that `<NAME>_FILE` names, as Docker and Kubernetes mount secrets."""
+"""Settings that may come from a file that `<NAME>_FILE` names, as Docker and Kubernetes mount secrets."""
 PARTS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {"DATABASE": MappingProxyType(DATABASE_PARTS), "REDIS": MappingProxyType(REDIS_PARTS)}
 )
 ALONE = ("PASSWORD",)
-"""Parts that may stand without a host: a compose file's `.env` has the password alone."""
+"""Parts that may be set without a host: a compose file's `.env` has only the password."""
 PREVIOUS = "SECRET_KEY_PREVIOUS"
 LINKS = ("tcp://", "udp://")
 TRUE = ("1", "true", "t", "yes", "y", "on")
@@ -52,14 +52,13 @@ def environment() -> dict[str, str]:
 
 
 def resolve(environ: Mapping[str, str]) -> tuple[dict[str, str], list[Fault]]:
-    """All of `environ`, where DATABASE_URL and REDIS_URL stand for their parts and values for their files.
-
-    What is empty is not set, and left out. Resolving again changes nothing.
+    """All of `environ`, with DATABASE_URL and REDIS_URL in place of their parts, and values in place of their files.
+    Empty variables are left out. Resolving again changes nothing.
     """
     found = {name: plain(value) for name, value in environ.items()}
     raw = {name: environ.get(name, "") for name in ("SECRET_KEY", PREVIOUS)}
     if raw[PREVIOUS].strip():
-        # As it is: keys may hang on a secret that had white space around it.
+        # Unchanged: API keys may have been hashed with a secret that had white space around it.
         found[PREVIOUS] = raw[PREVIOUS]
     elif raw["SECRET_KEY"] != found.get("SECRET_KEY", ""):
         found[PREVIOUS] = raw["SECRET_KEY"]
@@ -78,7 +77,7 @@ def resolve(environ: Mapping[str, str]) -> tuple[dict[str, str], list[Fault]]:
 
 
 def plain(value: str) -> str:
-    """Without the white space around it, and without one pair of quotes that belonged to a shell."""
+    """The value without white space around it, and without one pair of quotes meant for a shell."""
     value = value.strip()
     if len(value) > 1 and value[0] == value[-1] and value[0] in QUOTES:
         return value[1:-1].strip()
@@ -86,7 +85,7 @@ def plain(value: str) -> str:
 
 
 def consumed_names() -> Iterable[str]:
-    """What `resolve` turns into other names; a program that gets its result must not get these too."""
+    """The names that `resolve` replaces; a program that gets its result must not get these too."""
     yield from (f"{name}_FILE" for name in SECRETS)
     for parts in PARTS.values():
         yield from parts
@@ -124,7 +123,7 @@ def _build_urls(found: dict[str, str]) -> Iterable[Fault]:
 def _build_url(
     found: dict[str, str], server: str, url_of: Callable[[Mapping[str, str]], str]
 ) -> Iterable[Fault]:
-    """One way to name a server, never two that might differ."""
+    """The URL, from itself or from its parts: both at once are refused, because they might differ."""
     url, host = f"{server}_URL", f"{server}_HOST"
     parts = {name: found.pop(name) for name in PARTS[server] if name in found}
     if not parts:

@@ -1,4 +1,4 @@
-"""Values that cannot be meant: placeholders, weak secrets, keys that no header can carry."""
+"""Detects values that nobody can have intended: placeholders, weak secrets, keys that no header can carry."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PLACEHOLDERS = (
     (re.compile(r"placeholder|^(todo|tbd|fixme|null|undefined)$", re.I), None),
     (re.compile(r"^([a-z]+[_-])*x{3,}$", re.I), None),
 )
-"""What stands in examples; None: the reason is that it is a placeholder."""
+"""Values of examples, and why each is refused; None: because it is a placeholder."""
 WEAK_SECRETS = (
     (re.compile(r"^(.{1,12}?)\1+.{0,12}$", re.S), "repeats itself"),
     (re.compile(r"^(?!(?:.*?(.)(?!.*\1)){8})", re.S), "has fewer than 8 different characters"),
@@ -33,7 +33,7 @@ class Fault:
     name: str
     reason: str
     weak: bool = False
-    """Well-formed, and yet it cannot be meant."""
+    """The value is well-formed, but nobody can have intended it."""
     missing: bool = False
 
     def __str__(self) -> str:
@@ -41,7 +41,7 @@ class Fault:
 
 
 def placeholder(value: str) -> str | None:
-    """Why this cannot be meant as a value; None if it can."""
+    """Why this is a placeholder; None if it is not."""
     for pattern, reason in PLACEHOLDERS:
         if pattern.search(value):
             return reason or "is a placeholder: put the real value there, or leave it empty"
@@ -49,12 +49,12 @@ def placeholder(value: str) -> str | None:
 
 
 def whole_placeholder(password: str) -> str | None:
-    """The same of a password, which may well hold what elsewhere makes a placeholder, but not be one."""
+    """The same for a password: it may contain what would be a placeholder elsewhere, but not be one."""
     return placeholder(password) if any(p.fullmatch(password) for p, _ in PLACEHOLDERS) else None
 
 
 def weak_secret(value: str) -> str | None:
-    """Why a signing secret of enough letters can be guessed all the same; None if it is sound."""
+    """Why a signing secret of sufficient length can still be guessed; None if it is strong."""
     reason = placeholder(value)
     if reason is None and len(value) >= SECRET_LETTERS:
         reason = next((why for pattern, why in WEAK_SECRETS if pattern.search(value)), None)
@@ -71,7 +71,7 @@ def unsendable(key: str) -> str | None:
 
 
 class WrongSettings(Misconfigured):
-    """All that is wrong, at once; `param` is the first of the variables."""
+    """All faults at once; `param` is the first of the variables."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         listed = "\n".join(f"  {fault}" for fault in faults)

@@ -1,4 +1,4 @@
-"""Settings from the environment, all faults at once: nothing is found out one failed call at a time."""
+"""Reads settings from the environment and reports all faults at once, not one failed call at a time."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from factory.env_file import use_env_file
 from factory.errors import Misconfigured
 
 USAGE = 2
-"""What a program exits with that was set up wrongly."""
+"""The exit status of a program with wrong settings."""
 FREE_TEXT = ("SECRET_KEY_PREVIOUS", "EXTRA_MODELS", "NO_PROXY")
-"""An earlier secret is taken as it was."""
+"""An earlier secret is not checked: it is in use."""
 LIMITS = {
     "greater_than_equal": ("ge", "must be {} or more"),
     "greater_than": ("gt", "must be more than {}"),
@@ -38,7 +38,7 @@ KINDS = {
     "bool_parsing": "must be true or false",
 }
 SHOWN = {*KINDS, *LIMITS} - {"missing"}
-"""Kinds of error in which the value stands: those of numbers, switches and choices."""
+"""Pydantic's types of error that show the value: those of numbers, switches and choices."""
 UNIT = re.compile(r"[-+]?[\d.]+\s*(ms|s|secs?|seconds?|m|mins?|minutes?|h|hours?|d|days?)", re.I)
 UNITS = {"s": "seconds", "ms": "milliseconds", "days": "days", "months": "months", "bytes": "bytes"}
 INSTEAD = {"DATABASE_URL": "DATABASE_HOST", "REDIS_URL": "REDIS_HOST"}
@@ -47,7 +47,7 @@ INSTEAD = {"DATABASE_URL": "DATABASE_HOST", "REDIS_URL": "REDIS_HOST"}
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Settings from this process' environment and env file, or from `environ` alone.
 
-    Raises Misconfigured that names every variable that is wrong, and the mend.
+    Raises Misconfigured, which names every wrong variable and how to fix it.
     """
     if environ is None:
         use_env_file(os.environ)
@@ -88,7 +88,7 @@ def setting_faults(environ: Mapping[str, str]) -> Sequence[Fault]:
 
 
 def weak_settings(found: Mapping[str, str]) -> list[Fault]:
-    """Values of settings that are well-formed, and yet cannot be meant."""
+    """Values of settings that are well-formed, but that nobody can have intended."""
     names = (name for name in map(str.upper, Settings.model_fields) if name in found)
     reasons = ((name, _weakness(name, found[name])) for name in names if name not in FREE_TEXT)
     faults = [Fault(name, reason, weak=True) for name, reason in reasons if reason]
@@ -111,7 +111,7 @@ def _needed(name: str) -> bool:
 
 
 def _fault(error: ErrorDetails, given: Mapping[str, str]) -> Fault:
-    """Pydantic's finding in words of ours, with the value only where it cannot be a secret."""
+    """Pydantic's finding in our words, with the value only if it cannot be a secret."""
     name = str(error["loc"][0])
     reason = _reason(error)
     value = given.get(name, "")

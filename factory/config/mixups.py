@@ -11,12 +11,12 @@ from factory.providers.provider import BaseUrl, Key
 OWNERS = {
     start: one.key.owner or one.title for one in PROVIDERS if one.key for start in one.key.begins
 }
-"""How keys begin; none begins as another."""
+"""How each provider's keys begin; no prefix begins like another."""
 CALLS = ("/completions", "/responses", "/messages", "/embeddings", "/api/chat", ":generateContent")
 
 
 def mixups(found: Mapping[str, str]) -> Iterator[Fault]:
-    """Settings that some provider would refuse call by call. A provider that is played by another is let be."""
+    """Settings that a provider would refuse at every call. The key of a provider whose base URL is set is not checked."""
     for one in PROVIDERS:
         if one.key and one.base_url.setting not in found:
             yield from _another_owner(one.key, one.key.owner or one.title, found)

@@ -1,4 +1,4 @@
-"""The settings that providers' files name: a key each, and where it answers."""
+"""The settings that providers' files declare: a key each, and a base URL."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from factory.config.values import check_http_url, check_key
 from factory.providers import PROVIDERS
 
 ApiKey = Annotated[str, AfterValidator(check_key)]
-"""What travels in a header; a placeholder is refused."""
+"""A value that is sent in a header; placeholders are refused."""
 HttpUrl = Annotated[str, AfterValidator(check_http_url)]
 
 Fields = dict[str, tuple[Any, Any]]

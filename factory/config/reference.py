@@ -22,7 +22,7 @@ from factory.config.settings import PlatformSettings, Settings
 
 PAGE = Path("docs/settings.md")
 PROVIDERS_SECTION = "Providers"
-"""Where the settings stand that providers' files name, before the others of the section."""
+"""The section in which the settings of providers' files come before the others."""
 BEGIN, END = "<!-- made by python -m factory.config.reference -->", "<!-- end -->"
 SECTION = re.compile(r"    # (\w.*)")
 UNITS = {"_s": "s", "_days": "days", "_months": "months", "_bytes": "bytes"}

@@ -18,7 +18,7 @@ from factory.providers import PROVIDERS
 
 FILE = Path(".env.production")
 MARK = "[compose]"
-"""In the comment of what no program of the platform reads."""
+"""The note in the comment of a variable that no program of the platform reads."""
 SECRET = "<make one: openssl rand -hex 32>"  # noqa: S105 - a placeholder
 WORDS: Mapping[str, str] = MappingProxyType({"s": "seconds"})
 NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -41,7 +41,7 @@ PRODUCTION: Mapping[str, str] = MappingProxyType(
         "ENABLE_METRICS": "true",
     }
 )
-"""What stands in the template without a # before it; the rest shows its default."""
+"""Variables that are set in the template; the others are commented out with their default."""
 EXAMPLES: Mapping[str, str] = MappingProxyType(
     {
         "DATABASE_URL": "postgresql://prod_user:<password>@db.yourdomain.com:5432/agent_factory_prod",
@@ -87,9 +87,9 @@ COMPOSE: Mapping[str, tuple[str, str]] = MappingProxyType(
         "VERSION": ("dev", "The image's tag."),
     }
 )
-"""What stands in the template, and what it is for."""
+"""The variables that compose reads: the value in the template, and what it is for."""
 OPTIONAL = ("NETWORK_PREFIX", "VERSION")
-"""Of COMPOSE: what has a default there."""
+"""Those of COMPOSE that have a default in the compose file."""
 GUIDE: Mapping[str, str] = MappingProxyType(
     {
         "JWT_SECRET_KEY": "SECRET_KEY is what signs here. Tokens for people come with users: open.",
@@ -100,7 +100,7 @@ GUIDE: Mapping[str, str] = MappingProxyType(
         "CACHE_TTL_MEDIUM": "answers are not cached yet: open.",
     }
 )
-"""Names of the deployment guide that are no settings here, and what stands in for them."""
+"""Names of the deployment guide that are not settings here, and what to use instead."""
 HEAD = """\
 # AI Agent Factory in production: cp .env.production .env, fill it in, then: factory doctor --env .env
 # `factory init-env` writes one whose secrets are made already, and says what is left.
@@ -153,7 +153,7 @@ def _filled(entry: Entry, values: Mapping[str, str]) -> Entry:
 
 
 def _with_parts(field: str) -> Iterator[Entry]:
-    """The setting; behind a server's URL the parts that stand in for it."""
+    """The setting, and after a server's URL the parts that may replace it."""
     yield _setting(field)
     for server, parts in PARTS.items():
         if field == f"{server}_URL".lower():

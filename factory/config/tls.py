@@ -12,8 +12,8 @@ VERIFICATION = {"required": ssl.CERT_REQUIRED, "optional": ssl.CERT_OPTIONAL, "n
 
 
 def redis_tls_options(redis_url: str, *, tls: bool, ca_file: str | None) -> dict[str, Any]:
-    """None of them without TLS. The certificate and the host's name are verified unless the URL says
-    `?ssl_cert_reqs=none`; certificate authorities are the system's, and those in `ca_file`.
+    """Empty without TLS. The certificate and the host name are verified unless the URL says `?ssl_cert_reqs=none`;
+    certificate authorities are the system's, and those in `ca_file`.
     """
     if not (redis_url.startswith("rediss://") or tls):
         return {}
@@ -31,7 +31,7 @@ def without_tls_options(redis_url: str) -> str:
 
 
 def tls_options_fault(redis_url: str) -> str | None:
-    """What of the URL's options is wrong."""
+    """What is wrong with the URL's options; None if nothing is."""
     given = dict(parse_qsl(redis_url.partition("?")[2])).get("ssl_cert_reqs", "required")
     return (
         None
@@ -44,7 +44,7 @@ def ca_file_fault(path: str) -> str | None:
     """Why no certificate can be read from this file; None if one can."""
     try:
         ssl.create_default_context(cafile=path)
-    except OSError as error:  # an SSLError is one, and has no strerror that says anything
+    except OSError as error:  # an SSLError is an OSError too, but its strerror says nothing
         reason = "holds no certificate" if isinstance(error, ssl.SSLError) else error.strerror
         return f"names a file that cannot be used: {reason}"
     return None

@@ -1,4 +1,4 @@
-"""Checks of single values. They raise ValueError with a reason that goes on after the variable's name."""
+"""Checks of single values. They raise ValueError with a reason that completes a sentence after the variable's name."""
 
 from __future__ import annotations
 

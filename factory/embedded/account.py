@@ -1,4 +1,4 @@
-"""Whom Postgres runs as: it refuses to run as root."""
+"""The account that Postgres runs as: it refuses to run as root."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _has_name(uid: int) -> bool:
 
 
 def _uid_inside() -> int:
-    """One with a name, and not root's."""
+    """A user id that has a name and is not root's."""
     named = [one.pw_uid for one in pwd.getpwall() if one.pw_uid != 0]
     return USUAL_UID if USUAL_UID in named or not named else named[0]
 

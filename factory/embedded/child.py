@@ -1,4 +1,4 @@
-"""Child processes that end when this process ends, whatever ends it (Linux)."""
+"""Child processes that end when this process ends, however it ends (Linux)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 @dataclass(frozen=True)
 class Account:
-    """Whom a child runs as: ids to switch to, and a step to take in the child before exec."""
+    """The account of a child: ids to switch to, and a step to take in the child before exec."""
 
     uid: int | None = None
     gid: int | None = None
@@ -48,7 +48,7 @@ class Child:
         return not self._ended.is_set()
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """True once the process has ended, False when the time is over first."""
+        """True once the process has ended, False if the time runs out first."""
         return self._ended.wait(timeout_s)
 
     def send(self, number: signal.Signals) -> None:
@@ -64,7 +64,7 @@ class Child:
                 os.killpg(self.pid, signal.SIGKILL)
 
     def end(self, steps: Iterable[tuple[signal.Signals, float]]) -> None:
-        """Send each signal and wait its seconds, in the end SIGKILL; returns when it is gone."""
+        """Send each signal and wait its seconds, then SIGKILL; returns when the process is gone."""
         for number, grace_s in steps:
             self.send(number)
             if self.wait(grace_s):
@@ -127,7 +127,7 @@ def spawn(
 
 
 def _leash(death_signal: signal.Signals, enter: Callable[[], None] | None) -> Callable[[], None]:
-    """What the child does between fork and exec. A change of user clears the death signal: it comes last."""
+    """What the child does between fork and exec. The death signal is set last: a change of user would clear it."""
     prctl = ctypes.CDLL(None, use_errno=True).prctl
     parent = os.getpid()
 
@@ -135,7 +135,7 @@ def _leash(death_signal: signal.Signals, enter: Callable[[], None] | None) -> Ca
         if enter is not None:
             enter()
         prctl(PR_SET_PDEATHSIG, int(death_signal))
-        if os.getppid() != parent:  # it died before the line above, so no signal will come
+        if os.getppid() != parent:  # the parent died before the line above, so no signal will come
             os._exit(1)
 
     return before_exec

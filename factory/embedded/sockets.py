@@ -47,7 +47,7 @@ def _fits(directory: Path) -> bool:
 
 
 def _demand_private(directory: Path) -> None:
-    """Anyone may create names in /tmp: refuse a directory that others could have prepared."""
+    """Anyone may create names in /tmp, so a directory that others could have prepared is refused."""
     status = directory.lstat()
     mine = os.geteuid() in (0, status.st_uid)
     if not stat.S_ISDIR(status.st_mode) or status.st_mode & 0o077 or not mine:

@@ -33,7 +33,7 @@ class Supervisor:
         self._watchdog: Watchdog | None = None
         self._stopping = threading.Event()
         self._asked: SimpleQueue[int | None] = SimpleQueue()
-        """Signals as they come, None when everything has stopped. Its put is safe in a handler."""
+        """Signals as they arrive; None once everything has stopped. SimpleQueue.put is safe in a signal handler."""
 
     def run(self, started: Callable[[], None] | None = None) -> None:
         """Start everything and block until SIGINT, SIGTERM or `stop`; from the main thread only.
@@ -103,7 +103,7 @@ class Supervisor:
             self._await_ready(program, started + program.ready_s)
 
     def _await_ready(self, program: Program, deadline: float) -> None:
-        """A stop ends the waiting."""
+        """Waits until the program is ready; a stop ends the wait."""
         while program.ready is not None and not program.ready():
             if self._stopping.wait(POLL_S):
                 return

@@ -1,4 +1,4 @@
-"""A real Valkey (the BSD-licensed Redis) out of a wheel, on a unix socket that only its owner may reach."""
+"""A real Valkey (the BSD-licensed Redis) from a wheel, on a unix socket that only its owner may reach."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STOP_STEPS = ((signal.SIGTERM, 10.0),)
 """SIGTERM writes and fsyncs the append-only file before the exit."""
 DATA = "appendonlydir"
 UNREADABLE = re.compile("append only file|AOF")
-"""In the log of a start that failed. An end that is merely cut off is no failure."""
+"""Words in the log of a failed start for damaged data. A file that is merely cut off at the end is no failure."""
 
 SETTINGS = (
     ("port", "0"),
@@ -49,9 +49,8 @@ class EmbeddedValkey:
     def start(self) -> str:
         """Start and load the data; the URL (unix://…?db=0) that redis-py's `from_url` takes.
 
-        Data that a power loss has torn are put aside: a broker holds hints only, which go out again.
-        Raises Conflict if the directory has another owner, Unavailable with the end of the log if
-        it does not come up.
+        Data that a power loss has damaged are moved aside: a broker holds hints only, and these are published again.
+        Raises Conflict if the directory has another owner, Unavailable with the end of the log if it does not come up.
         """
         with self._server.starting() as lock_fd:
             path = socket_directory(self.directory) / SOCKET_NAME

@@ -1,7 +1,7 @@
-"""Ends process groups when the process that started this one is gone, however it went.
+"""Ends process groups when the process that started this one is gone, however it ended.
 
-Run as a script of its own, it reads lines from stdin, `+<watch> <pgid>` and `-<watch>`: the kernel closes
-that pipe even if the writer was killed, and then every group still listed gets SIGKILL.
+Run as a script of its own, it reads lines from stdin, `+<watch> <pgid>` and `-<watch>`: the kernel closes that pipe
+even if the writer was killed, and then every group still listed gets SIGKILL.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from itertools import count
 
 
 class Watchdog:
-    """Watches over this process on behalf of the groups that it must not leave behind."""
+    """Ends this process' groups of children if it dies without doing so."""
 
     def __init__(self) -> None:
         self._numbers = count(1)
@@ -31,7 +31,7 @@ class Watchdog:
         )
 
     def watch(self) -> Watch:
-        """A place on the list for a child that is about to be started."""
+        """An entry of the list for a child that is about to be started."""
         return Watch(self, next(self._numbers))
 
     def close(self) -> None:
@@ -49,7 +49,9 @@ class Watchdog:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Of one child. It enters itself before it runs anything: this process may be killed right after the fork."""
+    """The entry of one child. The child adds itself before it runs anything: this process may be killed right after
+    the fork.
+    """
 
     watchdog: Watchdog
     number: int

@@ -11,7 +11,7 @@ from factory.errors import Misconfigured
 def wheel_file(package: str, pattern: str, *, instead: str) -> Path:
     """The file that matches the glob inside `package`.
 
-    Raises Misconfigured if it is not there; `instead` is the variable that makes do without it.
+    Raises Misconfigured if it does not exist; `instead` is the variable to set in that case.
     """
     spec = find_spec(package)
     for place in (spec and spec.submodule_search_locations) or ():

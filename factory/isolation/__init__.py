@@ -1,1 +1,1 @@
-"""Work that may take long, or never end, runs in child processes: they can be killed, a thread cannot."""
+"""Runs work that may take long, or never end, in child processes: a process can be killed, a thread cannot."""

@@ -1,6 +1,6 @@
 """A child that works for its parent: `python -m factory.isolation.child PARENT_PID MEMORY_BYTES [MODULE...]`.
 
-It imports the modules, says that it is ready, and then answers one request after another: `(function, args)` by
+It imports the modules, reports that it is ready, and then answers one request after another: `(function, args)` by
 `(True, result)` or `(False, error)`. It ends when its input ends, and is killed when its parent dies.
 """
 
@@ -22,9 +22,9 @@ from factory.isolation import frames
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 NICE = 5
-"""The parent's loop goes first where both want a core."""
+"""Niceness: the parent's loop goes first if both want the same core."""
 OOM_SCORE = "500"
-"""A machine without memory ends this process before one that holds jobs."""
+"""The kernel's out-of-memory killer takes this process before one that holds jobs."""
 READY = b"\x01"
 OUT_OF_MEMORY = 70
 """Exit code of a child that needed more than its bound."""
@@ -70,12 +70,14 @@ def die_with(parent_pid: int) -> None:
     """Has the kernel kill this process when the thread that started it ends (Linux)."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
-    if os.getppid() != parent_pid:  # it died before the line above, so no signal will come
+    if os.getppid() != parent_pid:  # the parent died before the line above, so no signal will come
         os._exit(1)
 
 
 def be_modest(memory_bytes: int) -> None:
-    """Bounds what this process may take from the others. Its parent alone decides when it ends."""
+    """Bounds the memory and CPU that this process takes from others. Signals to stop are ignored: the parent alone
+    decides when it ends.
+    """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     with suppress(OSError):
@@ -89,7 +91,7 @@ def be_modest(memory_bytes: int) -> None:
 
 
 def take_pipes() -> tuple[IO[bytes], IO[bytes]]:
-    """The parent's pipes, moved away from 0 and 1: what a library prints must not come between."""
+    """The parent's pipes, moved away from stdin and stdout, so that what a library prints is not taken for an answer."""
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)

@@ -1,4 +1,4 @@
-"""What parent and child send each other: pickles, each after its length in 8 bytes."""
+"""The messages between parent and child: pickles, each after its length in 8 bytes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ HEADER = struct.Struct("!Q")
 
 
 def pack(value: Any) -> bytes:
-    """A frame. Raises what pickle raises for a value that it cannot take."""
+    """The value as a frame. Raises what pickle raises for a value that it cannot write."""
     body = pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
     return HEADER.pack(len(body)) + body
 

@@ -1,7 +1,7 @@
 """Functions run in child processes, from an event loop: `await processes.run(function, args, timeout_s=2.0)`.
 
-Why not on threads: a thread cannot be killed, and shares the interpreter lock. Why not `ProcessPoolExecutor` or
-pebble: the first cannot end one task; the second (LGPL) needs three threads a pool, and serves tasks in one line.
+Why not threads: a thread cannot be killed, and shares the interpreter lock. Why not `ProcessPoolExecutor` or pebble:
+the first cannot end a single task; the second (LGPL) needs three threads a pool, and serves tasks in a single queue.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from factory.isolation.child import READY
 from factory.isolation.turns import Turns
 
 START_S = 60.0
-"""Until a child is ready, on a machine that has much else to do."""
+"""The longest start of a child, on a busy machine."""
 IDLE_S = 300.0
 MEMORY_BYTES = 2 << 30
 
@@ -35,9 +35,9 @@ log = logging.getLogger(__name__)
 class Processes:
     """At most `most` children, started when they are needed. Belongs to one event loop.
 
-    `modules`: what a child imports before it works, so that this is no part of anybody's `timeout_s`. A child
-    that was not needed for `idle_s` ends. It dies with this process, whatever ends this process, and may take
-    `memory_bytes`. It is another interpreter (no fork): a function sees its arguments and what its module makes.
+    `modules`: what a child imports before its first request, so that imports do not count in any `timeout_s`. A child
+    that is idle for `idle_s` ends. It dies with this process, however this process ends, and may use `memory_bytes`.
+    It is a fresh interpreter (no fork): a function sees only its arguments and its module.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Processes:
         self._idle_s = idle_s
         self._turns = Turns(most)
         self._spare: list[asyncio.Future[_Child]] = []
-        """Children that work for nobody: ready, or still on their way when whoever wanted them went."""
+        """Idle children: ready ones, and ones whose caller left while they were starting."""
         self._children: set[_Child] = set()
         self._closed = False
 
@@ -70,8 +70,8 @@ class Processes:
         """`function(*args)` in a child; both and the result are pickled, so the function is one of a module.
 
         Raises the FactoryError that the function raised; WorkTooLong after `timeout_s` of work; WorkLost when the
-        child died or the function raised anything else. Who is late or cancelled has its child killed, and another
-        takes its place. Owners (say, projects) take turns, and one does not get all children.
+        child died or the function raised anything else. The child of a caller that is late or cancelled is killed, and
+        a new one takes its place. Owners (for example projects) take turns, and no owner gets all children.
         """
         request = frames.pack((function, args))
         await self._turns.take(owner)
@@ -82,7 +82,7 @@ class Processes:
             self._turns.give_back(owner)
 
     async def close(self) -> None:
-        """Kills all children; what still runs raises WorkLost."""
+        """Kills all children; calls that still run raise WorkLost."""
         self._closed = True
         for starting in self._spare:
             starting.cancel()
@@ -102,7 +102,7 @@ class Processes:
             try:
                 child = await asyncio.shield(starting)
             except asyncio.CancelledError:
-                # Its start is not lost: a row of impatient callers would otherwise never get one.
+                # The started child is kept: otherwise a series of impatient callers would never get one.
                 if not _failed(starting):
                     self._spare.append(starting)
                 raise

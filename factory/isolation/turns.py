@@ -1,4 +1,4 @@
-"""Who works next: owners take turns, and no owner takes everything."""
+"""Decides who works next: owners take turns, and no owner takes all places."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from collections import Counter, deque
 
 
 class Turns:
-    """`places`, given to owners in turn. One owner holds all but one of them at most.
-
-    So an owner whose work is slow leaves a place to the others, and however much of it waits, theirs waits for
-    one piece of it. Belongs to one event loop.
+    """Gives `places` to owners in turn. One owner holds at most all but one of them. So an owner with slow work leaves
+    a place to the others, and however much of its work waits, others wait for one piece of it. Belongs to one event
+    loop.
     """
 
     def __init__(self, places: int) -> None:
@@ -18,10 +17,10 @@ class Turns:
         self._share = max(1, places - 1)
         self._held: Counter[str] = Counter()
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
-        """By owner; the first in the dictionary has waited longest for a turn."""
+        """The waiting callers by owner; the first owner has waited longest for a turn."""
 
     async def take(self, owner: str) -> None:
-        """Returns when the caller has a place; who is cancelled before has none."""
+        """Returns when the caller has a place. A caller that is cancelled before has none."""
         if self._may(owner) and owner not in self._waiting:
             self._hold(owner)
             return
@@ -53,7 +52,7 @@ class Turns:
         self._held[owner] += 1
 
     def _pass_to(self, owner: str) -> None:
-        """The owner's first gets a place; its others wait behind all other owners."""
+        """The owner's first caller gets a place; its others wait behind all other owners."""
         turns = self._waiting.pop(owner)
         turn = turns.popleft()
         if turns:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import cast
 
 CHUNK_TOKENS = 200
-"""Fits MiniLM's window of 256 with room for a title."""
+"""Fits MiniLM's window of 256 tokens, with room for a title."""
 LONGEST_TOKEN = 8
 """Bytes per token at which a text counts as full whatever the tokenizer says: MiniLM takes any word of over 100
 characters, such as a base64 blob, for one unknown token. Prose has four to five.
@@ -55,11 +55,11 @@ def cut(
     block: str, count: Callable[[str], int], tokens: int = CHUNK_TOKENS
 ) -> Iterator[tuple[int, int]]:
     """Where the chunks of a block begin and end."""
-    # Only a process that cuts shall pay for it.
+    # Imported here, so that only a process that cuts texts pays for it.
     from semchunk.semchunk import chunk  # noqa: PLC0415
 
     plain = _OTHER_SPACE.sub(" ", block.replace("\r", "\n"))
-    # Memoizing would keep every counter and every text it was asked for until the process ends.
+    # Memoizing would keep every counter and every counted text until the process ends.
     found = chunk(plain, tokens, _bounded(count, tokens), memoize=False, offsets=True)
     _, offsets = cast(tuple[list[str], list[tuple[int, int]]], found)
     return iter(offsets)

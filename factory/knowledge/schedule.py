@@ -11,11 +11,11 @@ from uuid import UUID
 from factory.domain.lanes import Priority
 
 WEIGHTS = {Priority.HIGH: 8, Priority.NORMAL: 4, Priority.LOW: 2, Priority.BULK: 1}
-"""How much work a project gets at a priority, where another at `bulk` gets 1."""
+"""How much work a project gets at each priority, where another project at `bulk` gets 1."""
 QUERIES_IN_A_ROW = 8
-"""Then one piece of other work, if there is any: whoever only searches does not stop all embedding."""
+"""After so many queries comes one piece of other work, if there is any: searches alone must not stop all embedding."""
 IDLE_PROJECTS = 1000
-"""How many projects without work are remembered at most before those who owe nothing are forgotten."""
+"""The most projects without work that are remembered; beyond that, those that are not ahead of others are forgotten."""
 
 Item = TypeVar("Item")
 
@@ -47,7 +47,7 @@ class Work(Generic[Item]):
 @dataclass(slots=True)
 class _Project(Generic[Item]):
     taken: float
-    """Work done by its weight: who has the least is next."""
+    """How much work a project has had, divided by its weight. The project with the least is next."""
     waiting: list[Work[Item]] = field(default_factory=list)
 
 
@@ -66,7 +66,7 @@ class Schedule(Generic[Item]):
         self._queries: deque[bool] = deque(maxlen=QUERIES_IN_A_ROW)
 
     def add(self, work: Work[Item]) -> None:
-        """Takes work that has items. A project that had none has no claim to the time before."""
+        """Adds work that has items. A project that had no work gets no credit for that time."""
         self._forget_idle()
         project = self._projects.setdefault(work.owner.project_id, _Project(self._now))
         if not project.waiting:

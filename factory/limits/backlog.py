@@ -1,4 +1,4 @@
-"""Backpressure: no more is accepted than the workers can be expected to get to."""
+"""Backpressure: no more jobs are accepted than workers can be expected to run in time."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ class _Reading:
     depth: Depth
     read_at: float
     since: int = 0
-    """Jobs that this process has let in since."""
+    """A measured depth, and the jobs that this process has admitted since."""
 
 
 class Gate:
-    """Lets jobs in while their project and the whole stay under the settings' limits.
+    """Admits jobs while their project and all projects together stay under the settings' limits.
 
-    Reads the measured depth at most once a second a project and adds what this process has let in
-    since. So a limit may be passed by what all gateways accept in a few seconds, and that is enough:
-    it guards against a runaway, it is no quota.
+    Reads the measured depth at most once a second a project and adds what this process has admitted since. So a limit
+    may be exceeded by what all gateways accept in a few seconds. That is good enough: the limit guards against a
+    runaway caller and is not a quota.
     """
 
     def __init__(self, services: Services, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -42,7 +42,7 @@ class Gate:
         self._readings: dict[UUID, _Reading] = {}
 
     def admit(self, project_id: UUID, jobs: int) -> None:
-        """Raises TooManyQueued for the project's limit, Unavailable for the whole's. Both say when."""
+        """Raises TooManyQueued for the project's limit, Unavailable for that of all. Both say when to try again."""
         reading = self._reading(project_id)
         settings = self._services.settings
         project = reading.depth.project + reading.since + jobs
@@ -74,7 +74,7 @@ class Gate:
 
 
 def _wait_s(depth: Depth, excess: int) -> int:
-    """How long the workers need for the excess, at the pace that they had last; 60 s at most."""
+    """How long the workers need for the excess at their latest pace; 60 s at most."""
     if depth.drained_per_s <= 0:
         return LONGEST_RETRY_AFTER_S
     return max(1, min(LONGEST_RETRY_AFTER_S, math.ceil(excess / depth.drained_per_s)))

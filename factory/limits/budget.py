@@ -1,4 +1,4 @@
-"""A job's own limit on its cost: it bounds each call before it is made, and refuses what cannot be bounded."""
+"""A job's own limit on its cost. It bounds each call before it is made, and refuses a call that cannot be bounded."""
 
 from __future__ import annotations
 
@@ -9,28 +9,27 @@ from factory.domain.money import MICROS, Price, Usage, cost_micros
 from factory.errors import BudgetExceeded
 
 LEAST_OUTPUT_TOKENS = 16
-"""An answer that could only be shorter is not worth its input."""
+"""The shortest answer that is asked for: a shorter one is not worth paying for the input."""
 
 
 def most_tokens(text: str) -> int:
-    """No tokenizer makes more tokens of a text: each covers at least one byte of its UTF-8.
-
-    English has about four bytes a token, but a bound must hold for code, digits and rare characters too:
-    measured, up to 0.8 tokens a byte for Chinese and emoji, 1.0 for letters in changing case.
+    """The most tokens that any tokenizer makes of a text: each token covers at least one byte of its UTF-8. English
+    has about four bytes a token, but the bound must also hold for code, digits and rare characters: measured, up to
+    0.8 tokens a byte for Chinese and emoji, 1.0 for letters in alternating case.
     """
     return len(text.encode(errors="surrogatepass"))
 
 
 @dataclass(frozen=True, slots=True)
 class CallSize:
-    """How large a call may get, in tokens. `max_output_tokens` None: its owner has set no bound."""
+    """How large a call may get, in tokens. `max_output_tokens` None: the job's owner set no bound."""
 
     input_tokens: int
     max_output_tokens: int | None
 
 
 class Budget:
-    """What a job may still spend on calls of one size. `limit_micros` None: anything."""
+    """What a job may still spend on calls of one size. `limit_micros` None: there is no limit."""
 
     def __init__(self, limit_micros: int | None, spent_micros: int, size: CallSize) -> None:
         self._limit_micros = limit_micros
@@ -38,10 +37,9 @@ class Budget:
         self._size = size
 
     def write_off(self, price: Price | None, most_output: int | None) -> None:
-        """Counts a call that may have been paid for, nobody knows: as what it could have cost.
-
-        `most_output` is the longest answer of its model, in tokens, None if that is not known. No call costs
-        more than was left of the limit, as it was bounded by that.
+        """Counts a call of unknown cost as the most that it could have cost. `most_output` is the longest answer of
+        its model, in tokens; None if not known. No call costs more than what was left of the limit, because that
+        bounded it.
         """
         limit, spent = self._limit_micros, self._spent_micros
         if limit is None or spent is None:
@@ -60,10 +58,9 @@ class Budget:
             self._spent_micros += cost_micros
 
     def output_tokens(self, price: Price | None, most_output: int | None) -> int | None:
-        """How long the answer of the next call may get, so that the job keeps within its limit.
-
-        `most_output` as for `write_off`. Without a limit, what the owner has asked for. Raises BudgetExceeded
-        where the rest does not buy the input and a few tokens, and for an unknown price or spending.
+        """The longest answer of the next call, in tokens, that keeps the job within its limit; without a limit, what
+        the owner asked for. `most_output` as for `write_off`. Raises BudgetExceeded if what is left does not pay for
+        the input and a few tokens, or if the price or earlier spending is unknown.
         """
         asked, limit = self._size.max_output_tokens, self._limit_micros
         if limit is None:
@@ -86,7 +83,9 @@ class Budget:
 
 
 def _bought_tokens(left_micros: int, input_tokens: int, price: Price) -> int | None:
-    """Tokens of output that the money buys after the input; negative if not even that, None if they cost nothing."""
+    """Tokens of output that the money pays for after the input; negative if it does not pay for the input, None if
+    output is free.
+    """
     rate = price.at(input_tokens)
     left_usd = Decimal(left_micros) / MICROS - input_tokens * rate.input_usd
     if left_usd < 0:
@@ -95,7 +94,7 @@ def _bought_tokens(left_micros: int, input_tokens: int, price: Price) -> int | N
 
 
 def _smallest(*given: int | None) -> int | None:
-    """Of those that are given."""
+    """The smallest of those that are not None."""
     return min((one for one in given if one is not None), default=None)
 
 

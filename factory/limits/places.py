@@ -1,4 +1,4 @@
-"""A bounded number of places, for threads that may wait for one, but neither too many nor too long."""
+"""A bounded number of places for threads. Some threads may wait for a place, but not too many and not too long."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ RETRY_AFTER_S = 2
 
 
 class Places:
-    """`at_once` threads have a place; of those that have one or wait for it, there are at most `most`.
-
-    One project has half of that at most, so that another's need not be turned away.
+    """`at_once` threads have a place. At most `most` have one or wait for one. One project has at most half of these,
+    so that others are not turned away because of it.
     """
 
     def __init__(self, at_once: int, *, most: int, wait_s: float) -> None:
@@ -28,7 +27,7 @@ class Places:
 
     @contextmanager
     def take(self, project_id: UUID, what: str) -> Iterator[None]:
-        """Waits for a place and gives it back. Raises Unavailable that names `what` there are too many of."""
+        """Waits for a place and gives it back at the end. Raises Unavailable, whose message names `what`."""
         self._come(project_id, what)
         try:
             if not self._free.acquire(timeout=self._wait_s):

@@ -1,4 +1,4 @@
-"""How many hints each lane may have out: about what the workers that serve it can hold."""
+"""How many jobs each lane may have out: about as many as the workers that serve it can hold."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from factory.domain import slots
 from factory.domain.lanes import MESSAGE_JOBS, Priority, group_of, lanes_of, priority_of
 
 AHEAD = 1.25
-"""A quarter more than workers can hold, so that a slot that frees finds its next job in Redis."""
+"""A quarter more than workers can hold, so that a freed slot finds its next job in Redis."""
 LEAST_SHARE = 16
-"""A lane gets at least one slot in so many, however busy the more urgent lanes are."""
+"""A lane gets at least one of so many slots, however busy the more urgent lanes are."""
 MESSAGE_SHARE = 8
-"""A message holds at most a job for one slot in so many: it is taken whole, and none shall fill a worker."""
+"""A message holds at most one job for so many slots of a worker: it is taken whole, and must not fill the worker."""
 
 Sizes = Mapping[int, int]
 """Live workers by their number of slots."""
@@ -21,32 +21,32 @@ Sizes = Mapping[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What may go out on a lane now."""
+    """What may be published on a lane now."""
 
     lane: str
     room: int
-    """Jobs in all, those beyond `free` of projects that hold few."""
+    """How many jobs may go out. Those beyond `free` must be of projects that hold few."""
     free: int
-    """Jobs of any project. All lanes of a group have the same in common."""
+    """How many jobs of any project may go out. All lanes of a group share this number."""
     least_batch: int
-    """As long as only this lane has work, fewer jobs than this need not go out: a message costs the same with one job
-    as with many, and the workers hold enough beyond their slots.
+    """While only this lane has work, fewer jobs than this need not go out: a message with one job costs as much as one
+    with many, and the workers hold enough beyond their slots.
     """
     full: int
-    """What all projects may hold in the lane's group with those."""
+    """How many jobs all projects may then hold in the lane's group."""
     few: int
-    """What a project may hold in the lane's group and still holds few."""
+    """A project that holds at most so many jobs in the lane's group holds few."""
     message: int
-    """Jobs of a message at most."""
+    """The most jobs in a message."""
 
 
 def windows(
     lanes: Iterable[str], workers: Mapping[str, Sizes], in_flight: Mapping[str, int]
 ) -> list[Window]:
-    """Of the lanes that workers serve, the most urgent first.
+    """The windows of the lanes that workers serve, the most urgent first.
 
-    A project may fill a group of lanes but for a tenth of what its workers can hold: that is kept for
-    projects that hold few, so that theirs start at once whatever the others have, and for how long.
+    A project may fill a group of lanes except for a tenth of what its workers can hold. That tenth is kept for
+    projects that hold few jobs, so that these start at once, however many long jobs the others have.
 
     Beyond that, a lane may fill what the more urgent lanes of its provider leave, and always a small share.
     """
@@ -72,8 +72,8 @@ def _window(lane: str, sizes: Sizes, in_flight: Mapping[str, int]) -> Window:
 
 
 def _room(lane: str, capacity: int, in_flight: Mapping[str, int]) -> int:
-    """One whose messages hold many jobs is filled up once there is room for a whole message, or once no slot
-    would find its next job in Redis.
+    """How many jobs of the lane may go out. A lane whose messages hold many jobs is filled once there is room for a
+    whole message, or once a slot would not find its next job in Redis.
     """
     taken = sum(
         in_flight.get(one, 0) for one in lanes_of(group_of(lane)) if _urgency(one) < _urgency(lane)

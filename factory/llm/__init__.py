@@ -1,1 +1,3 @@
-"""Calls to language models: which exist and what they cost, how each is spoken to, what may stand in."""
+"""Calls to language models: which models exist, what they cost, how each is called, and which model may stand in for
+another.
+"""

@@ -1,8 +1,8 @@
 """Structured output: which JSON schemas are accepted, and whether an answer fits its own.
 
-Schemas come from callers and answers from models, and both meet on the event loop that a thousand
-other calls share. So references are never fetched, patterns have a time limit, and what may take long runs elsewhere
-(`factory.llm.check`).
+Schemas come from callers and answers from models. Both are checked on the event loop that a thousand other calls
+share. So references are never fetched, patterns have a time limit, and a check that may take long runs in a child
+process (`factory.llm.check`).
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from factory.document import read_json
 from factory.errors import InvalidOutput, SchemaUnusable
 
 PATTERNS_S = 1.0
-"""For all patterns of a schema together, however many texts the answer has. `regex` counts the CPU's time."""
+"""The limit for all patterns of a schema together, however many texts the answer has. `regex` counts CPU time."""
 NO_REGISTRY: Registry[Any] = Registry()
-"""Without it jsonschema fetches a `$ref` that is a URL."""
+"""With it, jsonschema does not fetch a `$ref` that is a URL."""
 FENCED = re.compile(r"```(?:json|JSON)?[ \t]*\n(.*)\n[ \t]*```", re.DOTALL)
 Schema = Mapping[str, Any]
 
@@ -55,7 +55,7 @@ def parse_answer(text: str, schema: Schema) -> Any:
 
 
 def _read(text: str) -> Any:
-    """JSON, also where a model has put it between fences, as many do that have no grammar to keep to."""
+    """The text as JSON, even between Markdown fences: models without an enforced grammar often add them."""
     try:
         return read_json(text)
     except ValueError:
@@ -80,7 +80,7 @@ def _match_pattern(
 
 
 def _pattern_seconds() -> float:
-    """What is left for patterns. Raises TimeoutError when nothing is."""
+    """The seconds that are left for patterns. Raises TimeoutError when there are none."""
     left_s = _patterns_end.get() - time.monotonic()
     if left_s <= 0:
         raise TimeoutError

@@ -42,19 +42,19 @@ from factory.redaction import Redactor
 
 CONNECT_S = 10.0
 KEEPALIVE_S = 15.0
-"""Shorter than any provider's, so that a call seldom meets a connection that is just being closed."""
+"""Shorter than any provider's own limit, so that a call seldom gets a connection that is just being closed."""
 DNS_CACHE_S = 60
 HEADER_BYTES = 64 * 1024
 """The longest header of an answer. Gateways in between add long ones, and the answer behind it is paid for."""
 PROXY_REFUSES = 407
-"""Only a proxy answers so: it wants other credentials."""
+"""Only a proxy answers with this status: it wants other credentials."""
 ERROR_BYTES = 64 * 1024
-"""How much is read of an answer that is an error."""
+"""How much of an error answer is read."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallTrace:
-    """Whose call it is; sent along as headers."""
+    """Which job and attempt a call belongs to; sent as headers."""
 
     job_id: str
     step_key: str
@@ -76,7 +76,7 @@ class CallTrace:
 
 
 class ProviderClient:
-    """Calls models. Made anywhere, used in one event loop, closed there."""
+    """Calls models. It may be made anywhere, but is used and closed in one event loop."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -152,7 +152,9 @@ class ProviderClient:
         timeout_s: float,
         most_bytes: int,
     ) -> tuple[bytes, int]:
-        """The body of a 2xx answer and its latency in milliseconds; all else is raised as what it means."""
+        """The body of a 2xx answer and its latency in milliseconds. Raises the ProviderError that any other answer
+        means.
+        """
         request.headers.update(trace.headers())
         proxy = self._proxy.of(request.url)
         started = time.monotonic()
@@ -177,7 +179,7 @@ class ProviderClient:
         except ClientError as error:
             # The request may have arrived, so it may be billed.
             raise ProviderCutOff(_words(name, error), provider=name) from None
-        # Beyond 299 is failure too: redirects are not followed, a key may not go where it is not meant.
+        # Redirects are failures too: to follow one could send the key to another server.
         if proxy and answer.status == PROXY_REFUSES:
             raise ProviderUnavailable(
                 f"connection to the provider failed: {proxy_words(answer.status)}", provider=name
@@ -214,9 +216,8 @@ def _words(name: str, error: Exception) -> str:
 
 
 async def _read(name: str, answer: ClientResponse, most_bytes: int) -> bytes:
-    """The whole body, unpacked; of an error's as much as anybody reads.
-
-    A connection lost meanwhile is an answer cut off, not one that never came.
+    """The whole body, decompressed; of an error only the beginning. A connection lost meanwhile means an answer that
+    was cut off, not one that never came.
     """
     success = _is_success(answer)
     try:
@@ -237,9 +238,8 @@ async def _read(name: str, answer: ClientResponse, most_bytes: int) -> bytes:
 
 
 async def _read_at_most(answer: ClientResponse, most_bytes: int) -> bytes:
-    """The body, or a little more than `most_bytes` of it: then its connection is closed.
-
-    In pieces, because a body is unpacked as it is read: `read` would unpack all of it.
+    """The body, or a little more than `most_bytes` of it; then the connection is closed. It is read in pieces because
+    it is decompressed as it is read: `read` would decompress all of it.
     """
     length = answer.content_length
     if length is not None and length <= most_bytes and not answer.headers.get("Content-Encoding"):

@@ -27,7 +27,7 @@ Mode = Literal["chat", "embedding"]
 
 PRICES_FILE = "model_prices_and_context_window_backup.json"
 HOME_PROVIDERS = tuple(one.name for one in PROVIDERS)
-"""Providers whose models may be named without the provider, the first match wins."""
+"""Providers whose models may be named without the provider; the first match wins."""
 EMBEDDING_NAME = re.compile(r"embed|minilm|bge-|(?:^|[/-])(?:e5|gte)-", re.IGNORECASE)
 LONG_INPUT = re.compile(r"input_cost_per_token_above_(\d+)k_tokens")
 
@@ -50,7 +50,7 @@ class Model:
 
 
 LOCAL_EMBEDDING = Model(LOCAL, "all-minilm-l6-v2", "embedding", FREE, max_input_tokens=256)
-"""The one that a worker computes itself. All others of `local` are asked of LOCAL_LLM_BASE_URL."""
+"""The model that a worker computes itself. Requests for all others of `local` go to LOCAL_LLM_BASE_URL."""
 LOCAL_MODELS = (
     LOCAL_EMBEDDING,
     Model(LOCAL, "gemma3-270m", "chat", FREE, max_input_tokens=32_768),
@@ -74,7 +74,7 @@ class Catalog:
     def find(self, name: str) -> Model:
         """The model called `<provider>/<name>`, or by its bare name where a home provider has it.
 
-        Of some providers any model is taken, such as of Ollama: what is there only its owner knows.
+        Some providers, such as Ollama, are asked for any model, because only the operator knows which are installed.
         Raises InvalidInput that proposes close matches.
         """
         for candidate in (name, *(f"{provider}/{name}" for provider in HOME_PROVIDERS)):
@@ -99,8 +99,8 @@ class Catalog:
 def load_catalog(extra_models: str) -> Catalog:
     """The price list, the local models, and the comma-separated `<provider>/<model>` of `extra_models`.
 
-    An extra model that the price list has keeps its price; any other is taken with an unknown one.
-    Raises ValueError for an extra model without a provider, which settings refuse.
+    An extra model that the price list has keeps its price; the price of any other is unknown. Raises ValueError for an
+    extra model without a provider, which settings refuse.
     """
     listed = [model for key, entry in _read_prices().items() if (model := _model(key, entry))]
     return Catalog([*_extras(extra_models), *listed, *LOCAL_MODELS])
@@ -134,7 +134,7 @@ def _model(key: str, entry: Mapping[str, Any]) -> Model | None:
 
 
 def _provider(listed: str) -> str:
-    """The list files models under names of departments; calls go to the provider as a whole."""
+    """The list has several names for some providers (`vertex_ai-language-models`); calls know one."""
     if listed.startswith("vertex_ai-"):
         return "vertex_ai"
     return listed.removesuffix("_converse").removesuffix("-embedding-models")

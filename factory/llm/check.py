@@ -15,7 +15,9 @@ CHECKERS = 2
 CHECKER_BYTES = 1 << 30
 QUICK_CHARACTERS = 200_000
 QUICK_STEPS = 10_000
-"""Values of the schema times values of the answer. Each takes at most 5 µs, and nearly all much less."""
+"""The number of values in the schema times that in the answer. Each pair takes at most 5 µs, and nearly all take much
+less.
+"""
 
 
 class AnswerCheck:
@@ -30,8 +32,8 @@ class AnswerCheck:
         )
 
     async def prepare(self, schema: Schema, owner: str) -> Measured:
-        """What the schema may cost. Raises InvalidInput for one that an older version has accepted and this
-        one would not.
+        """What a check against the schema may cost. Raises InvalidInput for a schema that an older version accepted
+        and this one does not.
         """
         measured = check_schema(schema)
         if heavy := tuple(filter(is_heavy, measured.patterns)):
@@ -70,6 +72,6 @@ def is_quick(text: str, measured: Measured) -> bool:
     """Whether the check surely takes less than some 50 ms."""
     if measured.recursive or measured.slow_words or measured.patterns:
         return False
-    # Every value of a JSON text but the first follows one of these.
+    # Every value of a JSON text except the first follows one of these characters.
     values = 1 + text.count(",") + text.count("[") + text.count("{")
     return len(text) <= QUICK_CHARACTERS and measured.values * values <= QUICK_STEPS

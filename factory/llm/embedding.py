@@ -1,7 +1,5 @@
-"""The embedding APIs of the providers whose calls we carry: small enough to be spelled out here.
-
-LiteLLM is not asked, because its way of embedding with Ollama looks the model up by a blocking request
-on the event loop.
+"""The embedding APIs of the providers that we call ourselves; they are small enough to be written out here. LiteLLM is
+not used: for Ollama it looks the model up by a blocking request on the event loop.
 """
 
 from __future__ import annotations
@@ -24,7 +22,7 @@ from factory.llm.vectors import Vectors, read_indexed_vectors, read_vectors
 from factory.providers import PROVIDERS
 
 CHARS_PER_TOKEN = 4
-"""About what English takes; for Gemini, which says what it embeds costs but not how much that was."""
+"""Characters per token of English, about; used for Gemini, whose answer lacks the count of tokens."""
 
 OPENAI_URL = "https://api.openai.com/"
 
@@ -33,14 +31,14 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """The body for model and texts, and what to read from the answer."""
+    """How one provider spells an embedding call, and what is read from its answer."""
 
     body: Callable[[Model, Sequence[str], str], Json]
-    """For these texts, to be sent below that base URL."""
+    """The body for these texts, to be sent to that base URL."""
     vectors: Callable[[Json, int], Vectors]
-    """Of so many texts. Raises ValueError, or whatever comes of an answer that has another shape."""
+    """The vectors of so many texts. Raises ValueError, or any other exception for an answer of an unexpected shape."""
     tokens: Callable[[Json, Sequence[str]], int | None]
-    """None if the answer does not say how many."""
+    """The tokens that were embedded; None if the answer does not say."""
 
 
 def _openai_body(model: Model, texts: Sequence[str], base_url: str) -> Json:
@@ -99,7 +97,7 @@ _DIALECTS: Mapping[str, Dialect] = {
     "ollama": Dialect(_ollama_body, _ollama_vectors, _ollama_tokens),
 }
 EMBEDDINGS = {one.name: one.embeddings for one in PROVIDERS if one.embeddings}
-"""By the providers that have such an API, and whose calls we carry."""
+"""The dialects by provider, for those that have an embedding API and that we call ourselves."""
 
 
 def embedding_request(model: Model, texts: Sequence[str], endpoint: Endpoint) -> Request:
@@ -112,7 +110,7 @@ def embedding_request(model: Model, texts: Sequence[str], endpoint: Endpoint) ->
 
 
 def read_embeddings(model: Model, texts: Sequence[str], body: bytes, latency_ms: int) -> Embeddings:
-    """The answer in our words. Raises the ProviderError that a body without vectors stands for."""
+    """The vectors of the answer. Raises the ProviderError that a body without vectors means."""
     try:
         answer = read_json(body, exact=False)
     except ValueError:
@@ -124,7 +122,7 @@ def read_embeddings(model: Model, texts: Sequence[str], body: bytes, latency_ms:
 def read_openai_embeddings(
     model: Model, texts: Sequence[str], answer: Any, latency_ms: int
 ) -> Embeddings:
-    """The same of an answer in OpenAI's shape that is JSON already."""
+    """The same for an answer in OpenAI's shape that is parsed already."""
     return _embeddings(model, _OPENAI, texts, answer, latency_ms)
 
 

@@ -10,14 +10,16 @@ from factory.llm.catalog import Model
 from factory.providers import PROVIDERS
 
 MOST_TEXTS = 256
-"""In any call: a crash repeats no more, and reading the answer keeps the event loop for 30 ms and not for 300."""
+"""The most texts in any call: no more are repeated after a crash, and reading the answer blocks the event loop for 30
+ms instead of 300.
+"""
 ADDED_TOKENS = 2
-"""What a model may put around a text."""
+"""Tokens that a model may add around a text."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallLimit:
-    """Of one call. `tokens` None: there is none of its own."""
+    """What one call may hold. `tokens` None: there is no limit on tokens."""
 
     texts: int
     tokens: int | None = None
@@ -41,19 +43,18 @@ LIMITS = {
         if one.embeddings
     },
 }
-"""Of the providers that LiteLLM calls for us, and of those that have a file."""
+"""The limits by provider: of those that LiteLLM calls for us, and of those that have a file."""
 MODEL_LIMITS = {
     # "supports one instance per request", on the page of Vertex AI above
     "vertex_ai/gemini-embedding-001": CallLimit(1),
 }
 UNKNOWN = CallLimit(32, 30_000)
-"""Servers of Hugging Face take 32 texts unless they are told otherwise (`--max-client-batch-size`)."""
+"""Hugging Face's servers take 32 texts unless configured otherwise (`--max-client-batch-size`)."""
 
 
 def calls_of(model: Model, texts: Sequence[str]) -> Iterator[range]:
-    """The texts of each call, in order, by their places.
-
-    A text counts as what it could have at most in tokens. One that is above the limit by itself is sent alone.
+    """Which texts go into each call, in order, by index. A text counts with the most tokens that it could have. One
+    that exceeds the limit by itself is sent alone.
     """
     limit = MODEL_LIMITS.get(model.id) or LIMITS.get(model.provider, UNKNOWN)
     start, tokens = 0, 0

@@ -1,4 +1,4 @@
-"""Where the providers answer whose calls we carry, and what is sent there."""
+"""Base URLs and credentials of the providers that we call ourselves, and the request that is sent."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from factory.providers.provider import Key
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """The base URL of a provider, and the key that it wants (None: it wants none)."""
+    """The base URL of a provider, and the key that it needs (None: it needs none)."""
 
     base_url: str
     key: str | None
@@ -36,7 +36,9 @@ class Request:
 
 
 def find_endpoint(settings: Settings, provider: str) -> Endpoint:
-    """Where `provider`, one of those that we carry, answers. Raises ProviderAuthFailed for a setting that it lacks."""
+    """The endpoint of `provider`, one of those that we call ourselves. Raises ProviderAuthFailed for a missing
+    setting.
+    """
     known = BY_NAME[provider]
     base_url = settings.of_provider(known.base_url.setting)
     if not base_url:
@@ -60,12 +62,12 @@ def _key(settings: Settings, provider: str, key: Key | None) -> str | None:
 
 
 def key_headers(provider: str, key: str | None) -> Mapping[str, str]:
-    """What carries the credential of one call; empty without one."""
+    """The headers with the credential of one call; empty without one."""
     known = BY_NAME[provider].key
     return known.headers(key) if known and key else {}
 
 
 def missing_keys(settings: Settings) -> dict[str, str]:
-    """Providers that cannot be called without a key, and the variable that each lacks."""
+    """Providers whose required key is not set, each with the variable that is missing."""
     needed = {one.name: one.key.setting for one in PROVIDERS if one.key and one.key.needed}
     return {name: setting for name, setting in needed.items() if not settings.of_provider(setting)}

@@ -1,4 +1,4 @@
-"""What an unsuccessful answer of a provider means: status, headers and body become one of our errors."""
+"""Turns an unsuccessful answer of a provider (status, headers, body) into one of our errors."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from factory.llm.failure_words import (
 
 MESSAGE_CHARS = 1000
 ANSWERS = ("choices", "candidates", "content", "data", "embeddings")
-"""Members of an answer that is one."""
+"""The members that only a successful answer has."""
 PAGE_BYTES = 8192
 TITLE = re.compile(r"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
 DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:([\d.]+)s)?(?:([\d.]+)ms)?")
@@ -47,7 +47,7 @@ DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:([\d.]+)s)?(?:([\d.]+)ms)?
 def provider_failure(
     provider: str, status: int, headers: Mapping[str, str], body: bytes
 ) -> ProviderError:
-    """The error that an answer other than 2xx stands for. `headers` must find names in lower case."""
+    """The error for an answer other than 2xx. `headers` are looked up by lower-case names."""
     error = error_within(_document(body))
     code = _code(error)
     message = _message(error) or page_words(body)
@@ -93,10 +93,9 @@ def _refusal(status: int, code: str | None, message: str) -> type[ProviderError]
 
 
 def unanswered(provider: str, answer: Any) -> ProviderError:
-    """The error that a 2xx stands for which holds no answer: the one within it, if there is one.
-
-    `answer` is its body as JSON, or the bytes of what is none. Proxies and routers in front of models answer 200
-    and put the model's own error into the body.
+    """The error for a 2xx that holds no answer: the error in its body, if there is one. `answer` is the body as JSON,
+    or its bytes if it is not JSON. Proxies and routers in front of models answer 200 and put the model's own error
+    into the body.
     """
     error = error_within(answer)
     message = _message(error) or (page_words(answer) if isinstance(answer, bytes) else "")
@@ -117,7 +116,7 @@ def unanswered(provider: str, answer: Any) -> ProviderError:
 
 
 def _stop_words(answer: Any) -> str:
-    """Why a model stopped that has said nothing: Gemini's MALFORMED_FUNCTION_CALL, for one."""
+    """Why a model stopped without a text, such as Gemini's MALFORMED_FUNCTION_CALL."""
     if not isinstance(answer, dict):
         return ""
     inner = (answer.get("candidates"), answer.get("choices"))
@@ -133,9 +132,9 @@ def _stop_words(answer: Any) -> str:
 
 
 def error_within(answer: Any) -> dict[str, Any]:
-    """The error object within: `{"error": {…}}`, Gemini's `[{"error": …}]`, Ollama's `{"error": "…"}`, OpenRouter's
-    `{"choices": [{"error": …}]}`, vLLM's `{"object": "error", "message": …}`, FastAPI's `{"detail": "…"}`.
-    Empty where there is none.
+    """The error object in the body: `{"error": {…}}`, Gemini's `[{"error": …}]`, Ollama's `{"error": "…"}`,
+    OpenRouter's `{"choices": [{"error": …}]}`, vLLM's `{"object": "error", "message": …}`, FastAPI's `{"detail":
+    "…"}`. Empty where there is none.
     """
     answer = answer[0] if isinstance(answer, list) and answer else answer
     if not isinstance(answer, dict):
@@ -165,13 +164,13 @@ def _document(body: bytes) -> Any:
 
 
 def _message(error: Mapping[str, Any]) -> str:
-    """Behind OpenRouter's own words, which are few, those of the provider that it asked."""
+    """The message. OpenRouter's is short, so the message of the provider that it asked follows."""
     message, raw = _words(error.get("message")), _metadata(error).get("raw")
     return f"{message}: {raw}" if message and isinstance(raw, str) and raw else message
 
 
 def _words(message: Any) -> str:
-    """A text, or what a validation has found: Mistral's `{"detail": […]}`, FastAPI's `[{"loc": …, "msg": …}]`."""
+    """A text, or the findings of a validation: Mistral's `{"detail": […]}`, FastAPI's `[{"loc": …, "msg": …}]`."""
     if isinstance(message, dict):
         return _words(message.get("detail"))
     if isinstance(message, list):
@@ -193,7 +192,7 @@ def _metadata(error: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def page_words(body: bytes) -> str:
-    """What a body that is no JSON says: of a page of HTML its title."""
+    """The text of a body that is not JSON; of an HTML page its title."""
     text = body[:PAGE_BYTES].decode(errors="replace")
     if not text.lstrip("\ufeff \t\r\n").startswith("<"):
         return text[:MESSAGE_CHARS]
@@ -203,7 +202,7 @@ def page_words(body: bytes) -> str:
 
 
 def _status_within(error: Mapping[str, Any], code: str | None, message: str) -> int:
-    """The status that the error would have had. 500, which is tried again, where nothing tells."""
+    """The HTTP status that the error in the body stands for; 500, which is retried, if the body does not say."""
     for field in ("code", "status", "status_code", "http_status"):
         status = str(error.get(field))
         if re.fullmatch(r"[45]\d\d", status):
@@ -237,7 +236,7 @@ def _reasons(error: Mapping[str, Any]) -> set[object]:
 def _retry_after_s(
     headers: Mapping[str, str], error: Mapping[str, Any], kind: type[ProviderError]
 ) -> float | None:
-    """Seconds until the provider wants to be asked again; None when it does not say."""
+    """Seconds until the provider may be asked again; None if it does not say."""
     if (wait_ms := _number(headers.get("retry-after-ms"))) is not None:
         return wait_ms / 1000
     if after := headers.get("retry-after"):
@@ -247,19 +246,19 @@ def _retry_after_s(
             return parse_duration_s(str(delay))
     if (due := _due_s(error)) is not None:
         return due
-    # Every answer of OpenAI tells when the limits are whole again; it is a wait only where one ran out.
+    # Every answer of OpenAI says when its limits reset; it is a wait only if a limit ran out.
     return _reset_s(headers) if kind is RateLimited else None
 
 
 def _due_s(error: Mapping[str, Any]) -> float | None:
-    """OpenRouter: when the limit is whole again, in milliseconds of the epoch, among headers beside the error."""
+    """OpenRouter: when the limit resets, in milliseconds since the epoch, among headers beside the error."""
     headers = _metadata(error).get("headers")
     due_ms = _number(str(headers.get("X-RateLimit-Reset"))) if isinstance(headers, dict) else None
     return None if due_ms is None else max(0.0, due_ms / 1000 - datetime.now(UTC).timestamp())
 
 
 def _reset_s(headers: Mapping[str, str]) -> float | None:
-    """OpenAI: when the limit that ran out (requests or tokens) is whole again."""
+    """OpenAI: when the limit that ran out (requests or tokens) resets."""
     resets = {
         what: parse_duration_s(headers.get(f"x-ratelimit-reset-{what}", ""))
         for what in ("requests", "tokens")

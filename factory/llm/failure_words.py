@@ -1,4 +1,4 @@
-"""The codes and words by which failures are told apart: those of each provider's file, and those of everyone."""
+"""The codes and phrases by which failures are told apart: those of each provider's file, and common ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ AZURE = Failures(
     filtered_words=("content management policy", "content policy", "responsible ?ai"),
 )
 KNOWN = (AZURE, *(one.failures for one in PROVIDERS))
-"""Whoever answers may speak in another's words: gateways and routers pass on what they were told."""
+"""All providers' words are tried on every answer: gateways and routers pass on the errors of others."""
 
 
 def _pattern(words: Iterable[str]) -> re.Pattern[str]:
@@ -45,7 +45,7 @@ STATUS_WORDS = tuple(
         (r"context.length|content_filter|content_policy|moderation|prompt is too long", 400),
     )
 )
-"""What stands for a status in an error that has none: the first that is found in its code, or else its message."""
+"""The status for an error that has none: by the first word that is found in its code, or else in its message."""
 PASSING_WORDS = re.compile(
     r"too many requests|rate.?limit|overloaded|service unavailable|bad gateway|gateway time-?out",
     re.IGNORECASE,

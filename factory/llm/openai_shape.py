@@ -1,4 +1,4 @@
-"""OpenAI's shape is what LiteLLM translates from and to: our parameters into it, its answers out of it."""
+"""Converts between our values and OpenAI's shape, from and to which LiteLLM translates."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from factory.llm.strict import is_strict
 
 
 def openai_params(params: Params) -> dict[str, Any]:
-    """What is set in `params`, by OpenAI's names. The timeout is not sent to anyone."""
+    """The parameters that are set, by OpenAI's names. The timeout is ours and is not sent."""
     schema = params.json_schema
     wanted = {
         "temperature": params.temperature,
@@ -40,7 +40,7 @@ async def fit_schema(completion: Completion, parse: Callable[[str], Awaitable[An
 
 
 def unusable(completion: Completion, error: InvalidOutput) -> UnusableOutput:
-    """Why a paid answer that does not fit its schema does not: only a plain misfit may go better another time."""
+    """The error for a paid answer that does not fit its schema. Only a plain mismatch is worth another attempt."""
     if completion.refusal is not None:
         return OutputRefused(
             f"{completion.provider} refused to answer: {completion.refusal[:500]}",

@@ -1,6 +1,5 @@
-"""Providers without a dialect of ours, which LiteLLM calls: their credentials, and what its exceptions mean.
-
-LiteLLM's messages hold whatever came: hosts, tracebacks, paths. Only a provider's own words are passed on.
+"""Providers without a file, which LiteLLM calls: their credentials, and what its exceptions mean. LiteLLM's messages
+may hold hosts, tracebacks and paths. Only a provider's own words are passed on.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from factory.llm.failure import error_within, provider_failure
 OTHER_CREDENTIALS = frozenset(
     {"bedrock", "sagemaker", "sagemaker_chat", "vertex_ai", "github_copilot", "github", "oci"}
 )
-"""Their credentials may come from a file, a role or a service of the machine: only the call can tell."""
+"""Providers whose credentials may come from a file, a role or the machine: only a call shows whether there are any."""
 OTHER_NAMES: Mapping[str, str] = {"cohere": "CO_API_KEY", "huggingface": "HF_TOKEN"}
 MESSAGE_CHARS = 300
 PREFIX = re.compile(r"^(?:litellm\.)?(?:\w+(?:Error|Exception|Timeout)\s*[:-]\s*)+")
@@ -47,7 +46,7 @@ NO_MODULE = re.compile(r"No module named '([\w.]+)'")
 def missing_variable(
     provider: str, missing: Iterable[str], variables: Mapping[str, str] = os.environ
 ) -> str | None:
-    """Of the variables that LiteLLM misses for a provider, the one to name; None if it may have credentials."""
+    """The variable to name, of those that LiteLLM finds missing for a provider; None if there may be credentials."""
     if provider in OTHER_CREDENTIALS:
         return None
     stem = provider.upper().split("_")[0]
@@ -68,14 +67,14 @@ def missing_variable(
 
 
 def other_failure(provider: str, error: Exception) -> ProviderError:
-    """LiteLLM's exception, sorted as an answer with its status would be."""
+    """The error for LiteLLM's exception: the same that an answer with its status would get."""
     text = str(error)
     for fits, meaning in MEANINGS:
         if fits(error, text):
             return meaning(provider, text)
     status = getattr(error, "status_code", None)
     if type(status) is not int or not 400 <= status <= 599 or _is(error, "APIConnectionError"):
-        # LiteLLM wraps whatever broke into this, the reading of a paid answer too.
+        # LiteLLM raises this for anything that broke, even for a paid answer that it could not read.
         return ProviderCutOff(f"{provider}: the call broke off", provider=provider)
     return provider_failure(
         provider,
@@ -90,7 +89,9 @@ def _is(error: Exception, name: str) -> bool:
 
 
 def _own_words(text: str, status: int) -> dict[str, Any]:
-    """What the provider itself said: the error object in the text, or its first line; nothing of a 5xx without one."""
+    """The provider's own words: the error object in the text, or its first line. Empty for a 5xx without an error
+    object.
+    """
     if found := BODY.search(text):
         try:
             error = error_within(read_json(found[0], exact=False))
@@ -159,4 +160,4 @@ MEANINGS: tuple[
         _words(ProviderUnavailable, "connection to the provider failed"),
     ),
 )
-"""What is told apart by LiteLLM's class or words: the first that fits."""
+"""What LiteLLM's exception classes and words mean; the first that matches counts."""

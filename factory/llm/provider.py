@@ -1,16 +1,15 @@
 """LiteLLM: the only module that imports it, because that costs 2 s and 150 MB.
 
-Why the translation is LiteLLM's and the carriage ours. What differs between providers, and between
-models of one, is how a request is spelled: which parameters a model takes, where the system prompt
-goes, how structured output is asked for. That is hundreds of cases that others keep up to date, so a
-`Wire` calls LiteLLM's own transformations for those that have a file in `factory/providers`. Their answers have
-few shapes, and people meet them broken in every way: we read those ourselves (`factory.llm.saying`), to
-the same text, reason and counts. What does not differ is how bytes travel, and there LiteLLM costs
-ten times the call itself: `litellm.acompletion` takes 1.7–2.2 ms of CPU (logging objects, SDK clients,
-copies), stops at a few hundred connections per host and retries by itself, so that one call may be
-billed three times. One aiohttp session per process (`factory.llm.call`) sends each call once. The
-transformations are internals of a pinned version: tests/integration/llm holds both ways to the same bytes
-sent and the same answers. All other providers go through `litellm.acompletion`, made to try only once.
+Why LiteLLM translates and we send. What differs between providers, and between models of one, is how a request is
+spelled: which parameters a model takes, where the system prompt goes, how structured output is asked for. That is
+hundreds of cases that others keep up to date, so a `Wire` calls LiteLLM's own transformations for those that have a
+file in `factory/providers`. Their answers have few shapes, and people meet them broken in every way: we read those
+ourselves (`factory.llm.saying`), to the same text, reason and counts. What does not differ is how bytes travel, and
+there LiteLLM costs ten times the call itself: `litellm.acompletion` takes 1.7–2.2 ms of CPU (logging objects, SDK
+clients, copies), stops at a few hundred connections per host and retries by itself, so that one call may be billed
+three times. One aiohttp session per process (`factory.llm.call`) sends each call once. The transformations are
+internals of a pinned version: tests/integration/llm holds both ways to the same bytes sent and the same answers. All
+other providers go through `litellm.acompletion`, made to try only once.
 """
 
 from __future__ import annotations
@@ -69,7 +68,7 @@ NO_KEY = "none"
 
 
 class Wire:
-    """How one model is spoken to. Holds what LiteLLM would work out again for every call, and no credential."""
+    """How one model is called. Keeps what LiteLLM would compute again for every call, and no credential."""
 
     def __init__(self, model: Model, base_url: str) -> None:
         chat = BY_NAME[model.provider].chat
@@ -86,15 +85,15 @@ class Wire:
     def request(self, messages: Sequence[Message], params: Params, key: str | None) -> Request:
         """The call in the provider's words, with the credential that it is made with.
 
-        A parameter that the model does not know is left out, not refused: a fallback may well go to a
-        model that lacks it. Raises Untranslatable for what the provider could not be asked.
+        A parameter that the model does not know is left out, not refused: a fallback may lack it. Raises
+        Untranslatable for a request that the provider cannot express.
         """
         headers = self._headers.copy()
         headers.update(key_headers(self._model.provider, key))
         try:
             options, wrapped = self._options(openai_params(params), params.json_schema)
             data = self._translate([message.as_dict() for message in messages], options, headers)
-            # A copy: what orjson gives keeps the 4 KB that it was written in, for as long as the call takes.
+            # A copy: orjson's own result keeps its buffer of 4 KB for as long as the call takes.
             body = bytes(memoryview(encode_json(data)))
         # LiteLLM refuses with exceptions of any type. Nothing has been sent yet.
         except Exception as error:  # noqa: BLE001
@@ -106,7 +105,7 @@ class Wire:
         return Request(self._url, headers, body, wrapped)
 
     def _options(self, given: Json, schema: Any) -> tuple[Json, bool]:
-        """The parameters as the provider calls them, and whether the answer is to come wrapped."""
+        """The parameters under the provider's names, and whether the answer comes within a tool's arguments."""
         wanted = {name: value for name, value in given.items() if name in self._supported}
         by_tool = (
             self._dialect == ANTHROPIC
@@ -125,7 +124,7 @@ class Wire:
         return self._with_answer_tool(options, schema, wrapped=wrapped), wrapped
 
     def _with_answer_tool(self, options: Json, schema: Any, *, wrapped: bool) -> Json:
-        """Has Anthropic answer by a tool's arguments, which need not keep to a grammar but must be an object."""
+        """Has Anthropic answer by a tool's arguments: no grammar is enforced on these, but they must be an object."""
         if wrapped:
             rest = {
                 word: part for word, part in schema.items() if word not in ("$defs", "definitions")
@@ -144,7 +143,7 @@ class Wire:
         return {**options, "tools": [tool], "tool_choice": choice}
 
     def completion(self, request: Request, body: bytes, latency_ms: int) -> Completion:
-        """The answer in our words. Raises the ProviderError that a body without one stands for."""
+        """The answer as a Completion. Raises the ProviderError that a body without an answer means."""
         return read_body(self._model, self._read, body, latency_ms, wrapped=request.wrapped)
 
     def _translate_chat(
@@ -157,7 +156,7 @@ class Wire:
             litellm_params={},
             headers=headers,
         )
-        # What OpenAI's SDK would spread over the body: parameters that OpenAI does not have.
+        # Parameters that OpenAI does not have; OpenAI's SDK would merge them into the body.
         data.update(data.pop("extra_body", None) or {})
         return data
 
@@ -178,7 +177,7 @@ def _find_config(model: str, litellm_name: str) -> Any:
 
 
 def _other_headers(config: Any, model: Model) -> CIMultiDict[str]:
-    """The headers that LiteLLM sends beside the credential's: it is given a key that is none."""
+    """The headers that LiteLLM sends beside the credential; for this it gets a dummy key."""
     found = CIMultiDict(
         config.validate_environment(
             headers={},
@@ -201,7 +200,7 @@ async def complete_other(
     headers: Mapping[str, str],
     timeout_s: float,
 ) -> Completion:
-    """One try through LiteLLM, for a provider without a dialect here; its key is LiteLLM's to find."""
+    """One try through LiteLLM, for a provider without a file here; LiteLLM finds the key."""
     _demand_credentials(model)
     started = time.monotonic()
     try:
@@ -227,7 +226,7 @@ async def complete_other(
 async def embed_other(
     model: Model, texts: Sequence[str], headers: Mapping[str, str], timeout_s: float
 ) -> Embeddings:
-    """One try through LiteLLM, one vector a text; where and with what key is LiteLLM's to find."""
+    """One try through LiteLLM, one vector a text; LiteLLM finds endpoint and key."""
     _demand_credentials(model)
     started = time.monotonic()
     try:
@@ -254,7 +253,7 @@ def _demand_credentials(model: Model) -> None:
 
 
 async def close_other() -> None:
-    """Closes the connections that LiteLLM keeps, and forgets them: it would use closed ones again."""
+    """Closes LiteLLM's connections and clears its cache, from which it would use closed ones again."""
     await close_litellm_async_clients()  # type: ignore[no-untyped-call]
     litellm.in_memory_llm_clients_cache.flush_cache()  # type: ignore[no-untyped-call]
 

@@ -1,7 +1,6 @@
-"""What a provider's answer says, for each of the four shapes that we read: text, reason to stop, refusal, counts.
-
-Read by ourselves and not by LiteLLM, which stumbles over whatever is missing: an answer without `usage` is as good
-as any, and is paid for. What it reads is the same (tests/integration/llm/test_contract.py).
+"""Reads a provider's answer, in each of four shapes: text, reason to stop, refusal, counts. LiteLLM does not read it,
+because it fails where a member is missing: an answer without `usage` is as good as any, and is paid for. Otherwise it
+would read the same (tests/integration/llm/test_contract.py).
 """
 
 from __future__ import annotations
@@ -65,14 +64,14 @@ REASONS: Mapping[str, str] = {
     "tool_calls": "tool_calls",
     "function_call": "function_call",
 }
-"""OpenAI's word for each provider's; anything else is a plain stop."""
+"""OpenAI's reason to stop for each provider's; anything else is a plain stop."""
 THOUGHTS = re.compile(
     r"<(?:think|thinking|budget:thinking)>.*?</(?:think|thinking|budget:thinking)>", re.DOTALL
 )
 ANSWER_TOOL = "json_tool_call"
-"""The tool by whose arguments LiteLLM has a model of Anthropic answer in JSON."""
+"""The tool by whose arguments LiteLLM has Anthropic's models answer in JSON."""
 WRAPPED = "values"
-"""Where those arguments hold an answer that is no object."""
+"""The argument that holds an answer which is not an object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +133,7 @@ def read_gemini(answer: Json, _wrapped: bool = False) -> Saying | None:
     if not isinstance(parts, list) and REASONS.get(str(reason)) not in (LENGTH, FILTERED):
         return None
     spoken = [part for part in parts or () if _object(part).get("thought") is not True]
-    # What a filter stopped half-way is withheld, as LiteLLM does: it is what was flagged.
+    # A text that a filter stopped half-way is withheld, as LiteLLM does: it was flagged.
     text = "" if reason in FLAGGED else "".join(_texts(spoken, "text"))
     return _saying(text, reason, counts, why=candidate.get("finishMessage"))
 
@@ -163,7 +162,7 @@ READERS: Mapping[Dialect, Reader] = {
 def _saying(
     text: str, reason: Any, counts: Counts, *, refusal: Any = None, why: Any = None
 ) -> Saying:
-    """`why` a filter acted; where nobody says, the provider's word for it is shown."""
+    """`why`: why a filter stopped the answer; if the provider does not explain, its own reason to stop is shown."""
     finish = REASONS.get(reason, STOP) if isinstance(reason, str) else STOP
     if finish == FILTERED:
         refusal = refusal or why or reason
@@ -180,7 +179,7 @@ def _texts(parts: Any, field: str) -> Iterable[str]:
 
 
 def _without_thoughts(text: str) -> str:
-    """What open models think aloud comes first, between tags."""
+    """The text without the reasoning that open models put first, between tags."""
     if not text.startswith("<"):
         return text
     thoughts = THOUGHTS.match(text)

@@ -1,8 +1,8 @@
 """Which JSON schemas are accepted: those that can be applied, translated and sent in bounded time.
 
-A schema comes from a caller, and what works with it afterwards (jsonschema, `regex`, LiteLLM) takes exponential
-time for some of a kilobyte. So each is measured before, in time that is linear in its size, by the gateway and
-again by the worker, for what an older version has accepted. The bounds and their reasons stand here.
+A schema comes from a caller, and jsonschema, `regex` and LiteLLM take exponential time for some schemas of a kilobyte.
+So each schema is measured first, in time linear in its size: by the gateway, and again by the worker, because an older
+version may have accepted it. The bounds and their reasons are here.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from factory.llm.schema_words import Place, check_words
 MOST_BYTES = 256 * 1024
 """OpenAI takes 120,000 characters of names and values; the largest schemas in use have some 200 KB."""
 MOST_VALUES = 20_000
-"""Objects, lists, texts, numbers. OpenAI takes 5,000 properties in all."""
+"""The most values: objects, lists, texts, numbers. OpenAI takes 5,000 properties in all."""
 DEEPEST = 64
-"""Levels of objects and lists; a property takes two. OpenAI takes 10 levels of properties."""
+"""The most levels of objects and lists; a property takes two. OpenAI takes 10 levels of properties."""
 EXPANDED = Bounds(references=5_000, bytes=1_000_000, depth=120)
-"""With every `$ref` replaced by what it names, but for those within themselves: LiteLLM does so for Anthropic and
-older Gemini, and the check of an answer walks the same tree. Schemas in use expand to less than 1 MB."""
+"""The size with every `$ref` replaced by what it names, except recursive ones: LiteLLM expands schemas so for
+Anthropic and older Gemini, and the check of an answer walks the same tree. Schemas in use expand to less than 1 MB.
+"""
 
 REMEMBERED_BYTES = 16 * 1024
 PARAM = "params.json_schema"
@@ -38,21 +39,21 @@ class Measured:
     """What working with an accepted schema may cost."""
 
     bytes: int
-    """Expanded, with every reference replaced."""
+    """Its size as JSON, with every reference replaced."""
     values: int
-    """Likewise."""
+    """Its values, with every reference replaced."""
     definitions: int
     recursive: bool
-    """How deep it goes is up to the answer."""
+    """It is recursive: how deep a check goes depends on the answer."""
     slow_words: bool
-    """It has keywords whose check is not linear in schema and answer."""
+    """It has keywords whose check takes more than linear time in schema and answer."""
     patterns: tuple[str, ...]
 
 
 def check_schema(schema: Schema) -> Measured:
     """Raises InvalidInput unless `schema` is a JSON Schema (2020-12) within the bounds.
 
-    Many jobs ask with one schema: what was found is remembered.
+    Many jobs share a schema, so results are cached.
     """
     try:
         _bound(schema)
@@ -60,7 +61,7 @@ def check_schema(schema: Schema) -> Measured:
         return _recall(written) if len(written) <= REMEMBERED_BYTES else _measure(schema)
     except InvalidInput as error:
         raise InvalidInput(f"not usable as a JSON Schema: {error.message}", param=PARAM) from None
-    except (TypeError, ValueError):  # a lone surrogate is a ValueError too
+    except (TypeError, ValueError):  # a lone surrogate raises ValueError too
         raise InvalidInput("not usable as a JSON Schema: it is no JSON", param=PARAM) from None
 
 

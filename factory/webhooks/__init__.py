@@ -1,4 +1,4 @@
-"""Telling a customer's server that a job ended: Standard Webhooks, at least once.
+"""Tells a customer's server that a job ended: Standard Webhooks, delivered at least once.
 
 https://www.standardwebhooks.com
 """

@@ -1,8 +1,7 @@
-"""Receivers that an operator lets webhooks reach beyond the public internet: WEBHOOK_ALLOWED_HOSTS.
-
-A name vouches for the private addresses that it resolves to, a network for its addresses whatever their names.
-What answers to everybody on a machine or in a cloud (loopback, link-local, metadata servers) is reached only by
-a network that holds it, never by a name.
+"""Receivers beyond the public internet that an operator allows for webhooks: WEBHOOK_ALLOWED_HOSTS. A name allows the
+private addresses that it resolves to; a network allows its addresses under any name. Addresses that answer anybody on
+a machine or in a cloud (loopback, link-local, metadata servers) are allowed only by a network that contains them,
+never by a name.
 """
 
 from __future__ import annotations
@@ -25,14 +24,14 @@ _METADATA = ip_network("fd00:ec2::254/128")
 
 @dataclass(frozen=True, slots=True)
 class AllowedHosts:
-    """Names in lower case, `*.` in front for any name below; networks; and whether loopback is one."""
+    """Names in lower case (`*.` in front matches any subdomain), networks, and whether loopback is allowed."""
 
     loopback: bool = False
     names: tuple[str, ...] = ()
     networks: tuple[IPNetwork, ...] = ()
 
     def name(self, host: str) -> bool:
-        """Whether the name is listed, or one above it."""
+        """Whether the name is listed, or matches a listed `*.` name."""
         return any(
             host.endswith(name[1:]) if name.startswith("*.") else host == name
             for name in self.names

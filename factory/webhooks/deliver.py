@@ -38,10 +38,10 @@ class Delivery:
 
 
 class WebhookClient:
-    """Delivers over connections of its own, which lead nowhere but to addresses that `target` allows.
+    """Delivers over connections of its own, and only to addresses that `target` allows.
 
-    To be made and closed inside the event loop that uses it. Any number of deliveries may be under
-    way at once: a slow receiver holds up no other.
+    To be made and closed inside the event loop that uses it. Any number of deliveries may be under way at once: a slow
+    receiver holds up no other.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class WebhookClient:
         self._timeout_s = timeout_s
         self._proxy = proxy
         self._session = _session(_CheckedResolver(allowed), timeout_s)
-        # It connects to the proxy, whose name is the operator's and may well be private.
+        # A plain resolver: it resolves the proxy's name, which the operator sets and which may be private.
         self._proxied = _session(None, timeout_s)
 
     async def deliver(
@@ -87,13 +87,13 @@ class WebhookClient:
         proxy = self._proxy.of(url)
         if proxy is None:
             return await self._session.post(url, data=body, headers=headers, allow_redirects=False)
-        # A proxy that were given the name would resolve it again, out of our sight. So it gets an address
-        # that was checked, and the name stays in Host and in TLS' server name.
+        # A proxy would resolve a name again, perhaps to another address. So it gets the checked address, and the name
+        # stays in Host and in TLS' server name.
         target = URL(url)
         host = target.host or ""
         async with asyncio.timeout(self._timeout_s):
             addresses = await resolve(host, self._allowed)
-        # Which networks a proxy reaches we cannot know: nearly all reach IPv4.
+        # We cannot know which networks a proxy reaches; nearly all reach IPv4.
         address = min(addresses, key=lambda one: one.family is not socket.AF_INET)
         return await self._proxied.post(
             target.with_host(address.ip),
@@ -105,7 +105,7 @@ class WebhookClient:
         )
 
     def _check(self, url: str) -> None:
-        # The setting may have changed since the submit, and a literal IP meets no resolver.
+        # The setting may have changed since the job was submitted, and a literal IP address skips the resolver.
         try:
             check_url(url, self._allowed)
         except InvalidInput as error:
@@ -118,14 +118,14 @@ def _session(resolver: AbstractResolver | None, timeout_s: float) -> aiohttp.Cli
         timeout=aiohttp.ClientTimeout(total=timeout_s),
         headers={"User-Agent": f"ai-agent-factory/{__version__}"},
         cookie_jar=aiohttp.DummyCookieJar(),
-        # The environment's proxy would resolve the name again, out of our sight.
+        # A proxy of the environment would resolve the name again, perhaps to another address.
         trust_env=False,
         auto_decompress=False,
     )
 
 
 class _CheckedResolver(AbstractResolver):
-    """Shows aiohttp checked addresses only. The name stays in Host and in TLS' server name."""
+    """Gives aiohttp checked addresses only. The name stays in Host and in TLS' server name."""
 
     def __init__(self, allowed: AllowedHosts) -> None:
         self._allowed = allowed
@@ -146,13 +146,13 @@ class _CheckedResolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Holds nothing."""
+        """Does nothing: there is nothing to close."""
 
 
 async def _drain(answer: aiohttp.ClientResponse) -> None:
     """Reads a short body so that the connection can serve again; one with a longer body is closed.
 
-    The status has come by now and alone decides: a body that breaks off or dribbles changes nothing.
+    The status alone decides, and it is known by now: a body that breaks off or comes slowly changes nothing.
     """
     read_bytes = 0
     with contextlib.suppress(TimeoutError, aiohttp.ClientError):
@@ -163,7 +163,7 @@ async def _drain(answer: aiohttp.ClientResponse) -> None:
 
 
 def _judge(answer: aiohttp.ClientResponse) -> None:
-    """Nothing for a 2xx; raises what any other status means."""
+    """Raises the error that a status other than 2xx means."""
     status = answer.status
     if 200 <= status < 300:
         return

@@ -23,7 +23,7 @@ SECRET_BYTES = 24
 def derive_secret(secret_key: str, project_id: str) -> str:
     """The project's signing secret, `whsec_` and base64, from the installation's SECRET_KEY.
 
-    Derived, so that no table holds it; the same project always gets the same one.
+    It is derived, so no table holds it, and the same project always gets the same secret.
     """
     digest = hmac.digest(secret_key.encode(), f"webhook:{project_id}".encode(), hashlib.sha256)
     return "whsec_" + base64.b64encode(digest[:SECRET_BYTES]).decode()
@@ -54,7 +54,7 @@ def signed_headers(
 
     `webhook_id` stays the same over retries, so that receivers can drop repeats; `sent_at` does not.
     """
-    # The library reads only the clock face of a datetime and takes it for UTC.
+    # The library ignores a datetime's zone and takes it for UTC.
     sent_at_utc = sent_at.astimezone(UTC)
     text = body.decode()
     signatures = (Webhook(secret).sign(webhook_id, sent_at_utc, text) for secret in secrets)

@@ -1,8 +1,8 @@
 """Where a webhook may go: a server on the public internet, or one that the operator has listed.
 
-A customer chooses the URL, and our workers stand inside a private network. So the URL is checked
-when a job is submitted, and the addresses behind its name are checked again at each delivery, by
-the very lookup that the connection then uses (a name may answer differently the next time).
+A customer chooses the URL, and our workers stand inside a private network. So the URL is checked when a job is
+submitted, and the addresses behind its name are checked again at each delivery, by the same lookup that the connection
+then uses (the name may resolve differently the next time).
 https://cheatsheetseries.owasp.org/cheatsheets/Server_Side_Request_Forgery_Prevention_Cheat_Sheet.html
 """
 
@@ -39,7 +39,7 @@ _CLOSED_V6 = (
 )
 
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII)
-# What the C library reads as a number of an IPv4 address, as in 127.1, 0x7f.1 and 2130706433.
+# A part that the C library reads as a number of an IPv4 address, as in 127.1, 0x7f.1 and 2130706433.
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII)
 
 
@@ -64,7 +64,7 @@ def is_public(address: IPAddress) -> bool:
 
 
 def check_url(url: str, allowed: AllowedHosts) -> None:
-    """Raises InvalidInput with the mend if no webhook could ever go to `url`. Looks nothing up."""
+    """Raises InvalidInput, which says how to fix it, if no webhook could ever go to `url`. Resolves no names."""
     if len(url) > LONGEST_URL:
         raise _unfit(f"is longer than {LONGEST_URL} characters: shorten it")
     if any(ord(char) <= 0x20 or ord(char) == 0x7F for char in url):
@@ -112,7 +112,7 @@ def _parse(url: str) -> URL:
 
 
 def _check_port(port: int | None) -> None:
-    """Lower ports than 1024 belong to other protocols, which a request might talk into something."""
+    """Ports below 1024 belong to other protocols, whose servers a request might trick."""
     if port not in (80, 443) and (port or 0) < FIRST_FREE_PORT:
         raise _unfit(f"has port {port}: use 80, 443 or one from {FIRST_FREE_PORT} on")
 
