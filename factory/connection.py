@@ -15,8 +15,8 @@ ERRNO_WORDS = {
     errno.ECONNREFUSED: "was refused",
     errno.ECONNRESET: "was reset",
     errno.EPIPE: "was reset",
-    errno.EHOSTUNREACH: "failed: there is no way to its host",
-    errno.ENETUNREACH: "failed: there is no way to its network",
+    errno.EHOSTUNREACH: "failed: there is no route to its host",
+    errno.ENETUNREACH: "failed: there is no route to its network",
     errno.ETIMEDOUT: "timed out",
     errno.EMFILE: "failed: this process has too many files open",
     errno.ENFILE: "failed: this machine has too many files open",
@@ -40,7 +40,7 @@ WORDS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
         "connection to the {peer} was closed before the answer",
     ),
     ((aiohttp.ClientPayloadError,), "the answer of the {peer} broke off"),
-    ((aiohttp.ClientResponseError,), "the answer of the {peer} is no HTTP that can be read"),
+    ((aiohttp.ClientResponseError,), "the answer of the {peer} is not valid HTTP"),
 )
 """The first kind that fits says it."""
 

@@ -52,7 +52,7 @@ def read_message(text: bytes, tasks: Container[str] | None) -> dict[str, Any]:
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ForeignMessage(f"{type(error).__name__}: {str(error)[:SHOWN_BYTES]}") from None
     if not fits:
-        raise ForeignMessage("it is no message of Celery's")
+        raise ForeignMessage("it is not a message of Celery's")
     found: dict[str, Any] = message
     return found
 

@@ -34,14 +34,14 @@ class HintRequest(Request):  # type: ignore[misc]
     def _check(self) -> None:
         """Raises ForeignMessage for what would break later, when the message already counts as started."""
         if not (isinstance(self._args, list) and isinstance(self._kwargs, dict)):
-            raise ForeignMessage("its arguments are no list and no object")
+            raise ForeignMessage("its arguments are not a list and an object")
         limits = self.time_limits
         if not (
             isinstance(limits, list | tuple)
             and len(limits) == 2
             and all(isinstance(limit, int | float | None) for limit in limits)
         ):
-            raise ForeignMessage("its time limits are no two numbers")
+            raise ForeignMessage("its time limits are not two numbers")
 
 
 def _nothing(*_: object) -> None:

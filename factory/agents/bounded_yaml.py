@@ -25,7 +25,7 @@ def load_yaml(path: Path) -> Any:
 def _text(path: Path) -> str:
     """The text of a regular file: opening a pipe would wait for a writer, and a device never ends."""
     if not stat.S_ISREG(path.stat().st_mode):
-        raise InvalidInput("is no file", param="agent")
+        raise InvalidInput("is not a regular file", param="agent")
     with path.open("rb") as file:
         read = file.read(LONGEST_BYTES + 1)
     if len(read) > LONGEST_BYTES:

@@ -107,7 +107,7 @@ def _read(path: Path) -> Any:
     except yaml.YAMLError as error:
         raise InvalidInput(f"not YAML: {_yaml_fault(error)}", param="agent") from None
     except UnicodeDecodeError:
-        raise InvalidInput("not YAML: it is no UTF-8", param="agent") from None
+        raise InvalidInput("not YAML: it is not UTF-8", param="agent") from None
     except OSError as error:
         raise InvalidInput(f"cannot be read: {error.strerror}", param="agent") from None
     except (TypeError, ValueError, RecursionError):

@@ -69,7 +69,7 @@ def recipient_of(text: str) -> Any:
         return pyrage.x25519.Recipient.from_str(text)
     except pyrage.RecipientError:
         raise Misconfigured(
-            "BACKUP_RECIPIENT is no age public key (age1…): factory backup key FILE makes one",
+            "BACKUP_RECIPIENT is not an age public key (age1…): factory backup key FILE makes one",
             param="BACKUP_RECIPIENT",
         ) from None
 

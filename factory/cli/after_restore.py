@@ -84,7 +84,7 @@ def moment(text: str, param: str) -> datetime:
         found = datetime.fromisoformat(text)
     except ValueError:
         raise InvalidInput(
-            f"{text!r} is no time; write it as 2026-01-31T23:59:00Z", param=param
+            f"{text!r} is not a time; write it as 2026-01-31T23:59:00Z", param=param
         ) from None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 

@@ -23,9 +23,9 @@ class Check:
     detail: str
 
 
-def rated(name: str, good: bool, found: str, mend: str) -> Check:
+def rated(name: str, good: bool, found: str, remedy: str) -> Check:
     """Fails where it is not good."""
-    return Check(name, Status.OK, found) if good else Check(name, Status.FAIL, f"{found}: {mend}")
+    return Check(name, Status.OK, found) if good else Check(name, Status.FAIL, f"{found}: {remedy}")
 
 
 def advised(name: str, good: bool, found: str, advice: str) -> Check:

@@ -148,8 +148,8 @@ def check_vector(version: str | None) -> Check:
     if version is None:
         return Check("pgvector", Status.FAIL, "install the extension `vector`")
     recent = tuple(int(part) for part in version.split(".")[:2]) >= MIN_VECTOR
-    mend = "0.8 or newer is needed; after the package, ALTER EXTENSION vector UPDATE"
-    return rated("pgvector", recent, version, mend)
+    remedy = "0.8 or newer is needed; after the package, ALTER EXTENSION vector UPDATE"
+    return rated("pgvector", recent, version, remedy)
 
 
 def _check_redis(services: Services) -> Iterator[Check]:
@@ -162,8 +162,8 @@ def _check_redis(services: Services) -> Iterator[Check]:
     recent = tuple(int(part) for part in found.split(".")[:2]) >= MIN_REDIS
     yield rated("Redis", recent, found, "7.0 or newer is needed")
     policy = str(info["maxmemory_policy"])
-    mend = "set maxmemory-policy noeviction: a broker that evicts loses whole queues"
-    yield rated("Redis eviction", policy == "noeviction", policy, mend)
+    remedy = "set maxmemory-policy noeviction: a broker that evicts loses whole queues"
+    yield rated("Redis eviction", policy == "noeviction", policy, remedy)
 
 
 def _check_wheels() -> Iterator[Check]:

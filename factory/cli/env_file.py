@@ -28,7 +28,7 @@ FORMS: Mapping[str, tuple[re.Pattern[str], str]] = {
         re.compile(r"[^:,\s]+:[^:,]+"),
         "is not user:password, without another colon or a comma",
     ),
-    "POSTGRES_PROFILE": (re.compile("8gb|16gb|32gb"), "is none of 8gb, 16gb, 32gb"),
+    "POSTGRES_PROFILE": (re.compile("8gb|16gb|32gb"), "must be 8gb, 16gb or 32gb"),
     "NETWORK_PREFIX": (
         re.compile(r"172\.(1[6-9]|2\d|3[01])\.\d{1,3}"),
         "is not the first three numbers of a network within 172.16.0.0/12",

@@ -66,7 +66,7 @@ class Gateway:
                 verify=trusted_authorities() if self.url.lower().startswith("https:") else True,
             )
         except httpx.InvalidURL as error:
-            raise InvalidInput(f"{self.url} is no URL: {error}", param="--url") from None
+            raise InvalidInput(f"{self.url} is not a URL: {error}", param="--url") from None
 
     def get(self, path: str, params: Params = NO_PARAMS, *, wait_s: int = 0) -> Any:
         """The answer's JSON. `wait_s`: how long the gateway may hold it until a job has ended."""
@@ -152,7 +152,7 @@ def _read(answer: httpx.Response) -> Any:
         try:
             return answer.json() if answer.content else None
         except ValueError:
-            reason = "answered what is no JSON: is it the gateway's address?"
+            reason = "answered something other than JSON: is it the gateway's address?"
             raise Unavailable(f"{answer.request.url} {reason}") from None
     message, param = _problem(answer)
     if answer.status_code in RETRYABLE:

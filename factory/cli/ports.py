@@ -77,7 +77,9 @@ def demand_own(host: str) -> None:
     try:
         _listen_for_a_moment(host, 0)
     except OSError as error:
-        reason = "it is no address of this machine" if error.errno in FOREIGN else error.strerror
+        reason = (
+            "it is not an address of this machine" if error.errno in FOREIGN else error.strerror
+        )
         raise Misconfigured(f"nothing can listen on {host!r}: {reason}", param="host") from None
 
 

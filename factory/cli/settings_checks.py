@@ -48,12 +48,12 @@ def check_secret(services: Services) -> Iterator[Check]:
     if len(left) > MOST_NAMED:
         named += " …"
     if settings.previous_secrets:
-        mend = f"{len(left)} API keys hang on SECRET_KEY_PREVIOUS until their next use: {named}"
+        found = f"{len(left)} API keys depend on SECRET_KEY_PREVIOUS until their next use: {named}"
         done = "all API keys are under the current one; drop SECRET_KEY_PREVIOUS once receivers of "
-        yield advised("SECRET_KEY", not left, f"{done}webhooks have the new secret", mend)
+        yield advised("SECRET_KEY", not left, f"{done}webhooks have the new secret", found)
     elif left:
-        mend = f"{len(left)} API keys need an earlier secret, in SECRET_KEY_PREVIOUS: {named}"
-        yield Check("SECRET_KEY", Status.WARN, mend)
+        found = f"{len(left)} API keys need an earlier secret, in SECRET_KEY_PREVIOUS: {named}"
+        yield Check("SECRET_KEY", Status.WARN, found)
 
 
 def check_ways(settings: Settings) -> Iterator[Check]:

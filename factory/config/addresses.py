@@ -95,7 +95,7 @@ def _form_fault(rest: str, instead: str) -> str | None:
     for host in place.partition("/")[0].split(","):
         port = _PORT.search(host)
         if port and not (port[1].isdigit() and 0 < int(port[1]) < 65_536):
-            return f"has a port that is no number from 1 to 65535; {instead}"
+            return f"has a port that is not a number from 1 to 65535; {instead}"
     return None
 
 
@@ -130,7 +130,7 @@ def redis_url_of(parts: Mapping[str, str], *, tls: bool) -> str:
     given = {name.removeprefix("REDIS_"): value for name, value in parts.items()}
     database = given.get("DB") or "0"
     if not database.isdigit():
-        raise Misconfigured("is no number, such as 0", param="REDIS_DB")
+        raise Misconfigured("must be a number, such as 0", param="REDIS_DB")
     login = _login(given.get("USER", ""), given.get("PASSWORD", ""))
     host = given["HOST"]
     if host.startswith("/"):
@@ -142,7 +142,7 @@ def redis_url_of(parts: Mapping[str, str], *, tls: bool) -> str:
 def _port(parts: Mapping[str, str], name: str, default: str) -> str:
     port = parts.get(name) or default
     if not (port.isascii() and port.isdigit() and 0 < int(port) < 65_536):
-        raise Misconfigured("is no port: a number from 1 to 65535", param=name)
+        raise Misconfigured("must be a port: a number from 1 to 65535", param=name)
     return port
 
 

@@ -56,5 +56,5 @@ def _model(text: str) -> tuple[str, str]:
     return provider, name
 
 
-def _unusable(part: str, mend: str) -> ValueError:
-    return ValueError(f"holds {part[:_SHOWN]!r}, which is not usable: name {mend}")
+def _unusable(part: str, wanted: str) -> ValueError:
+    return ValueError(f"holds {part[:_SHOWN]!r}, which is not usable: name {wanted}")

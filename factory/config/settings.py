@@ -83,7 +83,7 @@ class PlatformSettings(BaseModel):
     worker_count: int | None = Field(default=None, ge=1, le=1000)
     """The same by another name; WEB_CONCURRENCY goes first."""
     api_base_url: HttpUrl = "http://127.0.0.1:8000"
-    """Where callers reach the gateway; it stands in links."""
+    """Where callers reach the gateway; it is used in links."""
     trusted_proxies: int = Field(default=0, ge=0, le=10)
     """How many proxies stand before the gateway, each adding to X-Forwarded-For: the client's address in logs is
     taken from there. 1 behind nginx; without a proxy 0, or any client could name itself."""

@@ -129,7 +129,7 @@ def template(values: Mapping[str, str] = NOTHING) -> str:
     for title, entries in groups(values).items():
         blocks.append("\n".join([f"# --- {title} ---", *map(str, entries)]) + "\n")
     names = [f"# {name}: {reason}" for name, reason in GUIDE.items()]
-    blocks.append("\n".join(["# --- Names of the guide that are no settings ---", *names]) + "\n")
+    blocks.append("\n".join(["# --- Names of the guide that are not settings ---", *names]) + "\n")
     return "\n".join(blocks)
 
 

@@ -36,7 +36,7 @@ def tls_options_fault(redis_url: str) -> str | None:
     return (
         None
         if verification(given) is not None
-        else "has an ssl_cert_reqs that is none of required, optional, none"
+        else "has an ssl_cert_reqs other than required, optional and none"
     )
 
 

@@ -73,7 +73,7 @@ def _http_url_fault(url: str) -> str | None:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError:
-        return "is no URL: write http://host:port/path"
+        return "is not a URL: write http://host:port/path"
     if not host or port == 0:
         return "names no host, or port 0: write http://host:port/path"
     if parts.query or parts.fragment:

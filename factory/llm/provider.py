@@ -98,7 +98,7 @@ class Wire:
         # LiteLLM refuses with exceptions of any type. Nothing has been sent yet.
         except Exception as error:  # noqa: BLE001
             raise Untranslatable(
-                f"the request cannot be said in the words of {self._model.provider}: "
+                f"the request cannot be translated for {self._model.provider}: "
                 f"{type(error).__name__}: {str(error)[:300]}",
                 provider=self._model.provider,
             ) from None

@@ -62,7 +62,7 @@ def check_schema(schema: Schema) -> Measured:
     except InvalidInput as error:
         raise InvalidInput(f"not usable as a JSON Schema: {error.message}", param=PARAM) from None
     except (TypeError, ValueError):  # a lone surrogate raises ValueError too
-        raise InvalidInput("not usable as a JSON Schema: it is no JSON", param=PARAM) from None
+        raise InvalidInput("not usable as a JSON Schema: it is not JSON", param=PARAM) from None
 
 
 @lru_cache(maxsize=256)
@@ -108,7 +108,7 @@ def _parts(container: Any) -> Iterator[Any]:
     if isinstance(container, Mapping):
         for name in container:
             if not isinstance(name, str):
-                raise InvalidInput(f"{name!r:.50} is no text, as names are")
+                raise InvalidInput(f"{name!r:.50} is not a text, as a name must be")
             yield name
         yield from container.values()
     else:

@@ -66,7 +66,7 @@ class Translator:
             )
         except (WorkTooLong, WorkLost) as error:
             raise Untranslatable(
-                f"the request cannot be said in the words of {model.provider}: {error.message}",
+                f"the request cannot be translated for {model.provider}: {error.message}",
                 provider=model.provider,
             ) from None
 

@@ -54,7 +54,7 @@ DEFAULTS: Mapping[str, Any] = {
 def understood(document: Any) -> Mapping[str, Any]:
     """The document. Raises NewerFormat, or JobFailure if it is no object."""
     if not isinstance(document, Mapping):
-        raise JobFailure("what is stored of the job is no JSON object")
+        raise JobFailure("the job's stored content is not a JSON object")
     version = document.get("v", 1)
     if not isinstance(version, int) or version > VERSION:
         raise NewerFormat(

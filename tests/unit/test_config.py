@@ -1,4 +1,4 @@
-"""What people put into settings: mended where harmless, else refused by name, all at once."""
+"""What people put into settings: corrected where harmless, else refused by name, all at once."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def refused(**variables: str) -> str:
         ("DATABASE_URL", " 'postgresql://user@host/name'\n", "postgresql://user@host/name"),
     ],
 )
-def test_what_is_harmless_is_mended(name: str, given: str, taken: object) -> None:
+def test_what_is_harmless_is_corrected(name: str, given: str, taken: object) -> None:
     assert getattr(load_settings({**GOOD, name: given}), name.lower()) == taken
 
 
@@ -82,7 +82,7 @@ def test_what_is_harmless_is_mended(name: str, given: str, taken: object) -> Non
         ("OPENAI_BASE_URL", "api.openai.com/v1", "must start with http"),
         ("OPENAI_BASE_URL", "localhost:11434", "must start with http"),
         ("OPENAI_BASE_URL", "http://", "no host"),
-        ("OPENAI_BASE_URL", "http://host:99999/v1", "no URL"),
+        ("OPENAI_BASE_URL", "http://host:99999/v1", "not a URL"),
         ("OPENAI_BASE_URL", "https://host/v1?x=1", "before ?"),
         ("OPENAI_BASE_URL", "https://ho st/v1", "white space"),
         ("API_BASE_URL", "<url>", "placeholder"),

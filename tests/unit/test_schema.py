@@ -183,7 +183,7 @@ OBJECTS = [{"n": n} for n in range(6_000)]
             {"anyOf": [{"pattern": f"{n}" * 500} for n in range(100)]},
             "patterns have more than 20,000 characters",
         ),
-        ({1: {}}, "1 is no text"),
+        ({1: {}}, "1 is not a text"),
     ],
 )
 def test_what_cannot_be_applied_in_time_is_refused_at_once(schema: Any, reason: str) -> None:

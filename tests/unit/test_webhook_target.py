@@ -122,12 +122,12 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize(("url", "mend"), REFUSED.items())
-def test_any_other_url_is_refused_and_the_mend_is_said(url, mend):
+@pytest.mark.parametrize(("url", "remedy"), REFUSED.items())
+def test_any_other_url_is_refused_with_how_to_fix_it(url, remedy):
     with pytest.raises(InvalidInput) as refusal:
         check_url(url, PUBLIC_ONLY)
     assert refusal.value.param == "webhook.url"
-    assert mend in refusal.value.message
+    assert remedy in refusal.value.message
 
 
 LOOPBACK = ["http://127.0.0.1:8080/", "http://[::1]:8080/", "http://localhost:8080/"]

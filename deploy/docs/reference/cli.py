@@ -23,7 +23,7 @@ MEANINGS = {
     ExitCode.OK: "done",
     ExitCode.FAILED: "a job failed or was cancelled, a check found something, or the platform broke",
     ExitCode.USAGE: "the command line or what was sent is wrong; trying again does not help",
-    ExitCode.TIMEOUT: "the patience given was over; the job goes on",
+    ExitCode.TIMEOUT: "the given time was over; the job goes on",
     ExitCode.AUTH: "no key, or one without the scope",
     ExitCode.UNREACHABLE: "the gateway does not answer, or cannot serve now",
     ExitCode.INTERRUPTED: "Ctrl-C",

@@ -82,7 +82,7 @@ def _fallbacks(catalog: Catalog, model: Model, names: tuple[str, ...]) -> tuple[
             raise InvalidInput(error.message, param=f"fallbacks[{index}]") from None
         if fallback.mode != model.mode:
             raise InvalidInput(
-                f"{fallback.id} is no {model.mode} model", param=f"fallbacks[{index}]"
+                f"{fallback.id} is not a model for {model.mode}", param=f"fallbacks[{index}]"
             )
         found.append(fallback.id)
     return tuple(found)

@@ -119,7 +119,7 @@ def test_what_is_no_file_is_refused_without_a_look_inside(directory: Path) -> No
     (directory / "endless.yaml").symlink_to("/dev/zero")
     (directory / "folder.yaml").mkdir()
     for name in ("pipe", "endless", "folder"):
-        with pytest.raises(InvalidInput, match=f"{name}.yaml: agent: is no file"):
+        with pytest.raises(InvalidInput, match=f"{name}.yaml: agent: is not a regular file"):
             read_agent(directory / f"{name}.yaml")
 
 

@@ -184,5 +184,5 @@ def test_the_command_takes_one_decision_and_a_time_that_is_one(
         after_restore(release=True, fail=True)
     after_restore(hold="2026-01-31T11:59:00")
     assert "restored (by hand)" in capsys.readouterr().out
-    with pytest.raises(InvalidInput, match="is no time"):
+    with pytest.raises(InvalidInput, match="is not a time"):
         after_restore(release_older="yesterday")

@@ -108,7 +108,7 @@ def test_an_answer_that_is_no_http_is_told_without_the_request(
     recorder.answer, recorder.headers = b"{}", {"x-policy": "p" * 100_000}
     with pytest.raises(ProviderCutOff) as caught:
         runner.run(ask(make_client(recorder.url), catalog, model))
-    assert caught.value.message.endswith("the answer of the provider is no HTTP that can be read")
+    assert caught.value.message.endswith("the answer of the provider is not valid HTTP")
 
 
 @pytest.mark.parametrize(

@@ -125,7 +125,7 @@ def test_the_doctor_counts_what_hangs_on_the_earlier_secret(services: Services) 
     assert list(check_secret(old)) == []
     [waits] = check_secret(both)
     assert waits.status is Status.WARN
-    assert waits.detail.startswith("1 API keys hang on SECRET_KEY_PREVIOUS")
+    assert waits.detail.startswith("1 API keys depend on SECRET_KEY_PREVIOUS")
     [lost] = check_secret(with_secret(services, NEW))
     assert lost.detail.startswith("1 API keys need an earlier secret")
     assert opens(both, key)
