@@ -29,7 +29,7 @@ def prepare(
         raise InvalidInput("query must be a text that is not empty", param="query")
     found = catalog.find(model)
     if found.mode != "embedding":
-        raise InvalidInput(f"{found.id} is no embedding model", param="model")
+        raise InvalidInput(f"{found.id} is not an embedding model", param="model")
     return NewJob(
         id=new_id(),
         project_id=project_id,
