@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Sequence
 from datetime import timedelta
 from uuid import UUID
 
 import pytest
 from sqlalchemy import event
 
-from factory.domain.job import ClaimedJob, Outcome, new_id
+from factory.domain.job import Outcome, new_id
 from factory.domain.state import State
 from factory.domain.waiting import WaitFor, WaitType
 from factory.pipeline.accept.control import cancel
@@ -21,6 +19,14 @@ from factory.pipeline.upkeep.waits import StrandedParents, wake_due
 from factory.services import Services
 from factory.store import journal, moves, waits
 from factory.store.journal import Step
+from tests.integration.store.families import (
+    ended_child,
+    given_family,
+    given_waiting,
+    go_to_wait,
+    report,
+    until,
+)
 from tests.integration.store.samples import (
     BROKE,
     HOOK,
@@ -44,39 +50,6 @@ ENDS = (State.SUCCEEDED, State.FAILED, State.CANCELLED)
 ONE_PAGE = 8192
 
 
-def _finish(services: Services, *outcomes: Outcome) -> Sequence[State | None]:
-    with services.database.transaction() as tx:
-        return finish_jobs(tx, list(outcomes))
-
-
-def _wait(services: Services, job: ClaimedJob, wait: WaitFor) -> State | None:
-    return _finish(services, end(job, State.WAITING, waiting_for=wait))[0]
-
-
-def _waiting(services: Services, wait: WaitFor, **changes: object) -> UUID:
-    job = claim_one(services, given_job(services, **changes))
-    assert _wait(services, job, wait) is State.WAITING
-    return job.id
-
-
-def _family(services: Services, children: int) -> tuple[ClaimedJob, list[ClaimedJob]]:
-    """A parent and its children, all of them running."""
-    parent = claim_one(services, given_job(services))
-    born = given_jobs(services, children, parent_id=parent.id)
-    return parent, [claim_one(services, one) for one in born]
-
-
-def _until(holds: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60.0
-    while not holds():
-        assert time.monotonic() < deadline, "the condition never came true"
-        time.sleep(0.01)
-
-
-def _ended(child: ClaimedJob, state: State = State.SUCCEEDED) -> Outcome:
-    return end(child, state, parent_id=child.parent_id)
-
-
 def test_a_wait_gives_the_attempt_back_and_keeps_the_steps(services: Services) -> None:
     job_id = given_job(services, max_attempts=1)
     for _ in range(3):
@@ -84,7 +57,7 @@ def test_a_wait_gives_the_attempt_back_and_keeps_the_steps(services: Services) -
         assert (job.attempt, job.deferrals, job.deferred_s) == (1, 0, None)
         with services.database.transaction() as tx:
             journal.record_steps(tx, [Step(job_id, "first", {"done": True})])
-        assert _wait(services, job, WaitFor.time(0.0)) is State.WAITING
+        assert go_to_wait(services, job, WaitFor.time(0.0)) is State.WAITING
         assert view(services, job_id).attempt == 0
         assert wake_due(services) == 1
     assert claim_one(services, job_id).steps == {"first": {"done": True}}
@@ -101,7 +74,7 @@ def test_a_job_without_a_parent_costs_no_further_statement_and_no_entry_of_an_in
         made.append(statement)
 
     event.listen(services.database.engine, "before_cursor_execute", note)
-    _finish(services, *ends)
+    report(services, *ends)
     event.remove(services.database.engine, "before_cursor_execute", note)
     assert len(made) == 2, "the ends, and what they add to counters"
     for index in ("ix_jobs_waits", "ix_jobs_waiting_deadlines"):
@@ -110,7 +83,7 @@ def test_a_job_without_a_parent_costs_no_further_statement_and_no_entry_of_an_in
 
 
 def test_a_wait_for_a_time_ends_when_it_has_come_and_not_before(services: Services) -> None:
-    job_id = _waiting(services, WHOLE_HOUR)
+    job_id = given_waiting(services, WHOLE_HOUR)
     seen = view(services, job_id)
     [row] = ask(services, "SELECT waiting_for, now() AS now FROM jobs")
     assert timedelta(minutes=59) < seen.run_at - row.now <= timedelta(hours=1)
@@ -123,27 +96,27 @@ def test_a_wait_for_a_time_ends_when_it_has_come_and_not_before(services: Servic
 
 
 def test_a_parent_goes_on_after_the_last_of_its_children(services: Services) -> None:
-    parent, children = _family(services, 3)
-    assert _wait(services, parent, WaitFor.children()) is State.WAITING
+    parent, children = given_family(services, 3)
+    assert go_to_wait(services, parent, WaitFor.children()) is State.WAITING
     for child, state in zip(children, ENDS, strict=True):
         assert state_of(services, parent.id) is State.WAITING
-        _finish(services, _ended(child, state))
+        report(services, ended_child(child, state))
     assert state_of(services, parent.id) is State.QUEUED
 
 
 def test_a_child_that_is_to_be_tried_again_has_not_ended(services: Services) -> None:
-    parent, [child] = _family(services, 1)
-    _wait(services, parent, WaitFor.children())
-    _finish(services, end(child, State.QUEUED, error=BROKE, parent_id=parent.id))
+    parent, [child] = given_family(services, 1)
+    go_to_wait(services, parent, WaitFor.children())
+    report(services, end(child, State.QUEUED, error=BROKE, parent_id=parent.id))
     assert state_of(services, parent.id) is State.WAITING
 
 
 def test_a_parent_waits_for_the_children_that_it_names(services: Services) -> None:
-    parent, [wanted, other] = _family(services, 2)
-    _wait(services, parent, WaitFor.children([wanted.id]))
-    _finish(services, _ended(other))
+    parent, [wanted, other] = given_family(services, 2)
+    go_to_wait(services, parent, WaitFor.children([wanted.id]))
+    report(services, ended_child(other))
     assert state_of(services, parent.id) is State.WAITING
-    _finish(services, _ended(wanted))
+    report(services, ended_child(wanted))
     assert state_of(services, parent.id) is State.QUEUED
 
 
@@ -152,23 +125,23 @@ def test_a_parent_without_an_open_child_is_queued_at_once(
     services: Services, jobs: tuple[UUID, ...] | None
 ) -> None:
     """Those that it names have ended long ago, and are archived."""
-    parent, [child] = _family(services, 1)
-    _finish(services, _ended(child))
-    assert _wait(services, parent, WaitFor.children(jobs)) is State.QUEUED
+    parent, [child] = given_family(services, 1)
+    report(services, ended_child(child))
+    assert go_to_wait(services, parent, WaitFor.children(jobs)) is State.QUEUED
     assert claim_one(services, parent.id).attempt == 1
 
 
 def test_parent_and_child_that_report_together_go_on(services: Services) -> None:
-    parent, [child] = _family(services, 1)
+    parent, [child] = given_family(services, 1)
     waits_for = end(parent, State.WAITING, waiting_for=WaitFor.children())
-    assert _finish(services, waits_for, _ended(child)) == [State.QUEUED, State.SUCCEEDED]
+    assert report(services, waits_for, ended_child(child)) == [State.QUEUED, State.SUCCEEDED]
 
 
 def test_the_event_of_an_earlier_end_is_no_child(services: Services) -> None:
     job_id, _ = given_state(services, State.FAILED, webhook_url=HOOK)
     with services.database.transaction() as tx:
         moves.retry(tx, PROJECT, job_id)
-    assert _wait(services, claim_one(services, job_id), WaitFor.children()) is State.QUEUED
+    assert go_to_wait(services, claim_one(services, job_id), WaitFor.children()) is State.QUEUED
 
 
 @pytest.mark.parametrize("knows_its_parent", [True, False])
@@ -194,27 +167,27 @@ def test_without_the_lock_the_wake_up_is_lost(
 
 def _meet(services: Services, first: str, *, knows_its_parent: bool) -> UUID:
     """A child ends while its parent goes to wait: the second comes when the first has not committed yet."""
-    parent, [child] = _family(services, 1)
-    ended = _ended(child) if knows_its_parent else end(child, State.SUCCEEDED)
+    parent, [child] = given_family(services, 1)
+    ended = ended_child(child) if knows_its_parent else end(child, State.SUCCEEDED)
     both = [ended, end(parent, State.WAITING, waiting_for=WaitFor.children())]
     one, other = both if first == "child" else reversed(both)
-    second = threading.Thread(target=_finish, args=(services, other))
+    second = threading.Thread(target=report, args=(services, other))
     with services.database.transaction() as tx:
         finish_jobs(tx, [one])
         second.start()
-        _until(lambda: not second.is_alive() or waits_for_locks(services))
+        until(lambda: not second.is_alive() or waits_for_locks(services))
     second.join()
     return parent.id
 
 
 def test_two_children_that_end_at_once_wake_their_parent(services: Services) -> None:
-    parent, [one, other] = _family(services, 2)
-    _wait(services, parent, WaitFor.children())
-    second = threading.Thread(target=_finish, args=(services, _ended(other)))
+    parent, [one, other] = given_family(services, 2)
+    go_to_wait(services, parent, WaitFor.children())
+    second = threading.Thread(target=report, args=(services, ended_child(other)))
     with services.database.transaction() as tx:
-        finish_jobs(tx, [_ended(one)])
+        finish_jobs(tx, [ended_child(one)])
         second.start()
-        _until(lambda: waits_for_locks(services))
+        until(lambda: waits_for_locks(services))
     second.join()
     assert state_of(services, parent.id) is State.QUEUED
 
@@ -228,7 +201,7 @@ def test_a_cancelled_child_and_a_claim_of_both_do_not_block_each_other(services:
         waits.lock_families(tx, [child_id])
         moves.request_cancel(tx, PROJECT, child_id)
         claiming.start()
-        _until(lambda: waits_for_locks(services))
+        until(lambda: waits_for_locks(services))
         finish_jobs(tx, [Outcome(child_id, None, State.CANCELLED)])
     claiming.join()
     assert state_of(services, parent_id) is State.RUNNING
@@ -246,7 +219,7 @@ def test_a_child_that_nobody_runs_wakes_its_parent_by_its_end(services: Services
         given_job(services, parent_id=parent.id, deadline_s=0.001),
         given_job(services, parent_id=parent.id),
     )
-    _wait(services, parent, WaitFor.children())
+    go_to_wait(services, parent, WaitFor.children())
     assert fail_overdue(services) == 1
     assert state_of(services, parent.id) is State.WAITING
     cancel(services, OWNER, unwanted)
@@ -255,14 +228,14 @@ def test_a_child_that_nobody_runs_wakes_its_parent_by_its_end(services: Services
 
 
 def test_a_child_that_dies_with_its_worker_wakes_its_parent(services: Services) -> None:
-    parent, [child] = _family(services, 1)
-    _wait(services, parent, WaitFor.children())
-    _finish(services, end(child, State.FAILED, error=BROKE, worker_died=True))
+    parent, [child] = given_family(services, 1)
+    go_to_wait(services, parent, WaitFor.children())
+    report(services, end(child, State.FAILED, error=BROKE, worker_died=True))
     assert state_of(services, parent.id) is State.QUEUED
 
 
 def test_a_waiting_job_is_cancelled_at_once(services: Services) -> None:
-    job_id = _waiting(services, WHOLE_HOUR)
+    job_id = given_waiting(services, WHOLE_HOUR)
     assert cancel(services, OWNER, job_id).state is State.CANCELLED
 
 
@@ -270,12 +243,12 @@ def test_a_job_that_was_cancelled_while_it_ran_does_not_wait(services: Services)
     job = claim_one(services, given_job(services))
     with services.database.transaction() as tx:
         moves.request_cancel(tx, PROJECT, job.id)
-    assert _wait(services, job, WHOLE_HOUR) is State.CANCELLED
+    assert go_to_wait(services, job, WHOLE_HOUR) is State.CANCELLED
     assert view(services, job.id).attempt == 1
 
 
 def test_a_waiting_job_past_its_deadline_fails(services: Services) -> None:
-    job_id = _waiting(services, WHOLE_HOUR, deadline_s=60.0)
+    job_id = given_waiting(services, WHOLE_HOUR, deadline_s=60.0)
     assert fail_overdue(services) == 0
     tell(services, "UPDATE jobs SET deadline_at = now()")
     assert fail_overdue(services) == 1
@@ -288,7 +261,7 @@ def test_a_waiting_job_past_its_deadline_fails(services: Services) -> None:
 def test_what_others_bring_wakes_the_jobs_that_wait_for_it(
     services: Services, reason: WaitType
 ) -> None:
-    wanted, other = _waiting(services, WaitFor(reason)), _waiting(services, WHOLE_HOUR)
+    wanted, other = given_waiting(services, WaitFor(reason)), given_waiting(services, WHOLE_HOUR)
     with services.database.transaction() as tx:
         assert waits.wake(tx, [wanted, other, new_id()], reason) == {wanted}
         assert waits.wake(tx, [wanted], reason) == frozenset()
@@ -299,9 +272,9 @@ def test_a_parent_whose_child_an_older_program_ended_is_found(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(waits, "PAGE", 1)
-    families = [_family(services, 1) for _ in range(3)]
+    families = [given_family(services, 1) for _ in range(3)]
     for parent, _ in families:
-        _wait(services, parent, WaitFor.children())
+        go_to_wait(services, parent, WaitFor.children())
     search = StrandedParents(services)
     assert search.tick() == 0
     finish(services, *(end(child, State.SUCCEEDED) for _, [child] in families[1:]))
@@ -311,6 +284,6 @@ def test_a_parent_whose_child_an_older_program_ended_is_found(
 
 def test_a_repeated_report_of_a_wait_is_known_as_made(services: Services) -> None:
     job = claim_one(services, given_job(services))
-    assert _wait(services, job, WaitFor.time(0.0)) is State.WAITING
+    assert go_to_wait(services, job, WaitFor.time(0.0)) is State.WAITING
     wake_due(services)
-    assert _wait(services, job, WaitFor.time(0.0)) is State.QUEUED
+    assert go_to_wait(services, job, WaitFor.time(0.0)) is State.QUEUED
