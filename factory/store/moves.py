@@ -1,8 +1,7 @@
 """Every move of a job between states: one guarded statement each, over a set of jobs.
 
-A move is guarded by the state it leaves and, if a worker holds the job, by the lease token. A statement that finds
-another state or token changes nothing; the caller sees that from the ids that come back. Rows are locked in the
-order of their ids, so that two sets never deadlock.
+A move is guarded by the state it leaves and, if a worker holds the job, by the lease token. A statement that finds another
+state or token changes nothing; the ids that come back show it. Rows are locked in order of id: two sets never deadlock.
 """
 
 from __future__ import annotations
@@ -27,12 +26,10 @@ from factory.store.restores import HELD
 EVENT_VERSION = 1
 """Of what a webhook job stores of the event; see `factory.store.codec`."""
 
-# queued → running. `published_at` does not matter: the claim alone decides. `run_at` refuses a stale hint of a job that
-# waits for its next attempt. A worker may claim its own running job again after a claim whose commit it did not hear
-# of; that is no new attempt. Steps and spend of earlier attempts are read if the job was started before: an owner's
-# retry resets the count of attempts, but not `started_at`.
-# A locked row is waited for. Mostly a dispatcher holds it that came too late to publish it; with SKIP LOCKED the hint
-# would be used up, and the job left until the hint counts as lost.
+# queued → running. The claim alone decides, so `published_at` does not matter; `run_at` refuses a stale message. A worker
+# may claim its own running job again if it did not hear of the commit; that is no new attempt. Steps and spend of earlier
+# attempts are read if the job was started before: a retry by the owner resets the count of attempts, not `started_at`.
+# A locked row is waited for: SKIP LOCKED would use up the message, and leave the job until the message counts as lost.
 KINDS = ", ".join(f"'{kind}'" for kind in Kind)
 CLAIM = f"""
 WITH open AS MATERIALIZED (
