@@ -47,11 +47,14 @@ class Services:
     settings: Settings
     database: Database
     redis: Redis
+    limiter: Redis
+    """Where workers share rate limits: another database than the broker's."""
 
     def close(self) -> None:
         """Gives every connection back."""
         self.database.close()
         self.redis.close()
+        self.limiter.close()
 
 
 def connect(settings: Settings, process: str) -> Services:
@@ -61,6 +64,9 @@ def connect(settings: Settings, process: str) -> Services:
         Database(settings.libpq_url, pool_size=settings.database_pool_size, process=process),
         connect_redis(
             settings.redis_url, settings.redis_tls_options, settings.redis_sentinel_password
+        ),
+        connect_redis(
+            settings.limiter_url, settings.limiter_tls_options, settings.redis_sentinel_password
         ),
     )
 

@@ -22,6 +22,7 @@ from factory.cli.providers import HOSTED, OWN
 from factory.cli.settings_checks import check_secret, check_settings, check_ways
 from factory.config import resolve, setting_faults
 from factory.config.faults import WrongSettings
+from factory.config.limiter import database_of
 from factory.domain.principal import PLATFORM
 from factory.embedded.home import Home, home_directory
 from factory.embedded.wheels import wheel_file
@@ -109,6 +110,7 @@ def check_servers() -> Iterator[Check]:
             yield from check_ways(services.settings)
             yield from _check_postgres(services)
             yield from _check_redis(services)
+            yield from _check_limiter(services)
     except WrongSettings as error:
         missing = [str(fault) for fault in error.faults if fault.missing]
         yield Check("servers", Status.FAIL, "; ".join(missing) or "not looked at: see the settings")
@@ -164,6 +166,18 @@ def _check_redis(services: Services) -> Iterator[Check]:
     policy = str(info["maxmemory_policy"])
     remedy = "set maxmemory-policy noeviction: a broker that evicts loses whole queues"
     yield rated("Redis eviction", policy == "noeviction", policy, remedy)
+
+
+def _check_limiter(services: Services) -> Iterator[Check]:
+    """Without it work goes on, so nothing here is a failure."""
+    database = database_of(services.settings.limiter_url)
+    try:
+        services.limiter.ping()
+        yield Check("limiter", Status.OK, f"database {database}")
+    except RedisError as error:
+        # A cluster, and some managed servers, have no database but 0.
+        mend = "workers do not share rate limits; name another server in LIMITER_REDIS_URL"
+        yield Check("limiter", Status.WARN, f"database {database}: {error}; {mend}")
 
 
 def _check_wheels() -> Iterator[Check]:

@@ -43,7 +43,9 @@ FIRST_PORTS = FirstPorts(
 VARIABLES = {
     "WEBHOOK_ALLOW_LOOPBACK": "true",
     # Empty means unset: the demo uses its own servers, whatever the environment names.
-    **dict.fromkeys(("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "SECRET_KEY_PREVIOUS"), ""),
+    **dict.fromkeys(
+        ("DATABASE_URL", "REDIS_URL", "LIMITER_REDIS_URL", "SECRET_KEY", "SECRET_KEY_PREVIOUS"), ""
+    ),
     **dict.fromkeys((name for name in consumed_names() if not name.endswith("_API_KEY_FILE")), ""),
     "AGENTS_DIR": "no-agents",
 }

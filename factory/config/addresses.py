@@ -25,6 +25,7 @@ REDIS_PARTS = {
     "REDIS_PASSWORD": "As it is: nothing is to be encoded.",
     "REDIS_DB": "Number of the database, 0 by default.",
 }
+LIMITER_REDIS_PARTS = {f"LIMITER_{name}": what for name, what in REDIS_PARTS.items()}
 DATABASE_SCHEMES = ("postgresql", "postgres", "postgresql+psycopg2")
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 REDIS_SCHEMES = ("redis", "rediss", "unix", "sentinel")
@@ -125,17 +126,17 @@ def database_url_of(parts: Mapping[str, str]) -> str:
     return f"postgresql://{login}{place}/{_encoded(given['NAME'])}" + _query(query)
 
 
-def redis_url_of(parts: Mapping[str, str], *, tls: bool) -> str:
-    """The URL of REDIS_HOST and the others. Raises Misconfigured for an invalid port or number."""
-    given = {name.removeprefix("REDIS_"): value for name, value in parts.items()}
+def redis_url_of(parts: Mapping[str, str], *, tls: bool, server: str = "REDIS") -> str:
+    """The URL of `<server>_HOST` and the others. Raises Misconfigured for an invalid port or number."""
+    given = {name.removeprefix(f"{server}_"): value for name, value in parts.items()}
     database = given.get("DB") or "0"
     if not database.isdigit():
-        raise Misconfigured("must be a number, such as 0", param="REDIS_DB")
+        raise Misconfigured("must be a number, such as 0", param=f"{server}_DB")
     login = _login(given.get("USER", ""), given.get("PASSWORD", ""))
     host = given["HOST"]
     if host.startswith("/"):
         return f"unix://{login}{quote(host)}?db={database}"
-    scheme, port = "rediss" if tls else "redis", _port(parts, "REDIS_PORT", "6379")
+    scheme, port = "rediss" if tls else "redis", _port(parts, f"{server}_PORT", "6379")
     return f"{scheme}://{login}{bracketed(host)}:{port}/{database}"
 
 

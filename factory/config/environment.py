@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
 from factory.config.addresses import (
     DATABASE_PARTS,
+    LIMITER_REDIS_PARTS,
     REDIS_PARTS,
     database_url_of,
     redis_url_of,
 )
 from factory.config.faults import Fault, refuse, whole_placeholder
+from factory.config.limiter import is_same_database
 from factory.config.provider_fields import key_names
 from factory.env_file import use_env_file
 from factory.errors import Misconfigured
@@ -28,16 +31,23 @@ SECRETS = (
     "REDIS_URL",
     "REDIS_PASSWORD",
     "REDIS_SENTINEL_PASSWORD",
+    "LIMITER_REDIS_URL",
+    "LIMITER_REDIS_PASSWORD",
     "PROVIDER_PROXY_URL",
     "WEBHOOK_PROXY_URL",
 )
 """Settings that may come from a file that `<NAME>_FILE` names, as Docker and Kubernetes mount secrets."""
 PARTS: Mapping[str, Mapping[str, str]] = MappingProxyType(
-    {"DATABASE": MappingProxyType(DATABASE_PARTS), "REDIS": MappingProxyType(REDIS_PARTS)}
+    {
+        "DATABASE": MappingProxyType(DATABASE_PARTS),
+        "REDIS": MappingProxyType(REDIS_PARTS),
+        "LIMITER_REDIS": MappingProxyType(LIMITER_REDIS_PARTS),
+    }
 )
 ALONE = ("PASSWORD",)
 """Parts that may be set without a host: a compose file's `.env` has only the password."""
 PREVIOUS = "SECRET_KEY_PREVIOUS"
+SAME_DATABASE = "names the broker's database: name another, or leave it empty for the next one"
 LINKS = ("tcp://", "udp://")
 TRUE = ("1", "true", "t", "yes", "y", "on")
 QUOTES = "'\""
@@ -52,7 +62,7 @@ def environment() -> dict[str, str]:
 
 
 def resolve(environ: Mapping[str, str]) -> tuple[dict[str, str], list[Fault]]:
-    """All of `environ`, with DATABASE_URL and REDIS_URL in place of their parts, and values in place of their files.
+    """All of `environ`, with the servers' URLs in place of their parts, and values in place of their files.
     Empty variables are left out. Resolving again changes nothing.
     """
     found = {name: plain(value) for name, value in environ.items()}
@@ -115,9 +125,12 @@ def _build_urls(found: dict[str, str]) -> Iterable[Fault]:
     # REDIS_TLS stays: it belongs to a URL of Sentinels as well.
     tls = found.get("REDIS_TLS", "").lower() in TRUE
     yield from _build_url(found, "DATABASE", database_url_of)
-    yield from _build_url(found, "REDIS", lambda parts: redis_url_of(parts, tls=tls))
+    for server in ("REDIS", "LIMITER_REDIS"):
+        yield from _build_url(found, server, partial(redis_url_of, tls=tls, server=server))
     if tls and found.get("REDIS_URL", "").startswith(("redis://", "unix://")):
         yield Fault("REDIS_TLS", "is true, and REDIS_URL has no TLS: write rediss://")
+    if is_same_database(found.get("REDIS_URL", ""), found.get("LIMITER_REDIS_URL", "")):
+        yield Fault("LIMITER_REDIS_URL", SAME_DATABASE)
 
 
 def _build_url(

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from factory.config.addresses import libpq_url
 from factory.config.faults import SECRET_LETTERS
+from factory.config.limiter import beside
 from factory.config.provider_fields import HttpUrl, provider_fields
 from factory.config.tls import redis_tls_options
 from factory.config.values import (
@@ -48,11 +49,14 @@ class PlatformSettings(BaseModel):
     """`redis://`, `rediss://` (TLS), `unix://`, or `sentinel://a:26379;sentinel://b:26379/0?master_name=…`.
     Or the parts, see below."""
     redis_tls: bool = False
-    """TLS to the server that REDIS_HOST names, or to Sentinels and what they name."""
+    """TLS to the servers that REDIS_HOST and LIMITER_REDIS_HOST name, or to Sentinels and what they name."""
     redis_ca_file: Annotated[str, AfterValidator(check_ca_file)] | None = None
     """Certificate authorities, in PEM, that are trusted to vouch for Redis, beside the system's."""
     redis_sentinel_password: str | None = None
     """Of the Sentinels themselves, where they ask for one (`requirepass`). The servers' own stands in REDIS_URL."""
+    limiter_redis_url: Annotated[str, AfterValidator(check_redis_url)] | None = None
+    """Where workers share rate limits, in the forms of REDIS_URL; never the broker's database. Without it, the
+    next database of the broker's server. Or the parts, see below."""
     secret_key: str = Field(min_length=SECRET_LETTERS)
     """Signs and derives (API key hashes, webhook secrets). At least 32 characters, made by chance:
     `openssl rand -hex 32`."""
@@ -168,6 +172,17 @@ class PlatformSettings(BaseModel):
         """For redis-py and kombu alike; empty without TLS."""
         ca_file = self.redis_ca_file
         return redis_tls_options(self.redis_url, tls=self.redis_tls, ca_file=ca_file)
+
+    @cached_property
+    def limiter_url(self) -> str:
+        """LIMITER_REDIS_URL, or the next database of the broker's server."""
+        return self.limiter_redis_url or beside(self.redis_url)
+
+    @cached_property
+    def limiter_tls_options(self) -> dict[str, Any]:
+        """As `redis_tls_options`; REDIS_TLS is not for a URL that says redis://."""
+        tls = self.redis_tls and self.limiter_url.startswith("sentinel://")
+        return redis_tls_options(self.limiter_url, tls=tls, ca_file=self.redis_ca_file)
 
     @cached_property
     def previous_secrets(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from factory.redaction import MARK, Redactor
 SETTINGS = Settings(
     database_url="postgresql://factory:p%40ss+w0rd!x@db.example.net/x",
     redis_url="redis://:redispass-1@cache.example.net",
+    limiter_redis_url="redis://:limiterpass-2@limits.example.net/0",
     secret_key="s3cret" * 6,
     openai_api_key="opaque+key/of=openai",
     openai_base_url="http://proxy.example.net:8080/v1",
@@ -24,6 +25,7 @@ REDACTOR = Redactor(SETTINGS, {"AZURE_API_KEY": "azure-0123456789", "HOME": "/ho
         "opaque%2Bkey%2Fof%3Dopenai",
         "p@ss+w0rd!x",
         "redispass-1",
+        "limiterpass-2",
         "s3cret" * 6,
         "azure-0123456789",
         "sk-" + "proj-abcdefghijklmnopqrstuvwxyz",

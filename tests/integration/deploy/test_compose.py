@@ -60,6 +60,7 @@ OTHERS = {
     "log_format": "text",
     "redis_ca_file": CA_FILE,
     "redis_sentinel_password": "p/w#3",
+    "limiter_redis_url": "rediss://limits.test/2",
     "backup_recipient": "age1-another",
     "backup_identity_file": "/run/secrets/backup.key",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -51,7 +52,7 @@ def test_a_day_of_content_goes_at_once(services: Services) -> None:
     name = f"job_contents_{datetime.now(UTC) - ago:%Y_%m_%d}"
     assert count(services, name) == 1
     shifted = services.settings.model_copy(update={"payload_ttl_days": TTL_DAYS - 3})
-    retain(Services(shifted, services.database, services.redis))
+    retain(replace(services, settings=shifted))
     assert count(services, "job_contents") == 0
     assert tell(services, "SELECT FROM pg_class WHERE relname = %(name)s", name=name) == 0
 
