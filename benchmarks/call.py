@@ -18,6 +18,7 @@ from factory.config import Settings
 from factory.domain.message import Message, Params, Role
 from factory.llm.call import CallTrace, ProviderClient
 from factory.llm.catalog import load_catalog
+from factory.llm.endpoint import find_endpoint
 from factory.llm.provider import litellm
 
 GOALS_MS = {  # of the machine that the goals were set on
@@ -62,8 +63,10 @@ async def _ours(url: str, calls: int) -> AsyncIterator[tuple[str, float, float]]
     for name, goal_ms in GOALS_MS.items():
         model = catalog.find(name)
 
-        async def call(model: object = model) -> object:
-            return await client.complete(model, MESSAGES, PARAMS, trace)  # type: ignore[arg-type]
+        endpoint = find_endpoint(_settings_below(url), model.provider)
+
+        async def call(model: object = model, endpoint: object = endpoint) -> object:
+            return await client.complete(model, MESSAGES, PARAMS, trace, endpoint)  # type: ignore[arg-type]
 
         yield model.provider, await cpu_ms(call, calls), goal_ms
     await client.close()

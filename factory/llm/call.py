@@ -30,13 +30,12 @@ from factory.errors import (
 from factory.llm import provider
 from factory.llm.catalog import Model
 from factory.llm.check import AnswerCheck
-from factory.llm.embedding import EMBEDDINGS, embedding_request
-from factory.llm.endpoint import Request, find_endpoint
+from factory.llm.embedding import embedding_request
+from factory.llm.endpoint import Endpoint, Request
 from factory.llm.failure import provider_failure
 from factory.llm.openai_shape import fit_schema
 from factory.llm.schema import Measured
 from factory.llm.translation import Translator
-from factory.providers import BY_NAME
 from factory.proxy import Proxy
 from factory.redaction import Redactor
 
@@ -87,18 +86,23 @@ class ProviderClient:
         self._translator = Translator()
 
     async def complete(
-        self, model: Model, messages: Sequence[Message], params: Params, trace: CallTrace
+        self,
+        model: Model,
+        messages: Sequence[Message],
+        params: Params,
+        trace: CallTrace,
+        endpoint: Endpoint | None,
     ) -> Completion:
-        """One try. Cancelling it closes its connection.
+        """One try at `endpoint`, see `endpoint_of`. Cancelling it closes its connection.
 
         Raises a ProviderError that says what failed, InvalidOutput if the answer does not satisfy
         `params.json_schema`, and InvalidInput for a schema that no answer could be held against.
         """
         schema = params.json_schema
         if schema is None:
-            return await self._ask(model, messages, params, trace, None)
+            return await self._ask(model, messages, params, trace, endpoint, None)
         measured = await self._check.prepare(schema, trace.owner)
-        completion = await self._ask(model, messages, params, trace, measured)
+        completion = await self._ask(model, messages, params, trace, endpoint, measured)
         return await fit_schema(
             completion, lambda text: self._check.parse(text, schema, measured, trace.owner)
         )
@@ -109,14 +113,14 @@ class ProviderClient:
         messages: Sequence[Message],
         params: Params,
         trace: CallTrace,
+        endpoint: Endpoint | None,
         schema: Measured | None,
     ) -> Completion:
         timeout_s = params.timeout_s or self._settings.call_timeout_s
-        if model.provider not in BY_NAME:
+        if endpoint is None:
             return await self._translator.complete_other(
                 model, messages, params, trace.headers(), timeout_s, schema, trace.owner
             )
-        endpoint = find_endpoint(self._settings, model.provider)
         request = await self._translator.request(
             model, endpoint, messages, params, schema, trace.owner
         )
@@ -126,12 +130,14 @@ class ProviderClient:
             model, endpoint.base_url, request, body, latency_ms, trace.owner
         )
 
-    async def embed(self, model: Model, texts: Sequence[str], trace: CallTrace) -> Embeddings:
-        """One vector a text, in order. Raises a ProviderError that says what failed."""
+    async def embed(
+        self, model: Model, texts: Sequence[str], trace: CallTrace, endpoint: Endpoint | None
+    ) -> Embeddings:
+        """One vector a text, in order; `endpoint` as for `complete`. Raises a ProviderError that says what failed."""
         timeout_s = self._settings.call_timeout_s
-        if model.provider not in EMBEDDINGS:
+        if endpoint is None:
             return await provider.embed_other(model, texts, trace.headers(), timeout_s)
-        request = embedding_request(model, texts, find_endpoint(self._settings, model.provider))
+        request = embedding_request(model, texts, endpoint)
         most_bytes = self._settings.embedding_answer_max_bytes
         body, latency_ms = await self._send(model.provider, request, trace, timeout_s, most_bytes)
         return await self._translator.embeddings(model, texts, body, latency_ms, trace.owner)

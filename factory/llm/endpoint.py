@@ -9,6 +9,7 @@ from multidict import CIMultiDict
 
 from factory.config import Settings
 from factory.errors import ProviderAuthFailed
+from factory.llm.catalog import LOCAL_EMBEDDING, Model
 from factory.providers import BY_NAME, PROVIDERS
 from factory.providers.provider import Key
 
@@ -33,6 +34,19 @@ class Request:
     headers: CIMultiDict[str]
     body: bytes
     wrapped: bool = False
+
+
+def endpoint_of(settings: Settings, model: Model) -> Endpoint | None:
+    """Where a call of the model goes, with whose credential; None where LiteLLM finds both, or a worker computes.
+
+    Raises ProviderAuthFailed for a setting that is missing.
+    """
+    known = BY_NAME.get(model.provider)
+    if known is None or model.id == LOCAL_EMBEDDING.id:
+        return None
+    if model.mode == "embedding" and known.embeddings is None:
+        return None
+    return find_endpoint(settings, model.provider)
 
 
 def find_endpoint(settings: Settings, provider: str) -> Endpoint:

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from factory.config import Settings
-from factory.llm.call import ProviderClient
 from factory.llm.catalog import Catalog, load_catalog
 from factory.providers import PROVIDERS
 from factory.simulator.hosted import HostedSimulator, running_simulator
 from factory.simulator.journal import Phase
 from factory.simulator.server import SimulatorConfig
+from tests.integration.llm.caller import Caller
 from tests.integration.llm.recorder import Recorder, running_recorder
 
 
@@ -42,12 +42,12 @@ def simulator(tmp_path: Path) -> Iterator[HostedSimulator]:
 
 
 @pytest.fixture
-def make_client(runner: asyncio.Runner) -> Iterator[Callable[[str], ProviderClient]]:
+def make_client(runner: asyncio.Runner) -> Iterator[Callable[[str], Caller]]:
     """A client whose providers all answer below one URL; closed at the end of the test."""
-    made: list[ProviderClient] = []
+    made: list[Caller] = []
 
-    def make(url: str) -> ProviderClient:
-        made.append(ProviderClient(settings_below(url)))
+    def make(url: str) -> Caller:
+        made.append(Caller(settings_below(url)))
         return made[-1]
 
     yield make

@@ -18,19 +18,20 @@ from factory.errors import (
     ProviderCutOff,
     ProviderUnavailable,
 )
-from factory.llm.call import CallTrace, ProviderClient
+from factory.llm.call import CallTrace
 from factory.llm.catalog import Catalog
 from tests.integration.llm import samples
+from tests.integration.llm.caller import Caller
 from tests.integration.llm.conftest import settings_below
 from tests.integration.llm.recorder import Recorder
 
 TRACE = CallTrace("job-1", "answer", 1)
 HELLO = (Message(Role.USER, "hello"),)
 MODELS = ("gpt-4o-mini", "claude-sonnet-4-5", "gemini-2.5-flash", "ollama/llama3.2")
-MakeClient = Callable[[str], ProviderClient]
+MakeClient = Callable[[str], Caller]
 
 
-async def ask(client: ProviderClient, catalog: Catalog, model: str = MODELS[0]) -> Completion:
+async def ask(client: Caller, catalog: Catalog, model: str = MODELS[0]) -> Completion:
     return await client.complete(catalog.find(model), HELLO, Params(), TRACE)
 
 
@@ -64,7 +65,7 @@ def test_the_longest_answer_is_a_setting(
     runner: asyncio.Runner, recorder: Recorder, catalog: Catalog, packed: bool
 ) -> None:
     settings = settings_below(recorder.url)
-    client = ProviderClient(settings.model_copy(update={"completion_answer_max_bytes": 3000}))
+    client = Caller(settings.model_copy(update={"completion_answer_max_bytes": 3000}))
     if packed:
         recorder.headers = {"Content-Encoding": "gzip"}
 
@@ -133,7 +134,7 @@ def test_a_url_that_is_none_is_told_in_our_words(
 ) -> None:
     settings = settings_below(recorder.url).model_copy(update={"openai_base_url": "blank"})
     with pytest.raises(ProviderUnavailable, match="the URL of the provider is not one"):
-        runner.run(ask(ProviderClient(settings), catalog))
+        runner.run(ask(Caller(settings), catalog))
 
 
 def test_a_server_without_tls_is_told_in_our_words(
@@ -151,7 +152,7 @@ def test_a_key_that_no_header_may_carry_is_named(
 ) -> None:
     settings = settings_below(recorder.url).model_copy(update={"openai_api_key": key})
     with pytest.raises(ProviderAuthFailed, match="OPENAI_API_KEY"):
-        runner.run(ask(ProviderClient(settings), catalog))
+        runner.run(ask(Caller(settings), catalog))
     assert recorder.sent == []
 
 

@@ -23,10 +23,11 @@ from factory.errors import (
     QuotaExhausted,
     RateLimited,
 )
-from factory.llm.call import CallTrace, ProviderClient
+from factory.llm.call import CallTrace
 from factory.llm.catalog import Catalog
 from factory.simulator.hosted import HostedSimulator
 from tests.integration.llm import samples
+from tests.integration.llm.caller import Caller
 from tests.integration.llm.conftest import count_received, settings_below
 from tests.integration.llm.recorder import Recorder
 
@@ -38,7 +39,7 @@ SCHEMA = {
     "required": ["size"],
     "additionalProperties": False,
 }
-MakeClient = Callable[[str], ProviderClient]
+MakeClient = Callable[[str], Caller]
 
 
 def said(text: str) -> tuple[Message, ...]:
@@ -47,7 +48,7 @@ def said(text: str) -> tuple[Message, ...]:
 
 def fail(
     runner: asyncio.Runner,
-    client: ProviderClient,
+    client: Caller,
     catalog: Catalog,
     model: str,
     text: str = "hello",
@@ -170,7 +171,7 @@ def test_a_redirect_is_refused_and_not_followed(
 
 def test_a_missing_key_fails_before_any_call(runner: asyncio.Runner, catalog: Catalog) -> None:
     settings = settings_below("http://127.0.0.1:9").model_copy(update={"openai_api_key": None})
-    error = fail(runner, ProviderClient(settings), catalog, "gpt-4o-mini")
+    error = fail(runner, Caller(settings), catalog, "gpt-4o-mini")
     assert type(error) is ProviderAuthFailed
     assert "OPENAI_API_KEY" in error.message
 

@@ -15,11 +15,12 @@ import orjson
 import pytest
 
 from factory.domain.message import Completion, Message, Params, Role
-from factory.llm.call import CallTrace, ProviderClient
+from factory.llm.call import CallTrace
 from factory.llm.catalog import Catalog
 from factory.llm.openai_shape import openai_params
 from factory.llm.provider import litellm
 from tests.integration.llm import samples
+from tests.integration.llm.caller import Caller
 from tests.integration.llm.recorder import Recorder, Sent
 
 TRACE = CallTrace("job-1", "answer", 1)
@@ -92,7 +93,7 @@ class BothWays:
     """Makes the same call our way and LiteLLM's."""
 
     def __init__(
-        self, runner: asyncio.Runner, recorder: Recorder, client: ProviderClient, catalog: Catalog
+        self, runner: asyncio.Runner, recorder: Recorder, client: Caller, catalog: Catalog
     ) -> None:
         self._runner, self._recorder = runner, recorder
         self._client, self._catalog = client, catalog
@@ -128,7 +129,7 @@ class BothWays:
 def both(
     runner: asyncio.Runner,
     recorder: Recorder,
-    make_client: Callable[[str], ProviderClient],
+    make_client: Callable[[str], Caller],
     catalog: Catalog,
 ) -> BothWays:
     return BothWays(runner, recorder, make_client(recorder.url), catalog)

@@ -10,18 +10,19 @@ from typing import Any
 import pytest
 
 from factory.errors import ProviderCutOff, ProviderError, RateLimited
-from factory.llm.call import CallTrace, ProviderClient
+from factory.llm.call import CallTrace
 from factory.llm.catalog import Catalog, load_catalog
 from factory.llm.embedding import embedding_request, read_openai_embeddings
 from factory.llm.endpoint import Endpoint
 from factory.llm.provider import litellm
 from factory.simulator.hosted import HostedSimulator
+from tests.integration.llm.caller import Caller
 from tests.integration.llm.conftest import count_received
 from tests.integration.llm.recorder import Recorder
 
 TRACE = CallTrace("job-1", "embed", 1)
 MODELS = ("text-embedding-3-small", "gemini/gemini-embedding-001", "ollama/nomic-embed-text")
-MakeClient = Callable[[str], ProviderClient]
+MakeClient = Callable[[str], Caller]
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -16,13 +16,14 @@ from factory.errors import (
     ProviderRefused,
     RateLimited,
 )
-from factory.llm.call import CallTrace, ProviderClient
+from factory.llm.call import CallTrace
 from factory.llm.catalog import Catalog
 from factory.simulator.hosted import HostedSimulator
+from tests.integration.llm.caller import Caller
 from tests.integration.llm.conftest import settings_below
 from tests.integration.llm.recorder import Recorder
 
-MakeClient = Callable[[str], ProviderClient]
+MakeClient = Callable[[str], Caller]
 CHAT, EMBED = "mistral/mistral-small-latest", "mistral/mistral-embed"
 TRACE = CallTrace("job-1", "answer", 1)
 EVERY_PARAM = Params(temperature=0.25, top_p=0.9, max_tokens=77, seed=7, stop=("END",))
@@ -118,6 +119,6 @@ def test_an_answer_that_fills_the_window_is_cut(
 
 def test_without_a_key_no_call_is_made(runner: asyncio.Runner, catalog: Catalog) -> None:
     settings = settings_below("http://127.0.0.1:9").model_copy(update={"mistral_api_key": None})
-    call = ProviderClient(settings).complete(catalog.find(CHAT), said("hello"), Params(), TRACE)
+    call = Caller(settings).complete(catalog.find(CHAT), said("hello"), Params(), TRACE)
     with pytest.raises(ProviderAuthFailed, match="MISTRAL_API_KEY is not set"):
         runner.run(call)

@@ -22,14 +22,15 @@ from factory.errors import (
     QuotaExhausted,
     RateLimited,
 )
-from factory.llm.call import CallTrace, ProviderClient
+from factory.llm.call import CallTrace
 from factory.llm.catalog import Catalog
 from factory.simulator.hosted import HostedSimulator
 from tests.integration.llm import samples
+from tests.integration.llm.caller import Caller
 from tests.integration.llm.conftest import settings_below
 from tests.integration.llm.recorder import Recorder
 
-MakeClient = Callable[[str], ProviderClient]
+MakeClient = Callable[[str], Caller]
 NAME = "openai-compatible/meta-llama/Llama-3-8B"
 TRACE = CallTrace("job-1", "answer", 1)
 LONG = "word " * 110_000
@@ -45,9 +46,9 @@ def said(text: str) -> tuple[Message, ...]:
     return (Message(Role.USER, text),)
 
 
-def client_of(url: str, key: str | None = "key-own") -> ProviderClient:
+def client_of(url: str, key: str | None = "key-own") -> Caller:
     changed = {"openai_compatible_base_url": url, "openai_compatible_api_key": key}
-    return ProviderClient(settings_below(url).model_copy(update=changed))
+    return Caller(settings_below(url).model_copy(update=changed))
 
 
 def fail(runner: asyncio.Runner, catalog: Catalog, url: str, text: str) -> ProviderError:
@@ -124,7 +125,7 @@ def test_texts_are_embedded(
 
 def test_a_base_url_that_is_not_set_is_named(runner: asyncio.Runner, catalog: Catalog) -> None:
     changed = {"openai_compatible_base_url": None}
-    client = ProviderClient(settings_below("http://127.0.0.1:9").model_copy(update=changed))
+    client = Caller(settings_below("http://127.0.0.1:9").model_copy(update=changed))
     call = client.complete(catalog.find(NAME), said("hello"), Params(), TRACE)
     with pytest.raises(ProviderAuthFailed, match="OPENAI_COMPATIBLE_BASE_URL is not set"):
         runner.run(call)

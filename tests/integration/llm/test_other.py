@@ -18,9 +18,10 @@ from factory.errors import (
     ProviderUnavailable,
     RateLimited,
 )
-from factory.llm.call import CallTrace, ProviderClient
+from factory.llm.call import CallTrace
 from factory.llm.catalog import Catalog
 from tests.integration.llm import samples
+from tests.integration.llm.caller import Caller
 from tests.integration.llm.recorder import Recorder
 
 MODEL = "deepseek/deepseek-chat"
@@ -31,16 +32,16 @@ HELLO = (Message(Role.USER, "hello"),)
 @pytest.fixture
 def client(
     recorder: Recorder,
-    make_client: Callable[[str], ProviderClient],
+    make_client: Callable[[str], Caller],
     monkeypatch: pytest.MonkeyPatch,
-) -> ProviderClient:
+) -> Caller:
     monkeypatch.setenv("DEEPSEEK_API_KEY", "key-deepseek")
     monkeypatch.setenv("DEEPSEEK_API_BASE", recorder.url)
     return make_client(recorder.url)
 
 
 def test_another_provider_answers_with_its_price(
-    runner: asyncio.Runner, client: ProviderClient, recorder: Recorder, catalog: Catalog
+    runner: asyncio.Runner, client: Caller, recorder: Recorder, catalog: Catalog
 ) -> None:
     recorder.answer = samples.openai()
     completion = runner.run(client.complete(catalog.find(MODEL), HELLO, Params(seed=1), TRACE))
@@ -66,7 +67,7 @@ def test_another_provider_answers_with_its_price(
 )
 def test_its_failures_are_ours_after_one_call(
     runner: asyncio.Runner,
-    client: ProviderClient,
+    client: Caller,
     recorder: Recorder,
     catalog: Catalog,
     status: int,
@@ -87,7 +88,7 @@ def test_its_failures_are_ours_after_one_call(
 @pytest.mark.parametrize("usage", [None, {}, {"prompt_tokens": 7}, {"prompt_tokens": -7}])
 def test_its_answer_is_kept_without_its_usage(
     runner: asyncio.Runner,
-    client: ProviderClient,
+    client: Caller,
     recorder: Recorder,
     catalog: Catalog,
     usage: object,
@@ -101,7 +102,7 @@ def test_its_answer_is_kept_without_its_usage(
 @pytest.mark.parametrize("answer", [b"<html>", {"error": {"code": 429}}, {"choices": []}, b""])
 def test_its_odd_answers_are_failures_of_ours(
     runner: asyncio.Runner,
-    client: ProviderClient,
+    client: Caller,
     recorder: Recorder,
     catalog: Catalog,
     answer: object,
@@ -115,7 +116,7 @@ def test_its_odd_answers_are_failures_of_ours(
 
 def test_a_connection_that_it_refuses_is_told_in_our_words(
     runner: asyncio.Runner,
-    client: ProviderClient,
+    client: Caller,
     catalog: Catalog,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -136,7 +137,7 @@ def test_a_connection_that_it_refuses_is_told_in_our_words(
 )
 def test_a_provider_without_credentials_fails_at_once_and_names_the_variable(
     runner: asyncio.Runner,
-    make_client: Callable[[str], ProviderClient],
+    make_client: Callable[[str], Caller],
     catalog: Catalog,
     monkeypatch: pytest.MonkeyPatch,
     model: str,
@@ -152,7 +153,7 @@ def test_a_provider_without_credentials_fails_at_once_and_names_the_variable(
 
 def test_a_silent_provider_times_out(
     runner: asyncio.Runner,
-    client: ProviderClient,
+    client: Caller,
     catalog: Catalog,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

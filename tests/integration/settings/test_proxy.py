@@ -18,13 +18,14 @@ from aiohttp import connector
 from factory.config import Settings
 from factory.domain.message import Message, Params, Role
 from factory.errors import ProviderUnavailable, WebhookFailed, WebhookRefused
-from factory.llm.call import CallTrace, ProviderClient
+from factory.llm.call import CallTrace
 from factory.llm.catalog import load_catalog
 from factory.proxy import Proxy, export_proxy
 from factory.webhooks.allowed import PUBLIC_ONLY
 from factory.webhooks.deliver import Delivery, WebhookClient
 from factory.webhooks.sign import derive_secret
 from tests.integration.llm import samples
+from tests.integration.llm.caller import Caller
 from tests.integration.llm.conftest import settings_below
 from tests.integration.llm.recorder import Recorder, running_recorder
 from tests.integration.settings.certificates import make_authority
@@ -58,7 +59,7 @@ def settings(base: str, proxy_url: str | None, **more: Any) -> Settings:
 
 def call(chosen: Settings, model: str = "openai/gpt-4o-mini") -> str:
     async def complete() -> str:
-        client = ProviderClient(chosen)
+        client = Caller(chosen)
         try:
             found = load_catalog("").find(model)
             return (await client.complete(found, HELLO, Params(timeout_s=30), TRACE)).text or ""
