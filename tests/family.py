@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from factory.calls.call import Result
+from factory.calls.gate import Result
 from factory.calls.journal import record_steps
 from factory.domain.job import ClaimedJob, Kind, NewJob, new_id
 from factory.domain.lanes import Priority

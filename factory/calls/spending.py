@@ -35,3 +35,8 @@ def longest_output(model: Model, size: CallSize) -> int | None:
     if left < LEAST_OUTPUT_TOKENS:
         return model.max_output_tokens
     return left if model.max_output_tokens is None else min(left, model.max_output_tokens)
+
+
+def longest_answer(budget: Budget, model: Model) -> int | None:
+    """How many tokens the next answer of the model may have, None for no bound. Raises BudgetExceeded."""
+    return budget.output_tokens(model.price, longest_output(model, budget.size))

@@ -6,10 +6,9 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from factory.calls.call import Calls
+from factory.calls.gate import Gate, open_gate
 from factory.config import Settings
 from factory.knowledge.local import LocalModel
-from factory.llm.call import ProviderClient
 from factory.llm.catalog import Catalog
 from factory.proxy import Proxy
 from factory.redaction import Redactor
@@ -24,7 +23,7 @@ from factory.webhooks.deliver import WebhookClient
 class Means:
     """Shared by all jobs of a worker. Made and used on the loop that runs them.
 
-    Of the worker itself, a kind learns only whether a call may be made (`Calls.holds_leases`).
+    Of the worker itself, a kind learns only whether a call may be made, by the gate.
     """
 
     settings: Settings
@@ -32,8 +31,7 @@ class Means:
     committer: GroupCommitter
     reader: Reader
     redactor: Redactor
-    calls: Calls
-    client: ProviderClient
+    gate: Gate
     local: LocalModel
     webhooks: WebhookClient
 
@@ -41,7 +39,7 @@ class Means:
         """After the last job. The committer writes what is left."""
         await self.local.close()
         self.reader.close()
-        await self.client.close()
+        await self.gate.close()
         await self.webhooks.close()
         await asyncio.to_thread(self.committer.stop)
 
@@ -58,8 +56,7 @@ def open_means(services: Services, catalog: Catalog, holds_leases: Callable[[], 
         committer,
         Reader(settings.libpq_url),
         redactor,
-        Calls(committer, redactor, holds_leases),
-        ProviderClient(settings),
+        open_gate(services, catalog, committer, redactor, holds_leases),
         LocalModel(),
         WebhookClient(allowed_hosts(settings), proxy=proxy),
     )

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-from factory.calls.call import Result
+from factory.calls.gate import Result
 from factory.domain.job import ClaimedJob, Kind
 from factory.domain.waiting import WaitFor
 from factory.kinds.completion.run import complete, first_call

@@ -5,31 +5,34 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from factory.domain.job import ClaimedJob, public_id
+from factory.calls.passage import Passage
+from factory.domain.job import ClaimedJob
 from factory.domain.lanes import Priority
 from factory.domain.message import Embeddings
 from factory.domain.money import Usage
 from factory.kinds.means import Means
 from factory.knowledge.schedule import Owner
-from factory.llm.call import CallTrace
-from factory.llm.catalog import LOCAL_EMBEDDING, Model
+from factory.limits.budget import CallSize, most_tokens
+from factory.llm.catalog import LOCAL_EMBEDDING
+
+
+def size_of_texts(texts: Sequence[str]) -> CallSize:
+    """Upper bounds of an embedding call's tokens."""
+    return CallSize(sum(map(most_tokens, texts)), max_output_tokens=0)
 
 
 async def ask_vectors(
     means: Means,
     job: ClaimedJob,
-    model: Model,
-    step_key: str,
+    passage: Passage,
     texts: Sequence[str],
     *,
     is_query: bool = False,
 ) -> Embeddings:
     """A vector a text. `is_query`: somebody waits for it. Raises what the call raises."""
+    model = passage.model
     if model.id != LOCAL_EMBEDDING.id:
-        trace = CallTrace(
-            public_id(job.id), step_key, job.attempt, job.traceparent, owner=str(job.project_id)
-        )
-        return await means.client.embed(model, texts, trace)
+        return await passage.embed(texts)
     started = time.monotonic()
     vectors, tokens = await means.local.embed(texts, owner_of(job, is_query=is_query))
     elapsed_ms = round((time.monotonic() - started) * 1000)

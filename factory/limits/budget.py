@@ -32,9 +32,9 @@ class Budget:
     """What a job may still spend on calls of one size. `limit_micros` None: there is no limit."""
 
     def __init__(self, limit_micros: int | None, spent_micros: int, size: CallSize) -> None:
+        self.size = size
         self._limit_micros = limit_micros
         self._spent_micros: int | None = spent_micros
-        self._size = size
 
     def write_off(self, price: Price | None, most_output: int | None) -> None:
         """Counts a call of unknown cost as the most that it could have cost. `most_output` is the longest answer of
@@ -47,9 +47,9 @@ class Budget:
         if price is None:
             self._spent_micros = None
             return
-        longest = _smallest(self._size.max_output_tokens, most_output)
-        cost = cost_micros(Usage(self._size.input_tokens, longest or 0), price) or 0
-        unbounded = longest is None and price.at(self._size.input_tokens).output_usd > 0
+        longest = _smallest(self.size.max_output_tokens, most_output)
+        cost = cost_micros(Usage(self.size.input_tokens, longest or 0), price) or 0
+        unbounded = longest is None and price.at(self.size.input_tokens).output_usd > 0
         self._spent_micros = max(spent, limit if unbounded else min(limit, spent + cost))
 
     def spend(self, cost_micros: int) -> None:
@@ -62,7 +62,7 @@ class Budget:
         the owner asked for. `most_output` as for `write_off`. Raises BudgetExceeded if what is left does not pay for
         the input and a few tokens, or if the price or earlier spending is unknown.
         """
-        asked, limit = self._size.max_output_tokens, self._limit_micros
+        asked, limit = self.size.max_output_tokens, self._limit_micros
         if limit is None:
             return asked
         if price is None or self._spent_micros is None:
@@ -71,13 +71,13 @@ class Budget:
             )
         left = limit - self._spent_micros
         longest = _smallest(asked, most_output)
-        bought = _bought_tokens(left, self._size.input_tokens, price)
+        bought = _bought_tokens(left, self.size.input_tokens, price)
         least = _smallest(longest, LEAST_OUTPUT_TOKENS)
         if bought is not None and bought < (least or 0):
             raise BudgetExceeded(
                 f"{_dollars(left)} is left of max_cost_usd {_dollars(limit)}; an input of up to "
-                f"{self._size.input_tokens} tokens and {least} tokens of output could cost "
-                f"{_dollars(cost_micros(Usage(self._size.input_tokens, least or 0), price))}"
+                f"{self.size.input_tokens} tokens and {least} tokens of output could cost "
+                f"{_dollars(cost_micros(Usage(self.size.input_tokens, least or 0), price))}"
             )
         return _smallest(longest, bought)
 

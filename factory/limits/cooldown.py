@@ -50,6 +50,11 @@ class Cooldowns:
         if self._thread.is_alive():
             self._thread.join(STOP_S)
 
+    @property
+    def none(self) -> bool:
+        """Whether nothing cools down; what is left of the last cooldowns may say no for a while."""
+        return not self._unshared and not self._shared
+
     def left_s(self, name: str) -> float:
         """How long `name` still cools down, in seconds; 0 or less if it does not."""
         until = max(self._unshared.get(name, 0.0), self._shared.get(name, 0.0))

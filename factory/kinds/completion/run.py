@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from functools import partial
 from typing import Any
 from uuid import UUID
 
-from factory.calls.call import Result, call_once
 from factory.calls.ends import intent
+from factory.calls.gate import Result
 from factory.calls.journal import record_steps
-from factory.calls.spending import longest_output, open_budget
+from factory.calls.passage import Passage
+from factory.calls.spending import longest_answer, open_budget
 from factory.document import write_json
-from factory.domain.job import ClaimedJob, public_id
+from factory.domain.job import ClaimedJob
 from factory.domain.message import Completion, Message, Params
 from factory.errors import (
     FactoryError,
@@ -26,7 +25,6 @@ from factory.errors import (
 from factory.kinds.completion.show import answer_json
 from factory.kinds.means import Means
 from factory.limits.budget import Budget, CallSize, most_tokens
-from factory.llm.call import CallTrace
 from factory.llm.catalog import Catalog, Model
 from factory.llm.route import route, should_fall_back
 from factory.llm.saying import LENGTH
@@ -45,8 +43,8 @@ async def complete(means: Means, job: ClaimedJob) -> Result:
     """The answer as JSON. Nothing that an earlier attempt paid for is called again, not even a model that refused."""
     if STEP in job.steps:
         return Result(job.steps[STEP])
-    size, asked = call_size(job), job.input.get("fallback_on", ())
-    budget = open_budget(means.catalog, job, size)
+    asked = job.input.get("fallback_on", ())
+    budget = open_budget(means.catalog, job, call_size(job))
     failures: list[FactoryError] = []
     opened = job.first_call
     for model in route(means.catalog, job.model or "", job.fallbacks):
@@ -55,8 +53,7 @@ async def complete(means: Means, job: ClaimedJob) -> Result:
             failures.append(kind(refused["message"]))
             continue
         try:
-            longest = budget.output_tokens(model.price, longest_output(model, size))
-            return await _ask(means, job, model, longest, opened)
+            return await _ask(means, job, model, budget, opened)
         except FactoryError as error:
             failures.append(error)
             opened = None
@@ -97,38 +94,29 @@ def first_call(catalog: Catalog, job: ClaimedJob, call_id: UUID) -> Call | None:
         model = route(catalog, job.model or "", job.fallbacks)[0]
         if _refused_key(model) in job.steps:
             return None
-        size = call_size(job)
-        open_budget(catalog, job, size).output_tokens(model.price, longest_output(model, size))
+        longest_answer(open_budget(catalog, job, call_size(job)), model)
     except Exception:  # noqa: BLE001 - odd content of one job must not break the claims of others
         return None
     return intent(job, STEP, model, call_id)
 
 
 async def _ask(
-    means: Means, job: ClaimedJob, model: Model, longest: int | None, opened: UUID | None
+    means: Means, job: ClaimedJob, model: Model, budget: Budget, opened: UUID | None
 ) -> Result:
-    """`longest`: how many tokens the answer may have, None for no bound."""
     messages, asked = _messages(job), _params(job)
-    params = replace(asked, max_tokens=longest) if longest != asked.max_tokens else asked
-    trace = CallTrace(
-        public_id(job.id), STEP, job.attempt, job.traceparent, owner=str(job.project_id)
-    )
-    shortened = _is_shortened(longest, asked, model)
     most_bytes = means.settings.result_max_bytes
-    try:
-        return await call_once(
-            means.calls,
-            job,
-            STEP,
-            model,
-            lambda: means.client.complete(model, messages, params, trace),
-            partial(_answer_json, bounded=shortened, most_bytes=most_bytes),
-            opened,
-        )
-    except OutputCut as error:
-        if shortened:
-            error.message += "; max_cost_usd bought no more"
-        raise
+
+    async def send(passage: Passage) -> tuple[Completion, Any]:
+        shortened = _is_shortened(passage.max_tokens, asked, model)
+        try:
+            answer = await passage.complete(messages, asked)
+        except OutputCut as error:
+            if shortened:
+                error.message += "; max_cost_usd bought no more"
+            raise
+        return answer, _answer_json(answer, bounded=shortened, most_bytes=most_bytes)
+
+    return await means.gate.call(job, STEP, model, budget, send, opened)
 
 
 def call_size(job: ClaimedJob) -> CallSize:

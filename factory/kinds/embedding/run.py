@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
-from factory.calls.call import Result, call_once, close
+from factory.calls.gate import Result
+from factory.calls.passage import Passage
 from factory.calls.spending import open_budget
 from factory.domain.job import ClaimedJob, new_id
 from factory.domain.message import Embeddings
 from factory.errors import ProviderCutOff
 from factory.kinds.embedding.show import summary_json
 from factory.kinds.means import Means
-from factory.kinds.vectors import ask_vectors, owner_of
-from factory.limits.budget import CallSize, most_tokens
+from factory.kinds.vectors import ask_vectors, owner_of, size_of_texts
 from factory.llm.catalog import Model
 from factory.llm.embedding_calls import calls_of
 from factory.store import chunks
@@ -87,22 +88,19 @@ async def _embed_part(
     Raises ProviderCutOff when the answer lacks a vector; those that it has are stored all the same.
     """
     texts = [piece.content for piece in pieces.values()]
-    size = CallSize(sum(map(most_tokens, texts)), max_output_tokens=0)
-    open_budget(means.catalog, job, size).output_tokens(model.price, 0)
+    budget = open_budget(means.catalog, job, size_of_texts(texts))
     kept: list[Embeddings] = []
 
-    async def send() -> Embeddings:
-        kept.append(await ask_vectors(means, job, model, step_key, texts))
-        return kept[0]
+    async def send(passage: Passage) -> tuple[Embeddings, Any]:
+        kept.append(await ask_vectors(means, job, passage, texts))
+        return kept[0], {"texts": len(texts)}
 
-    result = await call_once(
-        means.calls, job, step_key, model, send, lambda _: {"texts": len(texts)}
-    )
+    result = await means.gate.call(job, step_key, model, budget, send)
     try:
         await _store(means, job, model, pieces, kept[0], places)
     finally:
         # The cost is known, even if the vectors could not be stored.
-        await close(means.calls, result)
+        await means.gate.record(result)
     return _after(job, model, kept[0])
 
 

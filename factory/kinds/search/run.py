@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from factory.calls.call import Result, call_once, close
+from typing import Any
+
+from factory.calls.gate import Result
+from factory.calls.passage import Passage
+from factory.calls.spending import open_budget
 from factory.domain.job import ClaimedJob
 from factory.domain.message import Embeddings
 from factory.kinds.means import Means
 from factory.kinds.search.show import hit_json
-from factory.kinds.vectors import ask_vectors
+from factory.kinds.vectors import ask_vectors, size_of_texts
 from factory.store import chunks
 
 STEP = "embed"
@@ -15,17 +19,15 @@ STEP = "embed"
 
 async def find_nearest(means: Means, job: ClaimedJob) -> Result:
     """The project's chunks nearest to the query. An attempt after a crash embeds the query again."""
-    model = means.catalog.find(job.model or "")
+    model, texts = means.catalog.find(job.model or ""), [job.input["query"]]
     kept: list[Embeddings] = []
 
-    async def send() -> Embeddings:
-        texts = [job.input["query"]]
-        kept.append(await ask_vectors(means, job, model, STEP, texts, is_query=True))
-        return kept[0]
+    async def send(passage: Passage) -> tuple[Embeddings, Any]:
+        kept.append(await ask_vectors(means, job, passage, texts, is_query=True))
+        return kept[0], {"texts": 1}
 
-    await close(
-        means.calls, await call_once(means.calls, job, STEP, model, send, lambda _: {"texts": 1})
-    )
+    budget = open_budget(means.catalog, job, size_of_texts(texts))
+    await means.gate.record(await means.gate.call(job, STEP, model, budget, send))
     # An answer without the vector of its only text was refused before.
     vector, limit = kept[0].vectors[0] or [], job.input["limit"]
     hits = await means.reader.read(

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from factory.calls.call import Result
+from factory.calls.gate import Result
 from factory.domain.job import ClaimedJob, new_id
 from factory.errors import WebhookFailed, WebhookRefused
 from factory.kinds.job_json import job_json

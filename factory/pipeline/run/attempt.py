@@ -6,7 +6,7 @@ call is committed twice and not four times.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
@@ -29,6 +29,8 @@ class Claim:
     job_id: UUID
     catalog: Catalog
     quarantine: bool = False
+    refuses: Callable[[Call], bool] = lambda _call: False
+    """Whether the gate would refuse the job's first call now: then no intent goes with the claim."""
     call_id: UUID = field(default_factory=new_id)
     """Id of the call that the job may begin with; the same when the claim is repeated."""
 
@@ -48,6 +50,7 @@ def claim_jobs(tx: Tx, claims: list[Claim]) -> Sequence[ClaimedJob | None]:
         for claim in claims
         if (job := claimed.get(claim.job_id))
         and (call := opened_call(claim.catalog, job, claim.call_id))
+        and not claim.refuses(call)
     ]
     if calls:
         journal.open_calls(tx, calls)

@@ -83,7 +83,8 @@ async def _claim(worker: Worker, job_id: UUID) -> ClaimedJob | None:
     """
     if not await worker.until_leased():
         return None
-    claim = Claim(worker.id, job_id, worker.means.catalog, worker.quarantine)
+    means = worker.means
+    claim = Claim(worker.id, job_id, means.catalog, worker.quarantine, means.gate.refuses)
     claiming = worker.committer.offer(claim_jobs, claim)
     try:
         job = await asyncio.shield(claiming.answer)

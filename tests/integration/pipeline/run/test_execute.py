@@ -102,8 +102,14 @@ def test_a_429_defers_without_an_attempt_as_long_as_the_provider_asks(bench: Ben
         assert (job.state, job.attempt, job.deferrals) == (State.QUEUED, 0, deferrals)
         assert 35 < bench.wait_s(job_id) <= 50
         bench.make_due(job_id)
-    bench.execute(job_id)
-    assert bench.view(job_id).state is State.SUCCEEDED
+
+
+def test_a_job_that_was_deferred_goes_on_once_it_may(bench: Bench) -> None:
+    job_id = bench.submit(input=script("status=429 times=2 retry_after=0"), max_attempts=1)
+    for _ in range(3):
+        bench.execute(job_id)
+        bench.make_due(job_id)
+    assert (bench.view(job_id).state, bench.calls(job_id)) == (State.SUCCEEDED, 3)
 
 
 @pytest.mark.parametrize("status", [400, 404, 422])
