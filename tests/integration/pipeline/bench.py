@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 from uuid import UUID
 
-from factory.domain.job import new_id, public_id
+from factory.domain.job import NewJob, new_id, public_id
 from factory.domain.lanes import all_lanes
 from factory.kinds.request import JobRequest
 from factory.limits.backlog import Gate
@@ -20,6 +20,7 @@ from factory.pipeline.wakeup import WakeUpSender
 from factory.services import Services
 from factory.simulator import HostedSimulator
 from factory.simulator.journal import Phase
+from factory.store import jobs
 from factory.store.jobs import JobView
 from tests.integration.store.samples import OWNER, ask, tell, view
 from workers.heartbeat import Heartbeat
@@ -50,12 +51,14 @@ class Bench:
         """What the coroutine gives; it has `PATIENCE_S`."""
         return self._runner.run(asyncio.wait_for(work, PATIENCE_S))
 
-    def worker(self, pid_namespace: str | None = None) -> Worker:
-        """A new worker with a heartbeat."""
-        return self.run(self._start_worker(pid_namespace))
+    def worker(
+        self, services: Services | None = None, *, pid_namespace: str | None = None
+    ) -> Worker:
+        """A new worker with a heartbeat; `services` where it shall have others than the bench."""
+        return self.run(self._start_worker(services or self.services, pid_namespace))
 
-    async def _start_worker(self, pid_namespace: str | None) -> Worker:
-        worker = Worker(self.services, self.catalog, new_id())
+    async def _start_worker(self, services: Services, pid_namespace: str | None) -> Worker:
+        worker = Worker(services, self.catalog, new_id())
         heartbeat = Heartbeat(self.services, worker, all_lanes(), 100, pid_namespace)
         heartbeat.start()
         self._workers.append((worker, heartbeat))
@@ -81,6 +84,11 @@ class Bench:
         accepted = submit(self.intake, OWNER, JobRequest.model_validate(whole), key=key)
         assert isinstance(accepted, JobView)
         return accepted.id
+
+    def give(self, job: NewJob) -> None:
+        """A job that no request is made of here."""
+        with self.services.database.transaction() as tx:
+            jobs.insert(tx, [job])
 
     def execute(self, *job_ids: UUID, worker: Worker | None = None) -> None:
         """One hint with these jobs, run to its end."""
