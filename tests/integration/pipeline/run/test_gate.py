@@ -147,9 +147,9 @@ def test_without_the_limiters_redis_each_worker_finds_out_by_itself(
         bench.run(until(lambda: "rate limits are not shared" in caplog.text, PATIENCE_S))
 
 
-def test_a_429_that_names_no_time_holds_nothing(bench: Bench) -> None:
+def test_a_429_that_names_no_time_to_wait_holds_nothing(bench: Bench) -> None:
     worker = bench.worker()
-    bench.execute(bench.submit(input=script("status=429")), worker=worker)
+    bench.execute(bench.submit(input=script("status=429 retry_after=0")), worker=worker)
     assert worker.means.gate.cooldowns.none
     job_id = bench.submit()
     bench.execute(job_id, worker=worker)
