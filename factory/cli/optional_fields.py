@@ -19,7 +19,8 @@ def with_optional_fields(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def run(**given: Any) -> None:
-        command(**given, **{PLACE: {name: given.pop(name) for name in ASKED}})
+        optional = {name: given.pop(name) for name in ASKED}
+        command(**given, **{PLACE: optional})
 
     own = signature(command, eval_str=True)
     # Typer makes the options of what the signature says.

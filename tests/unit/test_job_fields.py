@@ -7,13 +7,17 @@ import subprocess
 import sys
 from dataclasses import fields
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from api.rendered import detail_json
 from api.schemas.jobs import Job
 from api.schemas.jobs import JobDetail as ShownDetail
-from factory.domain.job_fields import OPTIONAL, JobField
+from factory.cli.optional_fields import with_optional_fields
+from factory.domain.job_fields import ASKED, OPTIONAL, JobField
 from factory.kinds.job_json import job_json
 from factory.kinds.request import JobRequest
 from factory.store import archive, details, jobs
@@ -71,6 +75,23 @@ def test_each_field_of_a_request_has_an_option() -> None:
     options = submit_options()
     other = {"input": "text", "fallbacks": "fallback"}
     assert [one for one in JobRequest.model_fields if other.get(one, one) not in options] == []
+
+
+def test_the_values_of_options_come_as_one_argument() -> None:
+    heard: list[dict[str, Any]] = []
+
+    @with_optional_fields
+    def command(model: str = "", *, optional: dict[str, Any]) -> None:
+        heard.append({"model": model, "optional": optional})
+
+    app = typer.Typer()
+    app.command()(command)
+    CliRunner().invoke(app, ["--model", "m", "--task-id", "7"], catch_exceptions=False)
+    CliRunner().invoke(app, [], catch_exceptions=False)
+    assert heard == [
+        {"model": "m", "optional": {**dict.fromkeys(ASKED), "task_id": "7"}},
+        {"model": "", "optional": dict.fromkeys(ASKED)},
+    ]
 
 
 def test_each_field_of_a_view_is_read() -> None:
