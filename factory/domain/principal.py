@@ -1,4 +1,4 @@
-"""Who asks: made at the door and passed down."""
+"""Who asks: made where a request or a program begins, and passed down."""
 
 from __future__ import annotations
 

@@ -26,11 +26,11 @@ class WaitType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WaitFor:
-    """What an attempt ends with that cannot go on now. It gives the attempt back and keeps its steps."""
+    """The end of an attempt that cannot go on now. The attempt is given back, and its steps are kept."""
 
     type: WaitType
     delay_s: float = 0.0
-    """Of a wait for a time: from now, by Postgres' clock."""
+    """Seconds from now, by Postgres' clock; for a wait for a time."""
     jobs: tuple[UUID, ...] | None = None
     """Of a wait for children: which; None for all that it has. One that has ended or does not exist is not waited for."""
 

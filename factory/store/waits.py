@@ -1,8 +1,8 @@
-"""waiting → queued: what jobs wait for has come.
+"""waiting → queued: the jobs that wait for something are queued when it comes.
 
 No wake-up is lost. Who moves a job to `waiting`, and who brings what it waits for, lock the job's row first and look
-then, with a statement of its own: under READ COMMITTED only a statement that begins after the lock was given sees
-what the other has committed. So whoever comes second sees the first.
+then, with a statement of its own: under READ COMMITTED only a statement that begins after the lock was given sees what
+the other has committed. So whoever comes second sees the first.
 https://www.postgresql.org/docs/current/transaction-iso.html#XACT-READ-COMMITTED
 """
 

@@ -1,4 +1,4 @@
-"""How a search is shown: its hits, to whoever waits for them."""
+"""How a search is shown: its hits."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from factory.webhooks.target import check_url
 
 
 def receiver_url(webhook: WebhookIn | None, allowed: AllowedHosts) -> str | None:
-    """Where to tell of the job's end, if anywhere. Raises InvalidInput for what is no place to tell it."""
+    """The URL to notify of the job's end, if any. Raises InvalidInput for a URL that no webhook may go to."""
     if webhook is None:
         return None
     check_url(webhook.url, allowed)

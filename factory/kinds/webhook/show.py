@@ -1,4 +1,4 @@
-"""How a webhook is shown: with the job that it tells of."""
+"""How a webhook is shown: with the job whose end it reports."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from factory.services import Services
 from factory.store import waits
 
 STRANDED_S = 10.0
-"""Between two pages of the search."""
+"""Seconds between two pages of the search."""
 
 log = logging.getLogger(__name__)
 
