@@ -21,8 +21,10 @@ from factory.isolation import frames
 from factory.isolation.child import READY
 from factory.isolation.turns import Turns
 
-START_S = 60.0
+START_S = 180.0
 """The longest start of a child, on a busy machine."""
+START_PAUSES_S = (1.0, 5.0)
+"""Before a start that failed is tried again: work that was paid for must not fail for a moment without memory."""
 IDLE_S = 300.0
 MEMORY_BYTES = 2 << 30
 
@@ -114,14 +116,22 @@ class Processes:
         return asyncio.get_running_loop().create_task(self._start())
 
     async def _start(self) -> _Child:
+        for pause_s in START_PAUSES_S:
+            if child := await self._try_start():
+                return child
+            await asyncio.sleep(pause_s)
+        if child := await self._try_start():
+            return child
+        raise WorkLost(f"no process for the {self._name} could be started")
+
+    async def _try_start(self) -> _Child | None:
         if self._closed:
             raise WorkLost(f"the {self._name} is closed")
         try:
-            child = await _Child.start(self._modules, self._memory_bytes, self._children)
+            return await _Child.start(self._modules, self._memory_bytes, self._children)
         except (OSError, EOFError, TimeoutError) as error:
             log.warning("no process for the %s: %s", self._name, type(error).__name__)
-            raise WorkLost(f"no process for the {self._name} could be started") from None
-        return child
+            return None
 
     async def _ask(self, child: _Child, request: bytes, timeout_s: float) -> Any:
         try:

@@ -10,12 +10,14 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 import psutil
 import pytest
 
 from factory.domain.lanes import parse_lanes
 from factory.errors import FactoryError, ProviderRefused, WorkLost, WorkTooLong
+from factory.isolation import processes as processes_module
 from factory.isolation.processes import Processes
 from factory.isolation.turns import Turns
 from tests.acceptance.stack import eventually
@@ -141,6 +143,33 @@ def test_a_child_that_eats_all_memory_dies_alone(capfd: pytest.CaptureFixture[st
     assert "Traceback" not in capfd.readouterr().err
 
 
+@pytest.mark.parametrize(("failures", "starts"), [(2, True), (9, False)])
+def test_a_start_that_fails_is_tried_again_but_not_for_ever(
+    failures: int, starts: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes_module, "START_PAUSES_S", (0.01, 0.01))
+    (tmp_path / "late_module.py").write_text(
+        "import os, pathlib\n"
+        f"tries = pathlib.Path({str(tmp_path / 'tries')!r})\n"
+        "with tries.open('a') as log: log.write('.')\n"
+        f"if tries.stat().st_size <= {failures}: os._exit(1)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+
+    async def scenario() -> None:
+        late = Processes("test", most=1, modules=["late_module"])
+        try:
+            if starts:
+                assert await late.run(abs, (-1,), timeout_s=LONG_S) == 1
+            else:
+                with pytest.raises(WorkLost, match="could be started"):
+                    await late.run(abs, (-1,), timeout_s=LONG_S)
+        finally:
+            await late.close()
+
+    asyncio.run(scenario())
+
+
 def test_a_child_that_nobody_needs_ends() -> None:
     async def scenario() -> None:
         async with processes(idle_s=0.1) as room:
@@ -164,6 +193,7 @@ def test_a_child_ignores_the_signals_that_are_for_its_parent() -> None:
 
 PARENT = """
 import asyncio, os, time
+from factory.isolation import processes as processes_module
 from factory.isolation.processes import Processes
 
 async def main():
