@@ -91,7 +91,7 @@ def test_without_a_recipient_nothing_is_written_unless_one_says_so(
 
 def test_a_recipient_that_is_none_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BACKUP_RECIPIENT", "age1nonsense")
-    with pytest.raises(Misconfigured, match="no age public key"):
+    with pytest.raises(Misconfigured, match="not an age public key"):
         backup.dump()
 
 

@@ -40,7 +40,7 @@ def test_a_statement_that_a_frozen_server_does_not_answer_ends(
     database: Database, own_postgres: EmbeddedPostgres
 ) -> None:
     def ask() -> None:
-        with database.transaction(ANSWER_S) as tx:
+        with database.transaction(answer_s=ANSWER_S) as tx:
             rows(tx, "SELECT 1")
 
     with frozen(postmaster_of(own_postgres)):
@@ -52,7 +52,7 @@ def test_a_commit_that_a_frozen_server_does_not_answer_ends(
     database: Database, own_postgres: EmbeddedPostgres
 ) -> None:
     def write(thaw: ExitStack) -> None:
-        with database.transaction(ANSWER_S) as tx:
+        with database.transaction(answer_s=ANSWER_S) as tx:
             run(tx, INSERT)
             thaw.enter_context(frozen(postmaster_of(own_postgres)))
 
@@ -66,7 +66,7 @@ def test_a_connection_that_a_frozen_server_accepts_ends(
     database = Database(own_postgres_url, pool_size=1, process="test")
 
     def connect() -> None:
-        with database.transaction(ANSWER_S):
+        with database.transaction(answer_s=ANSWER_S):
             pass
 
     with frozen(postmaster_of(own_postgres)):

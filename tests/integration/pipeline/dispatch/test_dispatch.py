@@ -15,7 +15,7 @@ import pytest
 from redis import Redis
 
 from factory.domain.job import Kind, new_id, public_id
-from factory.domain.lanes import WEIGHTS, Priority
+from factory.domain.lanes import SEARCH, WEIGHTS, Priority
 from factory.domain.slots import capacity, few, kept_free
 from factory.domain.turns import Turns
 from factory.embedded.valkey import EmbeddedValkey
@@ -147,9 +147,19 @@ def test_an_urgent_job_takes_the_next_free_slot_behind_a_patient_backlog(
     assert outbox.job_ids == [mine]
 
 
+def _given_search(services: Services) -> UUID:
+    return given_job(
+        services,
+        kind=Kind.SEARCH,
+        priority=Priority.HIGH,
+        provider="local",
+        lane_group=SEARCH,
+    )
+
+
 def test_a_search_lies_on_its_own_lane(services: Services) -> None:
     given_worker(services)
-    mine = given_job(services, kind=Kind.SEARCH, priority=Priority.HIGH, provider="local")
+    mine = _given_search(services)
     outbox = Outbox()
     dispatch(services, outbox.send)
     assert outbox.sent == [("search.high", [[mine]])]
@@ -168,7 +178,7 @@ def test_a_search_goes_where_somebody_is_when_nobody_serves_its_lane(
 ) -> None:
     """Workers of before, and installations that name their lanes, know no lanes of searches."""
     given_worker(services, lanes=lanes)
-    mine = given_job(services, kind=Kind.SEARCH, priority=Priority.HIGH, provider="local")
+    mine = _given_search(services)
     outbox = Outbox()
     assert dispatch(services, outbox.send) == 1
     assert outbox.sent == [(queue, [[mine]])]
