@@ -25,8 +25,8 @@ IDLE_S = 60.0
 class ForkServer:
     """`python -m MODULE`, started when it is needed and ended when it is not. Belongs to one event loop.
 
-    One request at a time. A forked process outlives the death of this process, as it may hold jobs that run well, but
-    not the death of its server, whose exit code would then be lost.
+    One request at a time. A forked process goes on when this process dies, as its jobs may run well. It is killed when its
+    server dies: nobody could tell how it ended.
     """
 
     def __init__(self, module: str, *, idle_s: float = IDLE_S) -> None:
@@ -38,7 +38,8 @@ class ForkServer:
     async def run(self, words: Sequence[str]) -> int:
         """The exit code of a process that was given these words; negative for a signal.
 
-        Words hold no white space. If the server dies, its own exit code. A caller that is cancelled kills both.
+        Words hold no white space. If the server dies, its own exit code is given. A caller that is cancelled kills
+        server and process.
         """
         if self._retirement:
             self._retirement.cancel()

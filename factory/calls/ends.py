@@ -62,19 +62,8 @@ def failed_end(call: Call, error: Exception, started: float, sent: bool) -> Call
     refused_here = isinstance(error, InvalidInput)
     refused_there = isinstance(error, ProviderError) and not error.may_be_billed
     free = not sent or refused_here or refused_there
-    return CallEnd(
-        call.id,
-        call.job_id,
-        call.step_key,
-        call.provider,
-        call.model,
-        Usage(),
-        0 if free else None,
-        _elapsed_ms(started),
-        error_type=told.type,
-        error_message=_told(told),
-        http_status=status,
-    )
+    end = _unanswered_end(call, started, free, told.type, _told(told))
+    return replace(end, http_status=status)
 
 
 def broken_words(error: Exception) -> str:
@@ -94,6 +83,13 @@ def never_sent(call: Call) -> CallEnd:
 
 def cut_end(call: Call, started: float, sent: bool) -> CallEnd:
     """The end of a call that was given up: if it was sent, nobody knows what it cost."""
+    message = "the call was closed before its answer came" if sent else "never sent"
+    return _unanswered_end(call, started, not sent, "cancelled", message)
+
+
+def _unanswered_end(
+    call: Call, started: float, free: bool, error_type: str, error_message: str
+) -> CallEnd:
     return CallEnd(
         call.id,
         call.job_id,
@@ -101,12 +97,8 @@ def cut_end(call: Call, started: float, sent: bool) -> CallEnd:
         call.provider,
         call.model,
         Usage(),
-        None if sent else 0,
-        _elapsed_ms(started),
-        error_type="cancelled",
-        error_message="the call was closed before its answer came" if sent else "never sent",
+        0 if free else None,
+        round((time.monotonic() - started) * 1000),
+        error_type=error_type,
+        error_message=error_message,
     )
-
-
-def _elapsed_ms(started: float) -> int:
-    return round((time.monotonic() - started) * 1000)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -70,6 +70,23 @@ def accept(tx: Tx, jobs: Sequence[NewJob]) -> list[datetime]:
     return [written[0].created_at] * len(jobs)
 
 
+NOT_STARTED: Mapping[str, Any] = {
+    "attempt": 0,
+    "deferrals": 0,
+    "cancel_requested": False,
+    "started_at": None,
+    "finished_at": None,
+    "output": None,
+    "error": None,
+    "input_tokens": 0,
+    "output_tokens": 0,
+    "cached_tokens": 0,
+    "cost_micros": None,
+    "unknown_calls": 0,
+}
+"""What a view shows of a job that was accepted, and to which nothing has happened yet."""
+
+
 def queued(job: NewJob, created_at: datetime) -> JobView:
     """The view that reading the new job back would give, without the read."""
     return JobView(
@@ -81,22 +98,11 @@ def queued(job: NewJob, created_at: datetime) -> JobView:
         provider=job.provider,
         model=job.model,
         priority=job.priority,
-        attempt=0,
         max_attempts=job.max_attempts,
-        deferrals=0,
-        cancel_requested=False,
         metadata=dict(job.metadata),
         created_at=created_at,
         run_at=in_utc(job.run_at) if job.run_at else created_at,
-        started_at=None,
-        finished_at=None,
-        output=None,
-        error=None,
-        input_tokens=0,
-        output_tokens=0,
-        cached_tokens=0,
-        cost_micros=None,
-        unknown_calls=0,
+        **NOT_STARTED,
         **optional_values(job),
     )
 

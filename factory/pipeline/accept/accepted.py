@@ -15,7 +15,7 @@ from factory.domain.job import public_id
 from factory.domain.state import State
 from factory.errors import InvalidInput, NewerFormat
 from factory.store.codec import understood
-from factory.store.jobs import JobView
+from factory.store.jobs import NOT_STARTED, JobView
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,19 +71,8 @@ def job_as_accepted(job: JobView, stored: Any) -> JobView | None:
         job,
         state=State.named(kept["status"]),
         run_at=datetime.fromisoformat(kept["run_at"]),
-        attempt=0,
-        deferrals=0,
-        cancel_requested=False,
-        started_at=None,
-        finished_at=None,
-        output=None,
-        error=None,
-        input_tokens=0,
-        output_tokens=0,
-        cached_tokens=0,
-        cost_micros=None,
-        unknown_calls=0,
         expired=False,
+        **NOT_STARTED,
     )
 
 
