@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import time
 from uuid import UUID
+
+import psutil
 
 from factory.domain.job import new_id
 from factory.domain.state import State
@@ -109,20 +109,27 @@ def test_six_long_jobs_keep_no_other_projects_searches_waiting(bench: Bench) -> 
 
 
 def test_a_job_whose_model_is_killed_is_tried_again(bench: Bench) -> None:
-    job_id = bench.submit(model=LOCAL, input=LONG_TEXT)
+    first, job_id = (bench.submit(model=LOCAL, input=text) for text in (TEXTS, LONG_TEXT))
     worker = bench.worker()
 
     async def work() -> None:
+        await execute(worker, [first])
+        model = psutil.Process(worker.means.local.pids[0])
+        at_rest_s = model.cpu_times().user
         running = asyncio.ensure_future(execute(worker, [job_id]))
-        await until(lambda: ask(bench.services, "SELECT FROM llm_calls"))
-        await until(lambda: len(worker.means.local.pids) == 2)
-        os.kill(worker.means.local.pids[0], signal.SIGKILL)
+        # At work on the second job: one that dies while it starts is only started again.
+        await until(lambda: model.cpu_times().user > at_rest_s + 0.1)
+        model.kill()
         await running
 
     bench.run(work())
     job = bench.view(job_id)
     assert (job.state, job.attempt) == (State.QUEUED, 1)
-    [call] = ask(bench.services, "SELECT error_type, cost_micros FROM llm_calls")
+    [call] = ask(
+        bench.services,
+        "SELECT error_type, cost_micros FROM llm_calls WHERE job_id = %(job)s",
+        job=job_id,
+    )
     assert (call.error_type, call.cost_micros) == ("work_lost", 0)
 
 
