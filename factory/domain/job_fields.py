@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import Any, Literal, get_type_hints
 from uuid import UUID
 
@@ -60,6 +61,9 @@ TYPES: Mapping[str, Any] = get_type_hints(OptionalFields)
 """The type of each in Python."""
 
 
+_read = attrgetter(*OPTIONAL)
+
+
 def optional_values(job: OptionalFields) -> dict[str, Any]:
     """The job's optional fields by name."""
-    return {name: getattr(job, name) for name in OPTIONAL}
+    return dict(zip(OPTIONAL, _read(job), strict=True))

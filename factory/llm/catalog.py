@@ -77,8 +77,11 @@ class Catalog:
         Some providers, such as Ollama, are asked for any model, because only the operator knows which are installed.
         Raises InvalidInput that proposes close matches.
         """
-        for candidate in (name, *(f"{provider}/{name}" for provider in HOME_PROVIDERS)):
-            if model := self._models.get(candidate):
+        # Nearly all are found here, so the other names are not even made.
+        if model := self._models.get(name):
+            return model
+        for home in HOME_PROVIDERS:
+            if model := self._models.get(f"{home}/{name}"):
                 return model
         provider, _, rest = name.partition("/")
         known = BY_NAME.get(provider)

@@ -100,6 +100,11 @@ def test_times_and_labels_go_along() -> None:
     assert (job.run_at, job.deadline_s, job.metadata) == (when, 60, {"order": "7"})
 
 
+def test_a_backslash_and_x00_is_a_text_like_any_other() -> None:
+    told = r"A NUL is written \x00 in Python."
+    assert _prepare(input=told).input["messages"][0]["content"] == told
+
+
 @pytest.mark.parametrize(
     ("request_", "param"),
     [
@@ -107,6 +112,11 @@ def test_times_and_labels_go_along() -> None:
         ({"agent": "writer"}, "model"),
         ({"model": None}, "model"),
         ({"metadata": {"a": "\x00"}}, "metadata.a"),
+        ({"metadata": {"\x00": "a"}}, "metadata"),
+        ({"params": {"system": "a\x00b"}}, "params.system"),
+        ({"params": {"json_schema": {"title": ["\x00"]}}}, "params.json_schema.title[0]"),
+        ({"input": [{"role": "user", "content": "\x00"}]}, "input[0].content"),
+        ({"webhook": {"url": "http://example.com/\x00"}}, "webhook.url"),
         ({"fallbacks": ["openai/nothing"]}, "fallbacks[0]"),
         ({"fallbacks": ["anthropic/claude", "openai/embed"]}, "fallbacks[1]"),
         ({"model": "openai/unpriced", "max_cost_usd": 1}, "max_cost_usd"),
