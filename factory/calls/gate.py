@@ -165,7 +165,7 @@ class Gate:
         try:
             return await send(passage)
         except RateLimited as error:
-            if error.retry_after_s:
+            if error.retry_after_s and error.holds_all:
                 name = self._cooldown_of(passage.model, passage.endpoint)
                 self.cooldowns.add(name, error.retry_after_s)
             raise

@@ -31,7 +31,12 @@ class ProviderError(JobFailure):
 
 
 class RateLimited(ProviderError):
-    """429. Waiting is not failing: the job is deferred and no attempt is spent."""
+    """429. Waiting is not failing: the job is deferred and no attempt is spent.
+
+    `holds_all` is False where the limit has room left for smaller calls: the wait is this one's alone.
+    """
+
+    holds_all = True
 
     type = "rate_limited"
     retryable = True

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from collections.abc import Mapping
 from typing import Any
 
 from factory.document import read_json
@@ -35,13 +33,13 @@ from factory.llm.failure_words import (
     STATUS_WORDS,
     WRONG_KEY,
 )
+from factory.llm.retry_after import details_of, has_room, metadata_of, retry_after_s
 
 MESSAGE_CHARS = 1000
 ANSWERS = ("choices", "candidates", "content", "data", "embeddings")
 """The members that only a successful answer has."""
 PAGE_BYTES = 8192
 TITLE = re.compile(r"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
-DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:([\d.]+)s)?(?:([\d.]+)ms)?")
 
 
 def provider_failure(
@@ -52,25 +50,35 @@ def provider_failure(
     code = _code(error)
     message = _message(error) or page_words(body)
     kind = _kind(status, code, message, error)
-    return kind(
+    failure = kind(
         f"{provider} answered {status}: {message[:MESSAGE_CHARS]}",
         provider=provider,
         http_status=status,
-        retry_after_s=_retry_after_s(headers, error, kind) if kind.retryable else None,
+        retry_after_s=retry_after_s(headers, error, kind) if kind.retryable else None,
         code=code,
     )
+    if isinstance(failure, RateLimited):
+        failure.holds_all = not has_room(headers)
+    return failure
 
 
 def _kind(
     status: int, code: str | None, message: str, error: Mapping[str, Any]
 ) -> type[ProviderError]:
     if status == 429:
-        return QuotaExhausted if code in NO_CREDIT else RateLimited
+        return _limit(code, message)
     if status in NO_CREDIT_STATUSES:
         return QuotaExhausted
     if WRONG_KEY & _reasons(error):
         return ProviderAuthFailed
     return _outage(status) or _refusal(status, code, message)
+
+
+def _limit(code: str | None, message: str) -> type[ProviderError]:
+    if code in NO_CREDIT:
+        return QuotaExhausted
+    # More than the account may ever send in a minute: no wait helps.
+    return ContextTooLong if CONTEXT_WORDS.search(message) else RateLimited
 
 
 def _outage(status: int) -> type[ProviderError] | None:
@@ -110,7 +118,7 @@ def unanswered(provider: str, answer: Any) -> ProviderError:
         f"{provider} answered 200 with an error: {message[:MESSAGE_CHARS] or code or 'unnamed'}",
         provider=provider,
         http_status=200,
-        retry_after_s=_retry_after_s({}, error, kind) if kind.retryable else None,
+        retry_after_s=retry_after_s({}, error, kind) if kind.retryable else None,
         code=code,
     )
 
@@ -165,7 +173,7 @@ def _document(body: bytes) -> Any:
 
 def _message(error: Mapping[str, Any]) -> str:
     """The message. OpenRouter's is short, so the message of the provider that it asked follows."""
-    message, raw = _words(error.get("message")), _metadata(error).get("raw")
+    message, raw = _words(error.get("message")), metadata_of(error).get("raw")
     return f"{message}: {raw}" if message and isinstance(raw, str) and raw else message
 
 
@@ -184,11 +192,6 @@ def _finding(one: Any) -> str:
     place = one.get("loc")
     where = ".".join(map(str, place)) if isinstance(place, list) else ""
     return f"{where}: {one['msg']}" if where else str(one["msg"])
-
-
-def _metadata(error: Mapping[str, Any]) -> Mapping[str, Any]:
-    found = error.get("metadata")
-    return found if isinstance(found, dict) else {}
 
 
 def page_words(body: bytes) -> str:
@@ -222,75 +225,5 @@ def _code(error: Mapping[str, Any]) -> str | None:
     return next((value for value in named if isinstance(value, str) and value), None)
 
 
-def _details(error: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    details = error.get("details")
-    return filter(
-        lambda detail: isinstance(detail, dict), details if isinstance(details, list) else []
-    )
-
-
 def _reasons(error: Mapping[str, Any]) -> set[object]:
-    return {detail.get("reason") for detail in _details(error)}
-
-
-def _retry_after_s(
-    headers: Mapping[str, str], error: Mapping[str, Any], kind: type[ProviderError]
-) -> float | None:
-    """Seconds until the provider may be asked again; None if it does not say."""
-    if (wait_ms := _number(headers.get("retry-after-ms"))) is not None:
-        return wait_ms / 1000
-    if after := headers.get("retry-after"):
-        return _seconds_or_date(after)
-    for detail in _details(error):
-        if delay := detail.get("retryDelay"):
-            return parse_duration_s(str(delay))
-    if (due := _due_s(error)) is not None:
-        return due
-    # Every answer of OpenAI says when its limits reset; it is a wait only if a limit ran out.
-    return _reset_s(headers) if kind is RateLimited else None
-
-
-def _due_s(error: Mapping[str, Any]) -> float | None:
-    """OpenRouter: when the limit resets, in milliseconds since the epoch, among headers beside the error."""
-    headers = _metadata(error).get("headers")
-    due_ms = _number(str(headers.get("X-RateLimit-Reset"))) if isinstance(headers, dict) else None
-    return None if due_ms is None else max(0.0, due_ms / 1000 - datetime.now(UTC).timestamp())
-
-
-def _reset_s(headers: Mapping[str, str]) -> float | None:
-    """OpenAI: when the limit that ran out (requests or tokens) resets."""
-    resets = {
-        what: parse_duration_s(headers.get(f"x-ratelimit-reset-{what}", ""))
-        for what in ("requests", "tokens")
-    }
-    spent = [resets[what] for what in resets if headers.get(f"x-ratelimit-remaining-{what}") == "0"]
-    return max((reset for reset in spent or resets.values() if reset is not None), default=None)
-
-
-def _seconds_or_date(after: str) -> float | None:
-    seconds = _number(after)
-    if seconds is not None:
-        return seconds
-    try:
-        due = parsedate_to_datetime(after)
-    except ValueError:
-        return None
-    due = due if due.tzinfo else due.replace(tzinfo=UTC)
-    return max(0.0, (due - datetime.now(UTC)).total_seconds())
-
-
-def _number(text: str | None) -> float | None:
-    """A non-negative decimal number; no NaN, no infinity."""
-    return float(text) if text and re.fullmatch(r"\d+(\.\d+)?", text) else None
-
-
-def parse_duration_s(text: str) -> float | None:
-    """`1h2m3.5s`, `6m0s`, `20ms`, `17s` in seconds; None for anything else."""
-    match = DURATION.fullmatch(text)
-    if match is None or not text:
-        return None
-    try:
-        hours, minutes, seconds, millis = (float(part or 0) for part in match.groups())
-    except ValueError:
-        return None
-    return hours * 3600 + minutes * 60 + seconds + millis / 1000
+    return {detail.get("reason") for detail in details_of(error)}

@@ -30,7 +30,11 @@ PROVIDER = Provider(
             {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"}
         ),
         too_long=frozenset({"context_length_exceeded"}),
-        too_long_words=("maximum context length",),
+        too_long_words=(
+            "maximum context length",
+            # A 429 for more tokens than the account may send in a minute. Groq says so as well.
+            "request too large for",
+        ),
         filtered=frozenset({"content_policy_violation", "moderation_blocked", "invalid_prompt"}),
     ),
     simulated=Simulated("/openai/v1", "openai/gpt-4o-mini"),

@@ -39,8 +39,6 @@ PROVIDER = Provider(
             # LM Studio: https://github.com/lmstudio-ai/lmstudio-bug-tracker/issues/546
             "tokens when (?:the )?context (?:the )?overflows",
             "is greater than the context length",
-            # Groq: more than an account may send in a minute, so that no wait helps.
-            "request too large for model",
             # Text Generation Inference, and that for embeddings.
             r"max_new_tokens. must be",
             r"must have less than \d+ tokens",

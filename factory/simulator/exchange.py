@@ -174,7 +174,7 @@ def _fault(act: Act, call: Call) -> Fault:
     retry_after_s = act.retry_after_s
     if retry_after_s is None and act.status == 429:
         retry_after_s = _RETRY_AFTER_S
-    return Fault(act.status, call.id, retry_after_s=retry_after_s)
+    return Fault(act.status, call.id, retry_after_s=retry_after_s, left=act.left)
 
 
 def _spoil(reply: Reply) -> Reply:

@@ -60,6 +60,8 @@ class Fault:
     param: str | None = None
     code: str | None = None
     retry_after_s: float | None = None
+    left: int = 0
+    """Of a rate limit: how many requests and tokens are left, too few for this call."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ docs/simulator.md is the page for its users.
 
 Words, in any order: `latency_ms=N` or `latency_ms=LOW..HIGH`; `tail=P%:MS` (P percent of calls take
 MS instead); at most one act of `status=CODE`, `hang`, `cut`, `garbage`, `tool=NAME`, `odd=NAME`; `times=N`
-(the act happens to the first N calls with the same key, default: to all); `retry_after=S`.
+(the act happens to the first N calls with the same key, default: to all); `retry_after=S`; `left=N`.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ class Act:
     kind: Kind
     status: int = 200
     retry_after_s: float | None = None
+    left: int = 0
     tool: str | None = None
     odd: str | None = None
     times: int | None = None
@@ -88,6 +89,7 @@ WORDS: dict[str, re.Pattern[str]] = {
     "odd": re.compile(rf"({'|'.join(ODDITIES)})"),
     "times": re.compile(r"(\d+)"),
     "retry_after": re.compile(rf"({_NUMBER})"),
+    "left": re.compile(r"(\d+)"),
     "hang": re.compile(""),
     "cut": re.compile(""),
     "garbage": re.compile(""),
@@ -152,6 +154,7 @@ def _act(words: _Words) -> Act | None:
         kind=kinds[0],
         status=int(_number(words, "status") or 200),
         retry_after_s=_number(words, "retry_after"),
+        left=int(_number(words, "left") or 0),
         tool=words.get("tool", (None,))[0],
         odd=words.get("odd", (None,))[0],
         times=None if times is None else int(times),

@@ -18,7 +18,8 @@ from factory.errors import (
     QuotaExhausted,
     RateLimited,
 )
-from factory.llm.failure import parse_duration_s, provider_failure
+from factory.llm.failure import provider_failure
+from factory.llm.retry_after import parse_duration_s
 
 
 def failure(status: int, body: Any = None, **headers: str) -> ProviderError:
@@ -37,6 +38,14 @@ def gemini(status: str, message: str = "no", *details: Any, code: int = 400) -> 
     return {"error": {"code": code, "message": message, "status": status, "details": list(details)}}
 
 
+TOO_LARGE = (
+    "Request too large for gpt-4o in organization org-1 on tokens per min (TPM): Limit 30000, "
+    "Requested 61337. The input or output tokens must be reduced in order to run successfully."
+)
+REACHED = (
+    "Rate limit reached for gpt-4 in organization org-1 on tokens per min (TPM): Limit 10000, "
+    "Used 8554, Requested 3082. Please try again in 9.816s."
+)
 RETRY_INFO = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "36.5s"}
 BAD_KEY = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}
 ANTHROPIC_LONG = {
@@ -53,6 +62,9 @@ ANTHROPIC_LONG = {
     [
         (429, openai(kind="requests", code="rate_limit_exceeded"), RateLimited),
         (429, openai(kind="insufficient_quota", code="insufficient_quota"), QuotaExhausted),
+        (429, openai(TOO_LARGE, kind="tokens", code="rate_limit_exceeded"), ContextTooLong),
+        (413, openai(TOO_LARGE, kind="tokens", code="rate_limit_exceeded"), ContextTooLong),
+        (429, openai(REACHED, kind="tokens", code="rate_limit_exceeded"), RateLimited),
         (429, b"", RateLimited),
         (401, openai(code="invalid_api_key"), ProviderAuthFailed),
         (403, openai(), ProviderAuthFailed),
@@ -136,6 +148,12 @@ def test_a_long_message_is_cut() -> None:
         ({"retry_after": "nan"}, None, None),
         ({"retry_after": "-3"}, None, None),
         ({}, gemini("RESOURCE_EXHAUSTED", "no", RETRY_INFO, code=429), 36.5),
+        ({}, openai(REACHED), 9.816),
+        ({}, openai("Rate limit reached. Please try again in 1m2.5s."), 62.5),
+        ({}, openai("The token rate limit is exceeded. Please retry after 86400 seconds."), 86_400),
+        ({}, openai("Please retry in 174ms, or buy more."), 0.174),
+        ({}, openai("Please try again in 3 days."), None),
+        ({"retry_after": "20"}, openai(REACHED), 20.0),
         ({"x_ratelimit_reset_requests": "6m0s"}, None, 360.0),
         (
             {
@@ -154,6 +172,27 @@ def test_a_rate_limit_says_when_to_come_back(
     headers: dict[str, str], body: Any, seconds: float | None
 ) -> None:
     assert failure(429, body, **headers).retry_after_s == seconds
+
+
+@pytest.mark.parametrize(
+    ("headers", "holds_all"),
+    [
+        ({}, True),
+        ({"retry_after": "20"}, True),
+        ({"x_ratelimit_remaining_requests": "9", "x_ratelimit_remaining_tokens": "0"}, True),
+        ({"x_ratelimit_remaining_requests": "9", "x_ratelimit_remaining_tokens": "76"}, False),
+        ({"X_RateLimit_Remaining_Tokens": "76"}, False),
+        ({"x_ratelimit_remaining_tokens": "soon"}, True),
+        ({"anthropic_ratelimit_tokens_remaining": "0"}, True),
+        ({"anthropic_ratelimit_input_tokens_remaining": "4000"}, False),
+    ],
+)
+def test_a_limit_that_has_room_for_smaller_calls_holds_this_one_alone(
+    headers: dict[str, str], holds_all: bool
+) -> None:
+    limited = failure(429, openai(REACHED), **headers)
+    assert isinstance(limited, RateLimited)
+    assert limited.holds_all is holds_all
 
 
 def test_a_date_to_come_back_at_becomes_seconds() -> None:

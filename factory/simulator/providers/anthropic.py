@@ -214,7 +214,7 @@ def _limit_headers(fault: Fault) -> dict[str, str]:
         for kind, limit in (("requests", _REQUEST_LIMIT), ("tokens", _TOKEN_LIMIT)):
             headers |= {
                 f"anthropic-ratelimit-{kind}-limit": str(limit),
-                f"anthropic-ratelimit-{kind}-remaining": "0",
+                f"anthropic-ratelimit-{kind}-remaining": str(fault.left),
                 f"anthropic-ratelimit-{kind}-reset": f"{reset:%Y-%m-%dT%H:%M:%SZ}",
             }
     return headers

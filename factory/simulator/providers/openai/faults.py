@@ -79,10 +79,10 @@ def _limit_headers(fault: Fault) -> dict[str, str]:
     if fault.status == 429:
         headers |= {
             "x-ratelimit-limit-requests": str(_RATE_LIMIT_PER_MINUTE),
-            "x-ratelimit-remaining-requests": "0",
+            "x-ratelimit-remaining-requests": str(fault.left),
             "x-ratelimit-reset-requests": f"{fault.retry_after_s or 0:g}s",
             "x-ratelimit-limit-tokens": str(_TOKEN_LIMIT_PER_MINUTE),
-            "x-ratelimit-remaining-tokens": str(_TOKEN_LIMIT_PER_MINUTE // 2),
+            "x-ratelimit-remaining-tokens": str(fault.left or _TOKEN_LIMIT_PER_MINUTE // 2),
             "x-ratelimit-reset-tokens": "30s",
         }
     return headers

@@ -132,6 +132,23 @@ def test_another_credential_of_the_model_is_called_meanwhile(bench: Bench) -> No
     assert bench.view(job_id).state is State.SUCCEEDED
 
 
+@pytest.mark.parametrize("model", [OPENAI, ANTHROPIC])
+def test_a_call_too_big_for_what_is_left_of_a_limit_holds_nobody_else(
+    bench: Bench, model: str
+) -> None:
+    """The control is every test above: without a word of what is left, all calls of the model wait."""
+    one = bench.worker()
+    big, small = (
+        bench.submit(model=model, input=asked)
+        for asked in (script(f"status=429 retry_after={WAIT_S} left=1000"), "Name three primes.")
+    )
+    bench.execute(big, worker=one)
+    bench.execute(small, worker=one)
+    assert bench.view(big).state is State.QUEUED
+    assert bench.wait_s(big) > WAIT_S / 2
+    assert bench.view(small).state is State.SUCCEEDED
+
+
 def test_without_the_limiters_redis_each_worker_finds_out_by_itself(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
