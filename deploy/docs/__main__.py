@@ -1,7 +1,8 @@
-"""`python -m deploy.docs [reference | links | check | build | run]`: without arguments all but `reference`.
+"""`python -m deploy.docs [reference | links | names | check | build | run]`: without arguments all but `reference`.
 
-`reference` writes the pages that are made of the code. `links` looks where links and paths lead. `check` reads every
-code block by its own language's tool. `build` makes the site in `site/`, and fails on a link that leads nowhere. `run`
+`reference` writes the pages that are made of the code. `links` looks where links and paths lead. `names` looks
+whether there are the commands, options and variables that pages name. `check` reads every code block by its own
+language's tool. `build` makes the site in `site/`, and fails on a link that leads nowhere. `run`
 starts a platform of its own and runs the blocks that are marked runnable, page by page.
 """
 
@@ -13,12 +14,13 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from deploy.docs import blocks, check, links, reference, run, site
+from deploy.docs import blocks, check, links, names, reference, run, site
 from deploy.validate.tools import Invalid, Tools, Unavailable
 
 ROOT = Path(__file__).resolve().parents[2]
 STEPS: dict[str, Callable[[Tools], str]] = {
     "links": lambda tools: links.check_links(tools.root),
+    "names": lambda tools: names.check_names(tools.root),
     "check": lambda tools: check.check_blocks(tools, blocks.all_blocks(tools.root)),
     "build": lambda tools: site.build(tools, tools.root, tools.root / "site"),
     "run": lambda tools: run.run_pages(blocks.all_blocks(tools.root)),

@@ -1,6 +1,6 @@
 """`python -m tests.faults quick|full [--only NAME] [--seed N] [--json]`: one line a fault, exit 1 on a FAIL.
 
-quick: every fault under more than 500 jobs, in 3 minutes. full: more strikes, and 10,000 jobs.
+quick: every fault, more than 500 jobs in all, in some 6 minutes. full: more strikes, and 10,000 jobs.
 Each stack is a `factory up` with two workers, two dispatchers and two gateway processes; the leases,
 heartbeats and ticks are those of production. A fault's jobs are submitted while it strikes.
 """

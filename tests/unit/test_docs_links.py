@@ -1,4 +1,4 @@
-"""Where pages lead: each link of a top page, each path that any page names."""
+"""Where pages lead: each link, and each path of the repository that a page names."""
 
 from __future__ import annotations
 
@@ -30,10 +30,21 @@ def test_what_leads_nowhere_is_found(tmp_path: Path, text: str, said: str) -> No
         check_links(tmp_path)
 
 
+def test_a_link_is_followed_from_its_own_page(tmp_path: Path) -> None:
+    _given_pages(tmp_path, "")
+    (tmp_path / "docs/other.md").write_text("[a](page.md#the-house) [b](../README.md) [c](no.md)\n")
+    with pytest.raises(Invalid, match=r"^docs/other\.md:1: there is no no\.md$"):
+        check_links(tmp_path)
+
+
+def test_no_page_leads_nowhere() -> None:
+    check_links(ROOT)
+
+
 def test_what_leads_somewhere_is_counted(tmp_path: Path) -> None:
     text = "[a](docs/page.md#the-house) [b](https://example.com) `docs/page.md` `factory --help`"
     _given_pages(tmp_path, text)
-    assert check_links(tmp_path) == "1 links of top pages, 1 paths"
+    assert check_links(tmp_path) == "1 links, 1 paths"
 
 
 def test_a_heading_has_the_anchor_that_sites_make_of_it() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from deploy.docs.blocks import all_blocks
 from deploy.docs.check import check_blocks
 from deploy.docs.links import check_links
+from deploy.docs.names import check_names
 from deploy.docs.site import build
 from deploy.validate.tools import Tools
 
@@ -15,6 +16,7 @@ from deploy.validate.tools import Tools
 def check(tools: Tools) -> None:
     """Builds the site aside."""
     check_links(tools.root)
+    check_names(tools.root)
     check_blocks(tools, all_blocks(tools.root))
     with tempfile.TemporaryDirectory(prefix="factory-site-") as scratch:
         build(tools, tools.root, Path(scratch, "site"))

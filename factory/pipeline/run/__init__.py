@@ -1,1 +1,1 @@
-"""Running jobs: claim, perform, report, and the commits and reads that this takes. Runs in the workers."""
+"""Running jobs: claim, perform, report. Runs in the workers."""

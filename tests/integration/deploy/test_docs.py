@@ -10,7 +10,6 @@ import pytest
 
 from deploy.docs.blocks import Block, read_blocks
 from deploy.docs.check import check_blocks
-from deploy.docs.links import check_links
 from deploy.docs.reference import made
 from deploy.docs.run import run_script, script
 from deploy.docs.site import SCRIPT, build
@@ -100,10 +99,6 @@ def test_the_site_draws_its_diagrams_itself(site: tuple[str, Path]) -> None:
     script = (built / SCRIPT).read_text()
     assert "mermaid" in script
     assert ("diagrams drawn" in said) is (len(script) > 100_000)
-
-
-def test_what_pages_name_is_there() -> None:
-    check_links(ROOT)
 
 
 def _tools(name: str = "shellcheck") -> Tools:
