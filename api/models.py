@@ -52,7 +52,7 @@ class ModelQuery(BaseModel):
 def list_models(query_data: ModelQuery) -> Response:
     """List the models that jobs may name, by id.
 
-    Prices are those that costs and `max_cost_usd` are reckoned with. Whether a provider's key is set only its
+    Costs and `max_cost_usd` are computed with these prices. Whether a provider's key is set only its
     workers know. Any model of Ollama and of an OpenAI-compatible server may be named, listed or not.
     """
     found = _chosen(gateway().intake.catalog, query_data)

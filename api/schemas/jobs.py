@@ -105,9 +105,9 @@ class Job(Shown):
     agent: str | None
     """The agent that was named."""
     agent_version: int | None
-    """The version of it that the job keeps to."""
+    """The agent's version when the job was submitted; the job keeps it."""
     provider: str
-    """Whose model is asked first; `webhook` for deliveries."""
+    """The provider of the model that is asked first; `webhook` for deliveries."""
     model: str | None
     """The model that is asked first."""
     lane: str = Field(examples=["openai.normal"])
@@ -117,10 +117,10 @@ class Job(Shown):
     attempt: int
     """Attempts that have begun."""
     max_attempts: int
-    """It fails once so many have."""
+    """The job fails after so many."""
     deferrals: int = Field(description="Waits for a rate limit; they spend no attempt.")
     position: int | None
-    """Always null; a place in the queue would cost more than the poll that asks for it."""
+    """Always null: computing a place in the queue would cost more than all else of the answer."""
     progress: Any
     """Always null for these kinds of jobs."""
     cancel_requested: bool
@@ -133,7 +133,7 @@ class Job(Shown):
         description="Null until the job has ended, and where the cost of a call is not known."
     )
     unknown_cost_calls: int
-    """Calls that may have been billed, nobody knows how much."""
+    """Calls that may have been billed and whose cost is not known."""
     error: Failure | None
     """Why it failed, or why its last attempt did."""
     metadata: dict[str, str]
@@ -173,7 +173,7 @@ class JobDetail(Job):
     fallbacks: list[str] | None
     """Models that stand in, in this order."""
     fallback_on: list[str]
-    """What else than outages they stand in for."""
+    """Which refusals they stand in for, beside outages."""
     max_cost_usd: float | None
     """What it may cost at most."""
     deadline_at: datetime | None

@@ -54,11 +54,11 @@ class Worker(Shown):
     started_at: datetime
     """When it started."""
     heartbeat_at: datetime
-    """When it was last heard of."""
+    """When its last heartbeat came."""
     draining: bool
-    """It takes nothing new."""
+    """Whether it takes no new jobs and ends what runs."""
     live: bool
-    """It was heard of within its lease."""
+    """Whether a heartbeat came within its lease."""
 
 
 class WorkerList(ListShown):
@@ -74,7 +74,7 @@ class Agent(Shown):
     object: Literal["agent"]
     """Always `agent`."""
     name: str
-    """What jobs call it by."""
+    """The name that jobs give as `agent`."""
     version: int
     """Counted from 1; a change of its file makes a new one."""
     model: str
@@ -84,7 +84,7 @@ class Agent(Shown):
     system: str | None
     """Its system prompt."""
     params: dict[str, Any]
-    """What its jobs' own `params` are laid over."""
+    """Defaults for the `params` of its jobs."""
     fallbacks: list[str]
     """Models that stand in, in this order."""
 
@@ -105,7 +105,7 @@ class Price(Shown):
     output_usd_per_million: float
     """Output."""
     long_inputs: list[LongInputPrice] = Field(
-        description="What a whole call costs whose input is longer, the longest first."
+        description="Prices of calls with longer inputs, the longest first; they hold for the whole call."
     )
 
 
@@ -210,7 +210,7 @@ class Health(Shown):
 
 
 class Part(Shown):
-    """A part that the gateway stands on."""
+    """Something that the gateway depends on."""
 
     ok: bool
     """Whether it answers."""

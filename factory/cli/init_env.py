@@ -24,7 +24,7 @@ def init_env(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write an env file for production, with secrets made by chance.
+    """Write an env file for production, with random secrets.
 
     Only its owner can read it. A file that is there is left alone.
     """

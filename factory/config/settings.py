@@ -58,7 +58,7 @@ class PlatformSettings(BaseModel):
     """Where workers share rate limits, in the forms of REDIS_URL; never the broker's database. Without it, the
     next database of the broker's server. Or the parts, see below."""
     secret_key: str = Field(min_length=SECRET_LETTERS)
-    """Signs and derives (API key hashes, webhook secrets). At least 32 characters, made by chance:
+    """Signs and derives (API key hashes, webhook secrets). At least 32 random characters:
     `openssl rand -hex 32`."""
     secret_key_previous: str | None = None
     """The earlier SECRET_KEY while it is replaced: its API keys are good, and webhooks carry both signatures."""

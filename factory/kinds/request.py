@@ -48,7 +48,7 @@ class JobRequest(Strict):
     deadline_s: Annotated[float, Field(gt=0, le=30 * 86400)] | None = None
     """The job fails if it has not ended in so many seconds."""
     max_attempts: Annotated[int, Field(ge=1, le=MOST_ATTEMPTS)] = DEFAULT_MAX_ATTEMPTS
-    """Waits for rate limits are no attempts."""
+    """How often the job is tried before it fails. Waits for rate limits do not count."""
     max_cost_usd: Annotated[Decimal, Field(gt=0, le=1_000_000)] | None = None
     """The job never costs more: answers are cut to what it buys, and nothing is called that could exceed it."""
     fallbacks: Annotated[tuple[ShortText, ...], Field(max_length=5)] = ()

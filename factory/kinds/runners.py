@@ -30,7 +30,7 @@ class Runner:
     """Gives the result, or what the job must wait for, or raises an error of the tree. After a wait it runs from the
     start again, with the steps that it has recorded."""
     first_call: Callable[[Catalog, ClaimedJob, UUID], Call | None] = no_call
-    """The call that an attempt begins with, reckoned without the network; None if it makes none."""
+    """The call that an attempt begins with, found without the network; None if it makes none."""
 
 
 RUNNERS: Mapping[Kind, Runner] = {
