@@ -32,7 +32,7 @@ class AccessRecord:
     """The template of the path; a raw path would be a label for every job."""
     client: str | None
     supervisor: bool = False
-    """Whether `factory up` sent it, to see whether all is up."""
+    """Whether `factory up` sent it, to see whether all programs are up."""
     key: KeyView | None = None
     began: float = field(default_factory=time.time)
     started_s: float = field(default_factory=time.perf_counter)

@@ -1,7 +1,7 @@
 """Finds where a request ends in the bytes of a connection (RFC 9112), before it is parsed.
 
 Nothing is validated here: what is unclear is passed on as it is, and the server's parser refuses it
-because no more bytes follow. So no thread ever waits for a client.
+because it ends too early. So no thread ever waits for a client.
 """
 
 from __future__ import annotations

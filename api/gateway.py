@@ -13,7 +13,7 @@ from api.parked import ParkedConnections
 from api.readiness import Readiness
 from api.sender import Sender
 from api.waiting import WaitingRequests
-from factory.limits.backlog import Gate
+from factory.limits.backlog import Backpressure
 from factory.llm.catalog import Catalog
 from factory.log import open_log
 from factory.pipeline.accept.bulk import Bulks
@@ -59,7 +59,7 @@ class Gateway:
 
 def open_gateway(services: Services, catalog: Catalog) -> Gateway:
     """A gateway whose threads start with the first request, so after any fork."""
-    intake = Intake(services, catalog, WakeUpSender(services.redis), Gate(services))
+    intake = Intake(services, catalog, WakeUpSender(services.redis), Backpressure(services))
     sender = Sender(services.settings.send_timeout_s)
     return Gateway(
         services,

@@ -22,7 +22,7 @@ class WaitHeaders(BaseModel):
 
 
 class ReadHeaders(WaitHeaders):
-    """Headers of a read."""
+    """Headers of a read: of a single job."""
 
     if_none_match: str = Field(
         "", description="The `ETag` of an earlier answer: 304 while the job is still the same."

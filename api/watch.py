@@ -11,7 +11,7 @@ from itertools import islice
 from api.connection import Connection, Phase
 
 MOST_HELD_BYTES = 128 * 1024 * 1024
-"""Unfinished requests of one process."""
+"""What all unfinished requests of one process may hold together."""
 
 
 class Watch:

@@ -30,7 +30,7 @@ from factory.domain.lanes import all_lanes
 from factory.domain.principal import Principal
 from factory.domain.state import State
 from factory.kinds.request import JobRequest
-from factory.limits.backlog import Gate
+from factory.limits.backlog import Backpressure
 from factory.llm.catalog import load_catalog
 from factory.pipeline.accept.submit import Intake, submit
 from factory.pipeline.dispatch.publish import Message, dispatch
@@ -123,8 +123,8 @@ class Platform:
     def __init__(self, services: Services) -> None:
         self.took_ms: dict[str, list[float]] = defaultdict(list)
         self.services = services
-        gate = Gate(services)
-        self.intake = Intake(services, load_catalog(""), WakeUpSender(services.redis), gate)
+        backpressure = Backpressure(services)
+        self.intake = Intake(services, load_catalog(""), WakeUpSender(services.redis), backpressure)
         self._random = random.Random(1)  # the same choice in every run
         self._worker_id = self._register(SLOTS)
         self._live = self._some("SELECT project_id, id FROM jobs")

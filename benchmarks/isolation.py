@@ -26,7 +26,7 @@ from benchmarks.figures import Figure, at_most, at_most_times
 from benchmarks.stand import Scale, Stand, running_stand, until
 from factory.domain.principal import Principal
 from factory.kinds.request import JobRequest
-from factory.limits.backlog import Gate
+from factory.limits.backlog import Backpressure
 from factory.llm.catalog import load_catalog
 from factory.pipeline.accept.bulk import Bulks, Line
 from factory.pipeline.accept.submit import Intake, submit
@@ -234,7 +234,9 @@ def _trial(seconds: float) -> Iterator[Trial]:
                 Principal(frozenset({projects.ensure(tx, one).id}), one)
                 for one in ("others", "trouble")
             )
-        intake = Intake(services, load_catalog(""), WakeUpSender(services.redis), Gate(services))
+        intake = Intake(
+            services, load_catalog(""), WakeUpSender(services.redis), Backpressure(services)
+        )
         stand.start("workers.dispatcher")
         stand.start_worker(SLOTS)
         yield Trial(stand, intake, Bulks(intake), others, troublemaker, seconds)

@@ -26,7 +26,7 @@ from benchmarks.peers.celery_litellm import PeerFigures, measure_celery_litellm
 from benchmarks.stand import MEASURED_CORE, Scale, Stand, running_stand
 from factory.domain.principal import Principal
 from factory.kinds.request import JobRequest
-from factory.limits.backlog import Gate
+from factory.limits.backlog import Backpressure
 from factory.llm.catalog import load_catalog
 from factory.pipeline.accept.bulk import Bulks, Line
 from factory.pipeline.accept.submit import Intake
@@ -203,7 +203,9 @@ def submit(stand: Stand, jobs: int, latency_ms: int, priority: str, *, spread: f
     the latency.
     """
     services = stand.services
-    intake = Intake(services, load_catalog(""), WakeUpSender(services.redis), Gate(services))
+    intake = Intake(
+        services, load_catalog(""), WakeUpSender(services.redis), Backpressure(services)
+    )
     bulks = Bulks(intake)
     with services.database.transaction() as tx:
         who = Principal(frozenset({projects.ensure(tx, "bench").id}), "bench")

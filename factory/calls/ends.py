@@ -67,7 +67,7 @@ def failed_end(call: Call, error: Exception, started: float, sent: bool) -> Call
 
 
 def broken_words(error: Exception) -> str:
-    """What is shown of an exception outside of our tree: its text may hold anything."""
+    """What is shown of an exception that is not one of `factory.errors`: its type alone, as its text may hold secrets."""
     return f"internal error: {type(error).__name__}"
 
 

@@ -1,6 +1,7 @@
 """The gate before every call: credential, budget, limits; then the intent is written, the call made, its end recorded.
 
-A call that is refused costs nothing. A limit that ends is a wait: the job goes back to the queue and spends no attempt.
+A call that is refused costs nothing. Where a limit will end by itself the job waits: it goes back to the queue and
+spends no attempt.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ class Gate:
     ) -> Result:
         """The step's output. The kind of the job commits the call's end: with the job's own, or by `record`.
 
-        `opened`: the id of the call whose intent was committed with the claim. Raises the error of what refuses.
+        `opened`: the id of the call whose intent was committed with the claim. Raises the error of the step that refuses.
         Records what `send` raises, and raises it again. A cancelled call is recorded as unknown spend.
         """
         call = intent(job, step_key, model, opened or new_id())

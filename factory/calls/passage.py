@@ -35,6 +35,6 @@ class Passage:
 
 
 def trace_of(job: ClaimedJob, step_key: str) -> CallTrace:
-    """Whose call it is, for the provider's log and for turns at what is scarce."""
+    """Whose call it is: for headers that the provider may log, and for turns among projects at child processes."""
     owner = str(job.project_id)
     return CallTrace(public_id(job.id), step_key, job.attempt, job.traceparent, owner=owner)

@@ -42,5 +42,5 @@ def _extended(model: type[Model], further: dict[str, Any]) -> type[Model]:
 
 
 def asked_values(request: BaseModel) -> dict[str, Any]:
-    """What the request gives of them."""
+    """The optional fields of the request that callers may give, by name."""
     return {name: getattr(request, name) for name in ASKED}

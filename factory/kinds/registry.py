@@ -21,12 +21,12 @@ from factory.llm.catalog import Mode
 
 
 def not_submitted(_request: JobRequest, _spec: AgentSpec | None) -> Content:
-    """Of a kind whose jobs only the platform makes."""
+    """For a kind whose jobs only the platform makes."""
     raise InvalidInput("no caller submits jobs of this kind", param="model")
 
 
 def as_stored(job_input: Mapping[str, Any]) -> Any:
-    """The whole input."""
+    """The whole input, unchanged."""
     return job_input
 
 

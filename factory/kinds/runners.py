@@ -19,7 +19,7 @@ from factory.store.journal import Call
 
 
 def no_call(_catalog: Catalog, _job: ClaimedJob, _call_id: UUID) -> None:
-    """Of a kind that does not begin with a call whose intent could be committed with the claim."""
+    """For a kind that does not begin with a call whose intent could be committed with the claim."""
 
 
 @dataclass(frozen=True, slots=True)

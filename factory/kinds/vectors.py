@@ -29,7 +29,7 @@ async def ask_vectors(
     *,
     is_query: bool = False,
 ) -> Embeddings:
-    """A vector a text. `is_query`: somebody waits for it. Raises what the call raises."""
+    """One vector for each text. `is_query`: somebody waits for it. Raises what the call raises."""
     model = passage.model
     if model.id != LOCAL_EMBEDDING.id:
         return await passage.embed(texts)
@@ -40,6 +40,6 @@ async def ask_vectors(
 
 
 def owner_of(job: ClaimedJob, *, is_query: bool = False) -> Owner:
-    """Whose turn the local model takes for the job."""
+    """On whose behalf the local model works: it takes turns by project and priority."""
     priority = Priority(job.lane.rpartition(".")[2])
     return Owner(job.project_id, priority, is_query=is_query)

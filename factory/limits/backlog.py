@@ -27,7 +27,7 @@ class _Reading:
     """A measured depth, and the jobs that this process has admitted since."""
 
 
-class Gate:
+class Backpressure:
     """Admits jobs while their project and all projects together stay under the settings' limits.
 
     Reads the measured depth at most once a second a project and adds what this process has admitted since. So a limit

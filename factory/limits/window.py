@@ -1,4 +1,4 @@
-"""How many jobs each lane may have out: about as many as the workers that serve it can hold."""
+"""How many jobs of each lane may be out, that is published and not ended: about as many as its workers can hold."""
 
 from __future__ import annotations
 

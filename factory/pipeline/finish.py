@@ -53,7 +53,7 @@ def finish_jobs(
 ) -> Sequence[State | None]:
     """The new state of each job, None where its lease was stale; counts what ended, and `calls`.
 
-    A move that the same lease has made before gives its state again: perhaps nobody heard of that commit.
+    A move that the same lease has made before gives its state again: the connection may have broken during that commit.
     """
     if any(_may_have_parent(one) for one in outcomes):
         waits.lock_families(tx, [one.job_id for one in outcomes])

@@ -1,4 +1,6 @@
-"""What a webhook needs when its job is submitted. Its own job is inserted by the statement that ends that one."""
+"""Checks the webhook of a job that is submitted. The job that delivers it is inserted later, by the statement that ends
+the submitted job.
+"""
 
 from __future__ import annotations
 

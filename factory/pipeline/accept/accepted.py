@@ -1,4 +1,4 @@
-"""What a request was answered with: the jobs that it made, and not what a face showed of them.
+"""What a request was answered with: the jobs that it made, not the JSON that was sent.
 
 It is kept with an idempotency key, and rendered again for each repetition.
 """
@@ -106,7 +106,7 @@ def bulk_json(bulk: BulkAccepted) -> dict[str, Any]:
 
 
 def _readable(stored: Any) -> Mapping[str, Any]:
-    """Empty where nothing was stored, or by a newer version alone."""
+    """Empty where nothing was stored, or where only a newer version can read it."""
     try:
         return understood(stored or {})
     except NewerFormat:

@@ -1,7 +1,7 @@
 """Accepting many jobs at once: all are checked first, and then written in one transaction.
 
 A bulk holds no connection while its lines are checked, only a few bulks are under way at once, and one thread at a
-time checks lines. So single jobs always find a connection, a thread and the interpreter.
+time checks lines. So single jobs always find a free connection and thread, and get their turn at the interpreter.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Bulks:
         intake = self._intake
         if earlier := earlier_use(intake, who, key):
             return _bulk_of(same_request(earlier, key))
-        intake.gate.admit(who.project_id, len(lines))
+        intake.backpressure.admit(who.project_id, len(lines))
         with self._places.take(who.project_id, "bulks"):
             checked = self._check(who, lines)
             accepted = BulkAccepted(checked.ids, checked.rejected)

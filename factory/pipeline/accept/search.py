@@ -24,7 +24,7 @@ def search(
     job = prepare(
         intake.catalog, who.project_id, query=query, model=model, limit=limit, deadline_s=PATIENCE_S
     )
-    intake.gate.admit(who.project_id, 1)
+    intake.backpressure.admit(who.project_id, 1)
     with intake.services.database.autocommit(who) as tx:
         check_searchable(tx, job)
         jobs.insert(tx, [job])

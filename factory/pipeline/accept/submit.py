@@ -17,7 +17,7 @@ from factory.domain.principal import Principal
 from factory.errors import IdempotencyMismatch, InvalidInput
 from factory.kinds.job_json import job_json
 from factory.kinds.request import JobRequest
-from factory.limits.backlog import Gate
+from factory.limits.backlog import Backpressure
 from factory.llm.catalog import Catalog
 from factory.pipeline.accept.accepted import StoredAnswer, job_as_accepted, stored_job
 from factory.pipeline.accept.request import prepare
@@ -43,7 +43,7 @@ class Intake:
     services: Services
     catalog: Catalog
     wake_up: WakeUpSender
-    gate: Gate
+    backpressure: Backpressure
     accepting: StatementBatch[NewJob, datetime] = field(
         default_factory=lambda: StatementBatch(jobs.accept)
     )
@@ -92,7 +92,7 @@ def submit(
     """
     if earlier := earlier_use(intake, who, key):
         return _job_of(intake, who, same_request(earlier, key))
-    intake.gate.admit(who.project_id, 1)
+    intake.backpressure.admit(who.project_id, 1)
     job = prepared(intake, who, request, _agent(intake, who, request.agent), traceparent)
     if key is None:
         accepted = jobs.queued(job, intake.accepting.run(intake.services.database, who, job))

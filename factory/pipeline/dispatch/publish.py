@@ -47,7 +47,7 @@ Send = Callable[[str, Sequence[Message]], None]
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What one round of dispatch works with."""
+    """What one round of dispatch needs."""
 
     services: Services
     send: Send

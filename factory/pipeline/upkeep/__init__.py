@@ -1,1 +1,3 @@
-"""What keeps the platform going: lost jobs found, ended jobs archived, Postgres maintained. Runs in the dispatcher and by cron."""
+"""What keeps the platform going: finds lost jobs, archives ended ones, maintains Postgres. Runs in the dispatcher;
+maintenance and decisions after a restore are commands.
+"""

@@ -1,4 +1,4 @@
-"""Nightly and weekly maintenance of Postgres, and checks of its state. Run by cron, not by dispatchers."""
+"""Nightly and weekly maintenance of Postgres, and checks of its state. Run by a timer, not by dispatchers."""
 
 from __future__ import annotations
 

@@ -21,7 +21,8 @@ from factory.store.database import Tx
 from factory.store.leases import Expired
 
 LONGEST_SILENCE_S = 3.0
-"""After a longer pause of its own, a reaper cannot tell dead workers from living ones that it has not looked at."""
+"""After a longer pause of its own, a reaper does not trust leases that look expired: whatever paused it may have kept
+living workers from extending theirs."""
 FOREVER_S = 1e9
 
 log = logging.getLogger(__name__)

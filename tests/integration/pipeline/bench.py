@@ -11,7 +11,7 @@ from uuid import UUID
 from factory.domain.job import NewJob, new_id, public_id
 from factory.domain.lanes import all_lanes
 from factory.kinds.request import JobRequest
-from factory.limits.backlog import Gate
+from factory.limits.backlog import Backpressure
 from factory.llm.catalog import Catalog
 from factory.pipeline.accept.submit import IdempotencyKey, Intake, submit
 from factory.pipeline.run.execute import execute
@@ -74,7 +74,7 @@ class Bench:
 
     @property
     def intake(self) -> Intake:
-        return Intake(self.services, self.catalog, self.wake_up, Gate(self.services))
+        return Intake(self.services, self.catalog, self.wake_up, Backpressure(self.services))
 
     def submit(self, key: IdempotencyKey | None = None, **request: Any) -> UUID:
         """An accepted job of the default model, unless the request names another."""

@@ -10,7 +10,7 @@ import pytest
 from factory.config import Settings
 from factory.domain.job import new_id
 from factory.errors import TooManyQueued, Unavailable
-from factory.limits.backlog import FRESH_S, Gate
+from factory.limits.backlog import FRESH_S, Backpressure
 from factory.pipeline.upkeep.backlog import BacklogMeter
 from factory.services import Services, connect
 from factory.store import backlog
@@ -54,12 +54,12 @@ def test_a_project_over_its_limit_is_told_when_to_come_again(services: Services)
     given_jobs(services, 9)
     _measure(services, drained_per_s=2.0)
     limited = _limited(services, max_queued_per_project=10)
-    gate = Gate(limited)
-    gate.admit(PROJECT, 1)
+    limit = Backpressure(limited)
+    limit.admit(PROJECT, 1)
     with pytest.raises(TooManyQueued) as refused:
-        gate.admit(PROJECT, 5)
+        limit.admit(PROJECT, 5)
     assert refused.value.retry_after_s == 3
-    gate.admit(new_id(), 5)
+    limit.admit(new_id(), 5)
     limited.close()
 
 
@@ -68,23 +68,23 @@ def test_a_backlog_over_the_whole_limit_stops_everyone(services: Services) -> No
     _measure(services)
     limited = _limited(services, max_queued=9)
     with pytest.raises(Unavailable) as refused:
-        Gate(limited).admit(new_id(), 1)
+        Backpressure(limited).admit(new_id(), 1)
     assert refused.value.retry_after_s == 60
     limited.close()
 
 
-def test_the_gate_opens_again_when_the_backlog_is_gone(services: Services) -> None:
+def test_jobs_are_admitted_again_when_the_backlog_is_gone(services: Services) -> None:
     job_id = given_job(services)
     _measure(services)
     clock = Clock()
     limited = _limited(services, max_queued_per_project=1)
-    gate = Gate(limited, clock)
+    limit = Backpressure(limited, clock)
     with pytest.raises(TooManyQueued):
-        gate.admit(PROJECT, 1)
+        limit.admit(PROJECT, 1)
     claim_one(services, job_id)
     _measure(services)
     clock.now_s += FRESH_S
-    gate.admit(PROJECT, 1)
+    limit.admit(PROJECT, 1)
     limited.close()
 
 
