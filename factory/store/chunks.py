@@ -27,7 +27,7 @@ class NewChunk:
 # An attempt after a crash writes the same ordinals; what was written first is kept.
 INSERT = """
 WITH given AS MATERIALIZED (
-    SELECT * FROM jsonb_to_recordset(CAST(%(chunks)s AS jsonb)) AS g(
+    SELECT * FROM json_to_recordset(CAST(%(chunks)s AS json)) AS g(
         id uuid, ordinal int, source text, start_offset int, end_offset int, content text,
         embedding text)
 ), written AS (

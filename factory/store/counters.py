@@ -10,7 +10,7 @@ from factory.store.database import Tx, as_json, rows, run
 ADD = """
 INSERT INTO counters (metric, labels, amount)
 SELECT metric, labels, amount
-  FROM jsonb_to_recordset(CAST(%(deltas)s AS jsonb)) AS g(metric text, labels jsonb, amount float8)
+  FROM json_to_recordset(CAST(%(deltas)s AS json)) AS g(metric text, labels jsonb, amount float8)
 """
 
 

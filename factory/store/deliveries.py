@@ -30,7 +30,7 @@ LOG = """
 INSERT INTO webhook_deliveries
        (id, project_id, job_id, attempt, url, event_type, http_status, error, duration_ms)
 SELECT id, project_id, job_id, attempt, url, event_type, http_status, error, duration_ms
-  FROM jsonb_to_recordset(CAST(%(attempts)s AS jsonb)) AS g(
+  FROM json_to_recordset(CAST(%(attempts)s AS json)) AS g(
        id uuid, project_id uuid, job_id uuid, attempt smallint, url text, event_type text,
        http_status smallint, error text, duration_ms int)
 ON CONFLICT (id) DO NOTHING

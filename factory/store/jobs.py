@@ -22,7 +22,7 @@ PAYLOAD_FIELDS = column_list(optional_columns.PAYLOADS)
 # One statement for any number of jobs: the rows travel as one JSON document, which costs less than twenty arrays.
 INSERT = f"""
 WITH given AS MATERIALIZED (
-    SELECT * FROM jsonb_to_recordset(CAST(%(jobs)s AS jsonb)) AS g(
+    SELECT * FROM json_to_recordset(CAST(%(jobs)s AS json)) AS g(
         id uuid, project_id uuid, kind text, lane text, provider text, model text, priority text,
         max_attempts smallint, run_at timestamptz, deadline_s double precision,
         max_cost_micros bigint, input jsonb, params jsonb, fallbacks jsonb, metadata jsonb,

@@ -17,7 +17,7 @@ from factory.store.prepared import prepared_rows
 OPEN = """
 WITH held AS MATERIALIZED (
     SELECT g.*
-      FROM jsonb_to_recordset(CAST(%(calls)s AS jsonb)) AS g(
+      FROM json_to_recordset(CAST(%(calls)s AS json)) AS g(
            id uuid, job_id uuid, lease_token bigint, project_id uuid, step_key text,
            attempt smallint, provider text, model text)
       JOIN jobs j ON j.id = g.job_id AND j.lease_token = g.lease_token
@@ -88,7 +88,7 @@ class CallEnd:
 # by `finished_at`: with `status`, the planner would read the index of all open calls.
 CLOSE = """
 WITH given AS MATERIALIZED (
-    SELECT * FROM jsonb_to_recordset(CAST(%(ends)s AS jsonb)) AS g(
+    SELECT * FROM json_to_recordset(CAST(%(ends)s AS json)) AS g(
         call_id uuid, job_id uuid, step_key text, status text, error_type text, error_message text,
         http_status smallint,
         input_tokens bigint, output_tokens bigint, cached_tokens bigint, cost_micros bigint,
@@ -182,7 +182,7 @@ def close_calls(tx: Tx, ends: Sequence[CallEnd]) -> set[UUID]:
 RECORD = """
 INSERT INTO job_steps (job_id, step_key, output)
 SELECT job_id, step_key, output
-  FROM jsonb_to_recordset(CAST(%(steps)s AS jsonb)) AS g(job_id uuid, step_key text, output jsonb)
+  FROM json_to_recordset(CAST(%(steps)s AS json)) AS g(job_id uuid, step_key text, output jsonb)
     ON CONFLICT (job_id, step_key) DO NOTHING
 """
 

@@ -109,7 +109,7 @@ def _claimed(row: Any) -> ClaimedJob:
 # the update. An owner's cancel wins over another attempt and over a wait, never over a result.
 FINISH = f"""
 WITH given AS MATERIALIZED (
-    SELECT * FROM jsonb_to_recordset(CAST(%(outcomes)s AS jsonb)) AS g(
+    SELECT * FROM json_to_recordset(CAST(%(outcomes)s AS json)) AS g(
         job_id uuid, lease_token bigint, state text, output jsonb, error jsonb,
         delay_s float8, spends_attempt boolean, worker_died boolean, webhook_job_id uuid, waiting_for jsonb)
 ), held AS MATERIALIZED (
