@@ -52,7 +52,7 @@ class Cooldowns:
 
     @property
     def none(self) -> bool:
-        """Whether nothing cools down; what is left of the last cooldowns may say no for a while."""
+        """Whether nothing cools down. It may still be False for a while after the last cooldown has ended."""
         return not self._unshared and not self._shared
 
     def left_s(self, name: str) -> float:
