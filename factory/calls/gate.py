@@ -183,7 +183,7 @@ def open_gate(
     redactor: Redactor,
     holds_leases: Callable[[], bool],
 ) -> Gate:
-    """Connects on first use, but for the thread that shares cooldowns."""
+    """Connects on first use, except for the thread that shares cooldowns."""
     cooldowns = Cooldowns(services.limiter)
     cooldowns.start()
     client = ProviderClient(services.settings)

@@ -77,7 +77,7 @@ def _may_have_parent(outcome: Outcome) -> bool:
 
 
 def _with_wake_ups(tx: Tx, moved: Sequence[Moved]) -> Sequence[Moved]:
-    """The jobs as they are after parents were queued that need not wait any more, also among themselves."""
+    """The jobs in their new states, after parents whose children have all ended were queued; a parent may be among them."""
     parents = [one.parent_id for one in moved if one.parent_id and one.state.terminal]
     parents += [one.id for one in moved if one.state is State.WAITING]
     woken = waits.wake_parents(tx, parents) if parents else frozenset()

@@ -13,8 +13,9 @@ from factory.cli.main import create_app
 WIDTH = 100
 INTRO = """# Reference: commands
 
-Every command takes `--json`: one document on stdout, errors too. `FACTORY_URL` and `FACTORY_API_KEY` name the gateway and the key
-for commands that speak to one; `factory db`, `factory keys` and `factory up` use the [settings](../settings.md).
+Every command takes `--json`: one document on stdout, errors too. `factory simulate` prints JSON in any case. `FACTORY_URL` and
+`FACTORY_API_KEY` name the gateway and the key for commands that speak to one; `factory up`, `db`, `keys`, `backup` and `maintenance`
+use the [settings](../settings.md).
 
 | exit code | what it means |
 |---|---|
