@@ -72,6 +72,7 @@ class Wire:
 
     def __init__(self, model: Model, base_url: str) -> None:
         chat = BY_NAME[model.provider].chat
+        self.provider = model.provider
         self._model = model
         self._dialect = chat.dialect
         self._read = READERS[chat.dialect]

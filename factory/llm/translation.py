@@ -19,6 +19,7 @@ from factory.llm.embedding import read_embeddings
 from factory.llm.endpoint import Endpoint, Request
 from factory.llm.provider import Wire
 from factory.llm.schema import Measured
+from factory.llm.template import Templates
 
 TRANSLATION_S = 10.0
 TRANSLATORS = 2
@@ -44,6 +45,7 @@ class Translator:
             modules=("factory.llm.translation",),
             idle_s=IDLE_S,
         )
+        self._templates = Templates()
 
     async def request(
         self,
@@ -56,7 +58,8 @@ class Translator:
     ) -> Request:
         """The call in the provider's words. Raises Untranslatable."""
         if is_quick(messages, schema):
-            return wire(model, endpoint.base_url).request(messages, params, endpoint.key)
+            spoken = wire(model, endpoint.base_url)
+            return self._templates.request(spoken, messages, params, endpoint.key)
         try:
             return await self._processes.run(
                 write_request,

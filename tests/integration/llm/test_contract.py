@@ -19,6 +19,7 @@ from factory.llm.call import CallTrace
 from factory.llm.catalog import Catalog
 from factory.llm.openai_shape import openai_params
 from factory.llm.provider import litellm
+from factory.llm.template import CHECKED_USES
 from tests.integration.llm import samples
 from tests.integration.llm.caller import Caller
 from tests.integration.llm.recorder import Recorder, Sent
@@ -90,7 +91,9 @@ def case(request: pytest.FixtureRequest) -> Case:
 
 
 class BothWays:
-    """Makes the same call our way and LiteLLM's."""
+    """Makes the same call our way and LiteLLM's. `uses`: how many calls of its shape we make before."""
+
+    uses = 0
 
     def __init__(
         self, runner: asyncio.Runner, recorder: Recorder, client: Caller, catalog: Catalog
@@ -106,6 +109,10 @@ class BothWays:
         # LiteLLM prices the model that says it answered, and we the one that was asked.
         served = "modelVersion" if model.provider == "gemini" else "model"
         self._recorder.answer = answer | {served: model.name}
+        for use in range(self.uses):
+            others = [Message(one.role, f"Use {use}.") for one in messages]
+            self._runner.run(self._client.complete(model, others, params, TRACE))
+        self._recorder.sent.clear()
         ours = self._runner.run(self._client.complete(model, messages, params, TRACE))
         theirs = self._runner.run(
             litellm.acompletion(
@@ -133,6 +140,13 @@ def both(
     catalog: Catalog,
 ) -> BothWays:
     return BothWays(runner, recorder, make_client(recorder.url), catalog)
+
+
+@pytest.fixture(params=[0, CHECKED_USES], ids=["by LiteLLM", "by template"])
+def by_each(request: pytest.FixtureRequest, both: BothWays) -> BothWays:
+    """Once with a request that LiteLLM makes for us, once with one from a template."""
+    both.uses = request.param
+    return both
 
 
 def check_same(ours: Completion, theirs: Any, catalog: Catalog, case: Case) -> None:
@@ -170,19 +184,19 @@ def without_stream(body: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("messages", [ONE_TURN, MANY_TURNS], ids=["one turn", "many turns"])
 @pytest.mark.parametrize("params", [Params(), EVERY_PARAM], ids=["defaults", "every parameter"])
 def test_both_ways_send_and_read_the_same(
-    both: BothWays, catalog: Catalog, case: Case, messages: tuple[Message, ...], params: Params
+    by_each: BothWays, catalog: Catalog, case: Case, messages: tuple[Message, ...], params: Params
 ) -> None:
-    ours, theirs, our_sent, their_sent = both.call(case, messages, params, case.answer())
+    ours, theirs, our_sent, their_sent = by_each.call(case, messages, params, case.answer())
     check_same_sent(our_sent, their_sent)
     check_same(ours, theirs, catalog, case)
     assert ours.text == samples.TEXT
 
 
 def test_both_ways_ask_for_the_same_structured_output(
-    both: BothWays, catalog: Catalog, case: Case
+    by_each: BothWays, catalog: Catalog, case: Case
 ) -> None:
     answer = case.answer(FITTING)
-    ours, theirs, our_sent, their_sent = both.call(
+    ours, theirs, our_sent, their_sent = by_each.call(
         case, MANY_TURNS, Params(json_schema=SCHEMA), answer
     )
     check_same_sent(our_sent, their_sent)
