@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from deploy.docs.links import present_pages
 from deploy.docs.names import check_names, looked_up, looks_of
 
 ROOT = Path(__file__).parents[2]
+LISTED = r"`[\w-]+`(?:,? and |,? or |, | )"
+INSIDE = re.compile(rf"((?:{LISTED})+)(?:of|in) `([\w/.-]+\.(?:py|cfg|yml))`")
+"""`FAULTS` of `tests/faults/catalog.py`"""
 
 
 def test_every_name_of_every_page_is_known() -> None:
@@ -32,6 +36,17 @@ def test_every_name_of_every_page_is_known() -> None:
 def test_what_nothing_answers_to_is_found(text: str, said: str) -> None:
     faults = [fault for fault in looked_up("page.md", text, looks_of(ROOT)) if fault]
     assert [fault.partition(": ")[2] for fault in faults] == [said]
+
+
+def test_files_hold_what_pages_look_for_in_them() -> None:
+    found = [
+        (name, path)
+        for page in present_pages(ROOT)
+        for names, path in INSIDE.findall(" ".join((ROOT / page).read_text().split()))
+        for name in re.findall(r"`([\w-]+)`", names)
+    ]
+    assert len(found) > 20
+    assert [(name, path) for name, path in found if name not in (ROOT / path).read_text()] == []
 
 
 def test_the_readme_counts_the_faults() -> None:
