@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import ssl
 import threading
+from argparse import Namespace
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -152,10 +153,18 @@ def test_the_load_itself_trusts_nobody_else(
         TOOLS.python("locust")
     except tools.Unavailable as reason:
         pytest.skip(str(reason))
-    short = ["--seconds", "2", "--rate", "5", "--users", "1", "--out", str(tmp_path)]
-    options, target = _parser().parse_args(short), (secured.url, "none", "openai/gpt-4o-mini")
-    assert not _measure(TOOLS, target, options).reached
+    target = (secured.url, "none", "openai/gpt-4o-mini")
+    assert not _measure(TOOLS, target, _for_seconds(2, tmp_path)).reached
     assert secured.server.asked == []
     monkeypatch.setenv("SSL_CERT_FILE", str(secured.authority))
-    _measure(TOOLS, target, options)
-    assert "/api/jobs" in secured.server.asked
+    # A busy machine sends nothing within two seconds.
+    for seconds in (2, 10, 60):
+        _measure(TOOLS, target, _for_seconds(seconds, tmp_path))
+        if "/api/jobs" in secured.server.asked:
+            return
+    pytest.fail("it does not trust an authority that SSL_CERT_FILE names")
+
+
+def _for_seconds(seconds: int, out: Path) -> Namespace:
+    asked = ["--seconds", str(seconds), "--rate", "5", "--users", "1", "--out", str(out)]
+    return _parser().parse_args(asked)

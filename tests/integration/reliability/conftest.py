@@ -14,6 +14,7 @@ from factory.services import Services
 from factory.simulator import HostedSimulator, SimulatorConfig, running_simulator
 from factory.simulator.script import Latency
 from factory.store.migrate import upgrade
+from tests.integration.reliability import turned_clock
 
 LEASE_S = 4.0
 """Longer than the silence after which a reaper holds."""
@@ -57,6 +58,9 @@ def simulator(tmp_path: Path) -> Iterator[HostedSimulator]:
 
 @pytest.fixture
 def hasty(services: Services) -> Services:
-    """Leases are short: the seconds that a reaper counts cost a test most of its time."""
+    """Leases are short: the seconds that a reaper counts cost a test most of its time. Postgres' clock stands still
+    but for `turned_clock.turn`.
+    """
+    turned_clock.install(services)
     settings = services.settings.model_copy(update={"lease_s": LEASE_S})
     return replace(services, settings=settings)

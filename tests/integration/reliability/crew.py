@@ -39,7 +39,7 @@ class CrewRules(RuleBasedStateMachine):
         self.services = services
         self.world = World(services)
         self.jobs: dict[UUID, Expected] = {}
-        self.crew: set[UUID] = set()
+        self.crew: list[UUID] = []
 
     @precondition(lambda self: len(self.crew) < FEW)
     @rule(target=workers)
@@ -48,7 +48,7 @@ class CrewRules(RuleBasedStateMachine):
 
     def start_worker(self) -> UUID:
         worker = self.world.start_worker()
-        self.crew.add(worker)
+        self.crew.append(worker)
         return worker
 
     @precondition(lambda self: self.world.broker)

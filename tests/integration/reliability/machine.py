@@ -76,6 +76,7 @@ class JobsMachine(CrewRules):
             webhook_url=webhook,
             deadline_s=deadline_s,
         )
+        self.world.rank[job_id] = len(self.jobs)
         self.jobs[job_id] = Expected(job_id, project_id, max_attempts, webhook is not None)
 
     @rule(pick=st.integers(0, 99))
@@ -169,11 +170,12 @@ class JobsMachine(CrewRules):
             self._end_overdue()
         if seen:
             self.world.mark_dead(worker)
-        self._look(self.crew - {worker}, seconds=1 if seen else self._silence_s)
+        self._look(set(self.crew) - {worker}, seconds=1 if seen else self._silence_s)
         assert not self._held_by(worker), "its jobs wait for it"
 
     def _holders(self) -> list[UUID]:
-        return sorted({job.lease.worker_id for job in self.jobs.values() if job.lease})
+        holders = {job.lease.worker_id for job in self.jobs.values() if job.lease}
+        return [worker for worker in self.crew if worker in holders]
 
     @property
     def _silence_s(self) -> int:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection, Sequence
+from datetime import timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from factory.store import archive, hints, leases, partitions
 from factory.store.database import Tx, rows, run
 from factory.store.partitions import CONTENTS
 from tests.integration.pipeline.clock import Clock
+from tests.integration.reliability import turned_clock
 
 SLOTS = 50
 MOST = 1000
@@ -25,15 +26,6 @@ jobs, job_payloads, job_results, job_steps, llm_calls, workers, counters, projec
 job_contents, llm_calls_archive
 """
 
-# Postgres' clock cannot be turned, so all that it has written is moved into the past.
-PASS = """
-WITH a AS (UPDATE workers SET heartbeat_at = heartbeat_at - make_interval(secs => %(s)s)),
-     b AS (UPDATE jobs SET run_at = run_at - make_interval(secs => %(s)s),
-                           published_at = published_at - make_interval(secs => %(s)s),
-                           deadline_at = deadline_at - make_interval(secs => %(s)s)
-            WHERE state IN ('queued', 'running'))
-SELECT
-"""
 FOUND = """
 SELECT j.id, j.project_id, j.state, j.attempt, j.max_attempts, j.deferrals, j.deaths, j.worker_id,
        j.lease_token, j.state = 'queued' AND j.run_at <= now() AS due,
@@ -73,8 +65,11 @@ class World:
         self.clock = Clock()
         self.reaper = Reaper(services, self.clock)
         self.broker: list[Message] = []
-        self._slept_at = time.monotonic()
-        self._tell(f"TRUNCATE {TABLES} CASCADE")
+        self.rank: dict[UUID, int] = {}
+        """The jobs in the order of their submission: ids are random, and a life must go the same way each time."""
+        turned_clock.reset(services)
+        with services.database.transaction() as tx:
+            run(tx, f"TRUNCATE {TABLES} CASCADE")
 
     def write(self, statement: Callable[[Tx, list[Item]], Sequence[Result]], item: Item) -> Result:
         """One statement of the writer, committed, for one item."""
@@ -96,7 +91,13 @@ class World:
             mark_dead(tx, [worker_id])
 
     def publish(self) -> None:
-        dispatch(self.services, lambda _lane, messages: self.broker.extend(messages))
+        sent: list[Message] = []
+        dispatch(self.services, lambda _lane, messages: sent.extend(messages))
+        self.broker += sorted(sent, key=self._first_rank)
+
+    def _first_rank(self, message: Message) -> int:
+        """The platform's own deliveries come last."""
+        return min(self.rank.get(one, len(self.rank)) for one in message.job_ids)
 
     def drop_hint(self, pick: int) -> None:
         if self.broker:
@@ -112,14 +113,9 @@ class World:
         republish_lost(self.services)
 
     def sleep(self, seconds: int) -> None:
-        """So much time passes since the last call, and nobody looks. What has passed in truth is in it:
-        a slow machine ages nothing.
-        """
-        now = time.monotonic()
-        shift_s, self._slept_at = seconds - (now - self._slept_at), now
+        """So much time passes, and nobody looks."""
         self.clock.now_s += seconds
-        self.reaper._database_time -= shift_s
-        self._tell(PASS, s=shift_s)
+        turned_clock.turn(self.services, seconds)
 
     def tick(self, beating: Collection[UUID]) -> None:
         """A second passes, the reaper looks and then these workers beat: after a pause, it is the first."""
@@ -134,12 +130,13 @@ class World:
     def archive(self) -> None:
         """All that may go there, without the hour that it mostly stays."""
         with self.services.database.transaction() as tx:
-            archive.move(tx, 0, MOST)
+            archive.move(tx, -1, MOST)  # also what has ended at this very moment
 
     def expire(self) -> None:
         """The archive's content has had its time."""
         with self.services.database.transaction() as tx:
-            partitions.trim_default(tx, CONTENTS, partitions.database_now(tx), MOST)
+            later = partitions.database_now(tx) + timedelta(seconds=1)
+            partitions.trim_default(tx, CONTENTS, later, MOST)
 
     def found(self) -> dict[UUID, Any]:
         """Every job as it is stored, the platform's own deliveries too. Each is in one place."""
@@ -148,7 +145,3 @@ class World:
         found = {row.id: row for row in everything}
         assert len(found) == len(everything), "a job is among the live ones and in the archive"
         return found
-
-    def _tell(self, statement: str, **params: Any) -> None:
-        with self.services.database.transaction() as tx:
-            run(tx, statement, params)
