@@ -12,6 +12,10 @@ AHEAD = 1.25
 """A quarter more than workers can hold, so that a freed slot finds its next job in Redis."""
 LEAST_SHARE = 16
 """A lane gets at least one of so many slots, however busy the more urgent lanes are."""
+REFILL_JOBS = {**MESSAGE_JOBS, Priority.NORMAL: 16}
+"""How many jobs go out together at least while workers hold more than they have slots: a round for each that ends would
+cost more than its message. Those of `high` go out one by one.
+"""
 MESSAGE_SHARE = 8
 """A message holds at most one job for so many slots of a worker: it is taken whole, and must not fill the worker."""
 
@@ -29,8 +33,8 @@ class Window:
     free: int
     """How many jobs of any project may go out. All lanes of a group share this number."""
     least_batch: int
-    """While only this lane has work, fewer jobs than this need not go out: a message with one job costs as much as one
-    with many, and the workers hold enough beyond their slots.
+    """While only this lane has work, fewer jobs than this need not go out: a round that publishes one job costs as much
+    as one that publishes many, and the workers hold enough beyond their slots.
     """
     full: int
     """How many jobs all projects may then hold in the lane's group."""
@@ -64,7 +68,7 @@ def _window(lane: str, sizes: Sizes, in_flight: Mapping[str, int]) -> Window:
         lane,
         room=_room(lane, capacity, in_flight),
         free=max(0, full - held),
-        least_batch=max(1, min(whole, full - configured)),
+        least_batch=max(1, min(REFILL_JOBS[priority_of(lane)], full - configured)),
         full=full,
         few=slots.few(capacity),
         message=max(1, min(whole, min(sizes) // MESSAGE_SHARE)),
@@ -72,8 +76,8 @@ def _window(lane: str, sizes: Sizes, in_flight: Mapping[str, int]) -> Window:
 
 
 def _room(lane: str, capacity: int, in_flight: Mapping[str, int]) -> int:
-    """How many jobs of the lane may go out. A lane whose messages hold many jobs is filled once there is room for a
-    whole message, or once a slot would not find its next job in Redis.
+    """How many jobs of the lane may go out. A lane is refilled once there is room for a good number of jobs, or once a
+    slot would not find its next job in Redis.
     """
     taken = sum(
         in_flight.get(one, 0) for one in lanes_of(group_of(lane)) if _urgency(one) < _urgency(lane)
@@ -81,7 +85,7 @@ def _room(lane: str, capacity: int, in_flight: Mapping[str, int]) -> int:
     share = max(capacity - taken, capacity // LEAST_SHARE, 1)
     window = int(share * AHEAD) + 1
     room = window - in_flight.get(lane, 0)
-    return room if room >= min(MESSAGE_JOBS[priority_of(lane)], window - share) else 0
+    return room if room >= min(REFILL_JOBS[priority_of(lane)], window - share) else 0
 
 
 def _urgency(lane: str) -> int:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from factory.domain.lanes import lanes_of
+from factory.domain.lanes import Priority, lanes_of
 from factory.domain.slots import capacity, kept_free
-from factory.limits.window import Sizes, Window, windows
+from factory.limits.window import REFILL_JOBS, Sizes, Window, windows
 
 LANES = lanes_of("openai")
 HUNDRED = capacity(100)
@@ -82,8 +82,34 @@ def test_no_message_fills_a_worker(slots: int, jobs: int) -> None:
     assert _one("openai.high", {slots: 3}, {}).message == 1
 
 
-def test_hints_wait_for_company_only_while_no_slot_waits() -> None:
+@pytest.mark.parametrize("priority", Priority)
+def test_hints_wait_for_company_only_while_no_slot_waits(priority: Priority) -> None:
     for slots in (1, 8, 40, 300, 2000):
-        found = _one("openai.bulk", {slots: 1}, {})
-        assert 1 <= found.least_batch <= 32
+        found = _one(f"openai.{priority}", {slots: 1}, {})
+        assert 1 <= found.least_batch <= REFILL_JOBS[priority] <= 32
         assert found.free - found.least_batch >= slots - 1
+
+
+@pytest.mark.parametrize(
+    ("priority", "jobs"),
+    [(Priority.HIGH, 1), (Priority.NORMAL, 16), (Priority.LOW, 16), (Priority.BULK, 21)],
+)
+def test_a_full_lane_is_refilled_by_many_and_an_urgent_one_by_job(
+    priority: Priority, jobs: int
+) -> None:
+    lane = f"openai.{priority}"
+    assert _one(lane, {1000: 1}, {}).least_batch == jobs
+    full = _one(lane, {1000: 1}, {}).room
+    enough = REFILL_JOBS[priority]
+    assert _one(lane, {1000: 1}, {lane: full - enough}).room == enough
+    assert _one(lane, {1000: 1}, {lane: full - enough + 1}).room == 0
+
+
+@pytest.mark.parametrize("slots", [1, 4, 40, 1000])
+@pytest.mark.parametrize("priority", Priority)
+def test_a_lane_has_room_as_soon_as_a_slot_has_nothing_ahead(
+    slots: int, priority: Priority
+) -> None:
+    lane = f"openai.{priority}"
+    for held in range(capacity(slots) + 1):
+        assert _one(lane, {slots: 1}, {lane: held}).room > 0
