@@ -11,6 +11,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from api import (
     agents,
     bulk,
+    direct,
     health,
     jobs,
     keys,
@@ -22,8 +23,8 @@ from api import (
     traffic,
     workers,
 )
-from api.body import LONGEST_BODY_BYTES, StrictRequest
-from api.gateway import open_gateway
+from api.body import StrictRequest
+from api.gateway import gateway_of, open_gateway
 from factory import __version__
 from factory.llm.catalog import Catalog
 from factory.services import Services
@@ -48,8 +49,11 @@ class _App(APIFlask):
         return func
 
 
-def create_app(services: Services, catalog: Catalog) -> APIFlask:
-    """The gateway over these services, which stay the caller's; end it with `gateway_of(app).close()`."""
+def create_app(services: Services, catalog: Catalog, *, all_by_flask: bool = False) -> APIFlask:
+    """The gateway over these services, which stay the caller's; end it with `gateway_of(app).close()`.
+
+    `all_by_flask`: without `api.direct`, to compare the answers.
+    """
     app = _App(
         "api",
         title=openapi.TITLE,
@@ -59,9 +63,10 @@ def create_app(services: Services, catalog: Catalog) -> APIFlask:
     app.request_class = StrictRequest
     # Werkzeug would redirect //api//jobs, to the host that the request's Host header names.
     app.url_map.merge_slashes = False
-    app.config["MAX_CONTENT_LENGTH"] = LONGEST_BODY_BYTES
     app.extensions["gateway"] = open_gateway(services, catalog)
     openapi.describe(app, services.settings.api_base_url)
+    if not all_by_flask:
+        app.wsgi_app = direct.before(app.wsgi_app, gateway_of(app))  # type: ignore[method-assign]
     traffic.watch(app)
     if proxies := services.settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=0)  # type: ignore[method-assign]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from flask import g, request
+from flask import Request, g, request
 
-from api.gateway import gateway
+from api.access import AccessRecord
+from api.gateway import Gateway, gateway
 from factory.domain.access import Scope
 from factory.domain.principal import Principal
 from factory.errors import Forbidden, Unauthorized
@@ -17,15 +18,20 @@ def require(scope: Scope) -> Callable[[], None]:
     """A check before each request, which makes its `principal()`. Raises Unauthorized, Forbidden."""
 
     def authenticate() -> None:
-        key = gateway().keyring.verify(_bearer_token())
-        if key is None:
-            raise Unauthorized("the API key is unknown, expired or revoked", code="invalid_token")
-        who = principal_of(key)
-        g.access.key, g.principal = key, who
-        if scope not in who.scopes:
-            raise Forbidden(f"this key lacks the scope {scope}", code="insufficient_scope")
+        g.principal = caller(gateway(), request, g.access, scope)
 
     return authenticate
+
+
+def caller(here: Gateway, asked: Request, record: AccessRecord, scope: Scope) -> Principal:
+    """Who sent this request; its key is noted in `record`. Raises Unauthorized, Forbidden."""
+    key = here.keyring.verify(_bearer_token(asked))
+    if key is None:
+        raise Unauthorized("the API key is unknown, expired or revoked", code="invalid_token")
+    record.key, who = key, principal_of(key)
+    if scope not in who.scopes:
+        raise Forbidden(f"this key lacks the scope {scope}", code="insufficient_scope")
+    return who
 
 
 def principal() -> Principal:
@@ -39,8 +45,8 @@ def principal_of(key: KeyView) -> Principal:
     return Principal(frozenset((key.project_id,)), f"key:{key.prefix}", frozenset(key.scopes))
 
 
-def _bearer_token() -> str:
-    given = request.authorization
+def _bearer_token(asked: Request) -> str:
+    given = asked.authorization
     if given is None or given.type != "bearer" or not given.token:
         raise Unauthorized("send Authorization: Bearer af_… with an API key of your project")
     return given.token

@@ -7,7 +7,6 @@ from typing import overload
 
 from apiflask import APIBlueprint
 from flask import Response, request
-from pydantic import ValidationError
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 
 from api.answers import json_answer
@@ -15,8 +14,8 @@ from api.auth import principal, require
 from api.body import LONGEST_BODY_BYTES, StrictRequest, parse_json
 from api.gateway import gateway
 from api.headers import BulkHeaders
-from api.jobs import key_of_request
-from api.problems import invalid_input, of_factory_error
+from api.one_job import job_request, key_of_request
+from api.problems import of_factory_error
 from api.schemas.jobs import BulkAnswer
 from factory.domain.access import Scope
 from factory.errors import InvalidInput
@@ -48,7 +47,7 @@ def submit_jobs(headers_data: BulkHeaders) -> Response:
     accepted = gateway().bulks.submit(
         principal(),
         _Lines(_read()),
-        key=key_of_request(headers_data.idempotency_key),
+        key=key_of_request(request, headers_data.idempotency_key),
     )
     answer = accepted.body if isinstance(accepted, StoredAnswer) else bulk_json(accepted)
     if not answer["accepted"]:
@@ -99,8 +98,6 @@ def _request(text: bytes) -> JobRequest:
     if len(text) > LONGEST_BODY_BYTES:
         raise InvalidInput(f"the line is longer than {LONGEST_BODY_BYTES} bytes")
     try:
-        return JobRequest.model_validate(parse_json(text))
-    except ValidationError as error:
-        raise invalid_input(error) from None
+        return job_request(parse_json(text))
     except BadRequest as error:
         raise InvalidInput(error.description or "malformed JSON") from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -14,8 +14,8 @@ from api.answers import job_answer, list_answer
 from api.auth import principal, require
 from api.gateway import gateway
 from api.headers import ReadHeaders, SubmitHeaders
+from api.one_job import accepted_json, find, shown
 from api.parked import can_park
-from api.problems import of_factory_error
 from api.rendered import detail_json
 from api.schemas import jobs as schemas
 from api.schemas.jobs import AcceptedHeaders, Job, JobList
@@ -25,15 +25,11 @@ from factory.domain.access import Scope
 from factory.domain.job import parse_id
 from factory.domain.lanes import all_lanes
 from factory.domain.state import State
-from factory.errors import Gone, NotFound
 from factory.kinds.job_json import job_json
 from factory.kinds.request import JobRequest
 from factory.pipeline.accept import control
-from factory.pipeline.accept.accepted import StoredAnswer
-from factory.pipeline.accept.submit import IdempotencyKey, idempotency_key, submit
 from factory.store import listing
 from factory.store.details import JobDetail
-from factory.store.jobs import JobView
 from factory.store.listing import Filter
 
 blueprint = APIBlueprint("jobs", __name__, tag="Jobs", url_prefix="/api/jobs")
@@ -134,21 +130,10 @@ def submit_job(json_data: JobRequest, headers_data: SubmitHeaders) -> Response:
     Answered once the job is on disk: nothing that was answered with 2xx is lost. Poll `Location`,
     wait with `Prefer: wait=N`, or name a `webhook`.
     """
-    accepted = submit(
-        gateway().intake,
-        principal(),
-        json_data,
-        key=key_of_request(headers_data.idempotency_key),
-        traceparent=headers_data.trace,
-    )
+    accepted = accepted_json(gateway(), principal(), request, json_data, headers_data)
     wait_s = wait_asked_s(headers_data.prefer)
-    shown = _accepted_json(accepted)
-    waited = wait_s and _wait(parse_id(shown["id"]), wait_s, _submitted(wait_s))
-    return waited or job_answer(shown, 202)
-
-
-def _accepted_json(accepted: JobView | StoredAnswer) -> Mapping[str, Any]:
-    return accepted.body if isinstance(accepted, StoredAnswer) else job_json(accepted)
+    waited = wait_s and _wait(parse_id(accepted["id"]), wait_s, _submitted(wait_s))
+    return waited or job_answer(accepted, 202)
 
 
 def _submitted(wait_s: int) -> Render:
@@ -166,31 +151,12 @@ def _wait(job_id: UUID, wait_s: int, render: Render) -> Response | None:
         return here.parked.park(principal(), job_id, wait_s, detach(render))
     if here.waiting.hold(principal(), job_id, wait_s):
         g.access.waits = True
-        return render(_find(job_id))
+        return render(find(here, principal(), job_id))
     return None
-
-
-def key_of_request(key: str | None) -> IdempotencyKey | None:
-    """The caller's key for this body at this path: the same text elsewhere is another request."""
-    if key is None:
-        return None
-    return idempotency_key(key, request.path.encode() + b"\n" + request.get_data())
 
 
 def _applied(wait_s: int) -> dict[str, str]:
     return {"Preference-Applied": f"wait={wait_s}"}
-
-
-def _find(job_id: UUID) -> JobDetail:
-    who = principal()
-    job = gateway().reading.run(gateway().services.database, who, (who.project_id, job_id))
-    if job is None:
-        raise NotFound("there is no such job", param="id")
-    return job
-
-
-def _gone() -> Gone:
-    return Gone("the job's input and result have been removed", param="id", code="content_expired")
 
 
 @blueprint.get("/<job_id>")
@@ -205,12 +171,10 @@ def _gone() -> Gone:
 )
 def get_job(job_id: str, headers_data: ReadHeaders) -> Response:
     """Read a job."""
-    job = _find(parse_id(job_id))
-    if job.expired:
-        return of_factory_error(_gone(), {"job": detail_json(job)})
-    wait_s = 0 if job.state.terminal else wait_asked_s(headers_data.prefer)
+    job = find(gateway(), principal(), parse_id(job_id))
+    wait_s = 0 if job.state.terminal or job.expired else wait_asked_s(headers_data.prefer)
     waited = wait_s and _wait(job.id, wait_s, _read(wait_s))
-    return waited or job_answer(detail_json(job))
+    return waited or shown(job, request.environ)
 
 
 def _read(wait_s: int) -> Render:

@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from email.utils import formatdate
-from typing import Any
+from typing import Any, NamedTuple
 
-from flask import Flask, Response, g, request
+from flask import Flask, Request, Response, g, request
 
 from api.access import AccessRecord
 from api.gateway import Gateway, gateway
@@ -34,6 +34,8 @@ NO_CACHE = ("Cache-Control", "no-cache")
 NO_CONTENT_POLICY = ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 
 SEEN = ("REQUEST_METHOD", "PATH_INFO", "HTTP_IF_NONE_MATCH")
+FAILED = "factory.failed"
+"""Where a request's environment holds `Failed`."""
 CLIENT_GONE = 499
 SUPERVISOR = "factory-supervisor"
 
@@ -66,40 +68,57 @@ def _guarded(serve: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[by
     return guarded
 
 
+class Failed(NamedTuple):
+    """A request that failed before Flask began it. Flask answers it with the error."""
+
+    record: AccessRecord
+    error: Exception
+
+
 def _begin() -> None:
-    gateway().meter.begin()
-    given = request.headers.get("X-Request-Id", "")
-    g.access = AccessRecord(
+    failed: Failed | None = request.environ.pop(FAILED, None)
+    if failed:
+        g.access = failed.record
+        raise failed.error
+    g.access = begin(gateway(), request, request.url_rule.rule if request.url_rule else "unmatched")
+
+
+def begin(here: Gateway, asked: Request, route: str) -> AccessRecord:
+    """A request is in flight; `route` is the template of its path."""
+    here.meter.begin()
+    given = asked.environ.get("HTTP_X_REQUEST_ID", "")
+    return AccessRecord(
         # It need not be secret, so no call into the kernel is needed.
         request_id=given if REQUEST_ID.fullmatch(given) else f"req_{random.getrandbits(128):032x}",
-        method=request.method if request.method in METHODS else "other",
-        route=request.url_rule.rule if request.url_rule else "unmatched",
-        client=request.remote_addr,
-        supervisor=_is_supervisor(),
-        started_s=_received_s(),
+        method=asked.method if asked.method in METHODS else "other",
+        route=route,
+        client=asked.remote_addr,
+        supervisor=_is_supervisor(asked),
+        started_s=_received_s(asked),
     )
 
 
-def _received_s() -> float:
+def _received_s(asked: Request) -> float:
     """When it had arrived as a whole: it may have waited for a thread since."""
-    sock = request.environ.get("gunicorn.socket")
+    sock = asked.environ.get("gunicorn.socket")
     received_s: float = getattr(sock, "received_s", 0.0)
     return received_s or time.perf_counter()
 
 
-def _is_supervisor() -> bool:
+def _is_supervisor(asked: Request) -> bool:
     """Whether `factory up` asks if all is up: ten times a second, and only from this machine."""
-    agent = request.environ.get("HTTP_USER_AGENT")
-    return agent == SUPERVISOR and request.remote_addr == "127.0.0.1"
+    agent = asked.environ.get("HTTP_USER_AGENT")
+    return agent == SUPERVISOR and asked.remote_addr == "127.0.0.1"
 
 
 def _end(response: Response) -> Response:
     if not isinstance(response, ParkedResponse):
-        _finish(gateway(), g.access, response)
+        finish(gateway(), g.access, response)
     return response
 
 
-def _finish(here: Gateway, record: AccessRecord, response: Response) -> None:
+def finish(here: Gateway, record: AccessRecord, response: Response) -> None:
+    """A request has been answered: the answer bears its id, and it is counted and logged."""
     response.headers["X-Request-Id"] = record.request_id
     _record(here, record, response.status_code)
 
@@ -128,7 +147,7 @@ class Detached:
             response = of_factory_error(outcome)
         else:
             response = self.render(outcome, self.environ)
-        _finish(self.here, self.record, response)
+        finish(self.here, self.record, response)
         return as_http(response, self.environ)
 
     def gone(self) -> None:

@@ -196,6 +196,16 @@ def test_head_options_and_405_tell_what_may_be_asked(client: httpx.Client) -> No
         assert set(answer.headers["Allow"].split(", ")) == allowed
 
 
+def test_every_answer_has_one_date(client: httpx.Client) -> None:
+    accepted = client.post("/api/jobs", json=JOB)
+    path = accepted.headers["Location"]
+    read = client.get(path)
+    unchanged = client.get(path, headers={"If-None-Match": read.headers["ETag"]})
+    assert unchanged.status_code == 304
+    for answer in (accepted, read, unchanged):
+        assert len(answer.headers.get_list("Date")) == 1
+
+
 def test_a_script_name_header_changes_nothing(client: httpx.Client) -> None:
     for name in ("SCRIPT_NAME", "Script-Name", "PATH_INFO", "X-Script-Name"):
         answer = client.get("/api/jobs", headers={name: "/api"})
