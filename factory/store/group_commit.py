@@ -19,6 +19,9 @@ MOST = 1000 * ONE
 """Bytes from which on a transaction takes no further write."""
 PATIENCE_S = 0.05
 """How long a transaction waits for the one before it to end."""
+PACE_S = 0.01
+"""The shortest pause between two transactions. What comes meanwhile shares the next one: a transaction costs as much as
+the writes of ten jobs."""
 QUICK_S = 5.0
 """Longest transaction. One that takes longer is put aside, and made in parts."""
 LONGEST_S = 8 * ANSWER_S
@@ -36,8 +39,8 @@ log = logging.getLogger(__name__)
 class GroupCommitter:
     """Threads that commit the writes of one loop's coroutines.
 
-    There is no timer: writes that arrive while a thread waits for its commit become the next batch. So an idle
-    system commits at once, and a busy one commits hundreds together. A write is kept and tried again for as long as
+    Writes that arrive during a commit, or within `PACE_S` after it, become the next batch. So an idle system commits at
+    once, and a busy one commits hundreds together. A write is kept and tried again for as long as
     Postgres is away, so every statement must be safe to run again after a commit whose outcome is unknown.
 
     One transaction runs at a time, as two at once are half as large each and cost nearly as much. The next waits
@@ -54,6 +57,7 @@ class GroupCommitter:
         self._aside: queue.SimpleQueue[Aside | None] = queue.SimpleQueue()
         self._most = MOST
         self._turn = threading.Lock()
+        self._next_at = 0.0
         self._stopping = threading.Event()
         self._threads = [self._start(self._run, f"commit-{n}") for n in range(threads)]
         self._starting = threading.Lock()
@@ -109,9 +113,11 @@ class GroupCommitter:
         while (first := self._writes.get()) is not None:
             in_turn = self._turn.acquire(timeout=PATIENCE_S)
             try:
+                time.sleep(max(0.0, self._next_at - time.monotonic()))
                 batch, ends = self._gather(first)
                 if batch:
                     self._commit(batch)
+                    self._next_at = time.monotonic() + PACE_S
             finally:
                 if in_turn:
                     self._turn.release()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,6 +33,30 @@ def test_many_coroutines_share_few_transactions(services: Services) -> None:
     transactions = with_committer(services, work)
     assert _metrics(services) == names
     assert len(set(transactions)) <= 20
+
+
+PACE_S = 0.2
+
+
+@pytest.mark.parametrize("paced", [True, False])
+def test_what_comes_soon_after_a_commit_shares_the_next_one(
+    services: Services, monkeypatch: pytest.MonkeyPatch, paced: bool
+) -> None:
+    """Without the pause, the control, each write that comes by itself has a transaction of its own."""
+    monkeypatch.setattr(group_commit, "PACE_S", PACE_S if paced else 0.0)
+    monkeypatch.setattr(group_commit, "PATIENCE_S", 60.0)
+
+    async def work(committer: GroupCommitter) -> tuple[int, float]:
+        began = time.monotonic()
+        writes = []
+        for n in range(40):
+            writes.append(committer.write(count, f"{n:02}"))
+            await asyncio.sleep(PACE_S / 40)
+        transactions = len(set(await asyncio.gather(*writes)))
+        return transactions, time.monotonic() - began
+
+    transactions, took_s = with_committer(services, work)
+    assert (transactions <= took_s / PACE_S + 1) == paced
 
 
 def test_a_result_comes_only_after_its_commit(services: Services) -> None:
