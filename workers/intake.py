@@ -10,6 +10,8 @@ from factory.domain.turns import Turns
 
 URGENCY = {lane: list(Priority).index(priority_of(lane)) / 1e6 for lane in all_lanes()}
 """Breaks ties between lanes: far less than any lane can be ahead."""
+FEW = 8
+"""Messages that are taken at once at most if the last of their lane was small, as the next may be large."""
 FIRST = -1.0
 """The turn of a queue that is no lane: first of all."""
 
@@ -31,6 +33,8 @@ class Intake:
         """Shared slots in use."""
         self._turns = Turns()
         self._left_out: set[str] = set()
+        self._latest: dict[str, int] = {}
+        """The jobs of each lane's last message."""
 
     @property
     def total(self) -> int:
@@ -61,16 +65,25 @@ class Intake:
         return self._in_turn([q for q in self._left_out if self._free(self._used[group_of(q)]) > 0])
 
     def room(self, queue: str) -> int:
-        """How many messages of a lane can start now; none of a queue that is not a lane."""
+        """How many messages of a lane can start now; none of a queue that is not a lane. In `normal` lanes most carry
+        one job: some may be taken for as small as the last one was.
+        """
         if queue not in URGENCY:
             return 0
-        return max(0, self._free(self._used[group_of(queue)])) // MESSAGE_JOBS[priority_of(queue)]
+        free, most = (
+            max(0, self._free(self._used[group_of(queue)])),
+            MESSAGE_JOBS[priority_of(queue)],
+        )
+        if priority_of(queue) is not Priority.NORMAL:
+            return free // most
+        return max(free // most, min(FEW, free // self._latest.get(queue, most)))
 
     def started(self, queue: str, jobs: int) -> None:
         """A message of the queue has been taken."""
         self._change(group_of(queue), jobs)
         if queue in URGENCY:
             self._turns.served(queue, jobs)
+            self._latest[queue] = jobs
 
     def ended(self, queue: str, jobs: int) -> None:
         """So many jobs of the queue's messages have ended."""

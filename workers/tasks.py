@@ -15,6 +15,7 @@ from workers.events import JobEvents
 from workers.messages import RUN_JOBS, RUN_QUARANTINED
 from workers.pool import release_slot
 from workers.quarantine import Quarantine
+from workers.revocation import not_revoked
 
 
 class JobsTask(CoroutineTask):
@@ -44,7 +45,7 @@ def register(
     # No events of Celery's: jobs have their own, see `workers.events`.
     @app.task(name=RUN_JOBS, base=JobsTask, ignore_result=True, send_events=False)  # type: ignore[untyped-decorator]
     async def run_jobs(job_ids: list[str]) -> None:
-        await execute(worker(), [parse_id(job_id) for job_id in job_ids], observer)
+        await execute(worker(), not_revoked(job_ids), observer)
 
     # Takes one slot: the jobs run in another process.
     @app.task(name=RUN_QUARANTINED, base=CoroutineTask, ignore_result=True, send_events=False)  # type: ignore[untyped-decorator]

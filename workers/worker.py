@@ -9,6 +9,7 @@ import resource
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from uuid import UUID
 
 from celery import signals
 
@@ -19,12 +20,12 @@ from factory.domain.slots import total
 from factory.errors import FactoryError
 from factory.llm.catalog import load_catalog
 from factory.log import configure_logging
-from factory.pipeline.run.worker import Worker
+from factory.pipeline.run.worker import OPERATOR, Worker
 from factory.pipeline.upkeep.startup import await_schema
 from factory.redaction import Redactor
 from factory.services import Services, connect
 from factory.signal_calls import SignalCalls
-from workers import tasks
+from workers import revocation, tasks
 from workers.alive import AliveFile, add_alive_option
 from workers.app import WorkerApp, create_app_for
 from workers.blockage import watch_loop
@@ -83,10 +84,15 @@ class WorkerProcess:
         app.job_events = self._events
         app.drain_s = settings.drain_s
         tasks.register(app, self.worker, self.quarantine, self._events)
+        revocation.register(self._revoke)
         app.loop_contexts.append(self._on_loop)
         signals.worker_ready.connect(self._events.attach, weak=False)
         signals.worker_shutting_down.connect(self._drain, weak=False)
         return app
+
+    def _revoke(self, job_id: UUID) -> None:
+        if self._worker:
+            self._worker.cancel(job_id, OPERATOR)
 
     def _drain(self, **_details: object) -> None:
         """In a signal handler: it must take no lock."""

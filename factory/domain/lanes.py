@@ -29,8 +29,10 @@ jobs too, have lanes of their own as a provider has.
 UNUSUAL = frozenset(one.name for one in KNOWN if not one.usual)
 """Providers that came later. Who serves `other` serves them: an installation that names its lanes does not know them."""
 
-MESSAGE_JOBS = {Priority.HIGH: 1, Priority.NORMAL: 1, Priority.LOW: 16, Priority.BULK: 32}
-"""How many job ids one message carries at most: one where latency counts, many where cost does."""
+MESSAGE_JOBS = {Priority.HIGH: 1, Priority.NORMAL: 16, Priority.LOW: 16, Priority.BULK: 32}
+"""How many job ids one message carries at most: one where latency counts, many where cost does. Those of `normal` carry
+many only while many are due.
+"""
 
 WEIGHTS = {Priority.HIGH: 8, Priority.NORMAL: 4, Priority.LOW: 2, Priority.BULK: 1}
 """Of so many jobs that start while all priorities wait, so many are of one."""

@@ -12,10 +12,8 @@ AHEAD = 1.25
 """A quarter more than workers can hold, so that a freed slot finds its next job in Redis."""
 LEAST_SHARE = 16
 """A lane gets at least one of so many slots, however busy the more urgent lanes are."""
-REFILL_JOBS = {**MESSAGE_JOBS, Priority.NORMAL: 16}
-"""How many jobs go out together at least while workers hold more than they have slots: a round for each that ends would
-cost more than its message. Those of `high` go out one by one.
-"""
+APART = 2
+"""So many messages for each worker before those of `normal` lanes carry many jobs."""
 MESSAGE_SHARE = 8
 """A message holds at most one job for so many slots of a worker: it is taken whole, and must not fill the worker."""
 
@@ -42,6 +40,8 @@ class Window:
     """A project that holds at most so many jobs in the lane's group holds few."""
     message: int
     """The most jobs in a message."""
+    apart: int
+    """Fewer jobs than this go out in a message each, more in at least so many messages."""
 
 
 def windows(
@@ -68,10 +68,11 @@ def _window(lane: str, sizes: Sizes, in_flight: Mapping[str, int]) -> Window:
         lane,
         room=_room(lane, capacity, in_flight),
         free=max(0, full - held),
-        least_batch=max(1, min(REFILL_JOBS[priority_of(lane)], full - configured)),
+        least_batch=max(1, min(MESSAGE_JOBS[priority_of(lane)], full - configured)),
         full=full,
         few=slots.few(capacity),
         message=max(1, min(whole, min(sizes) // MESSAGE_SHARE)),
+        apart=APART * sum(sizes.values()) if priority_of(lane) is Priority.NORMAL else 1,
     )
 
 
@@ -85,7 +86,7 @@ def _room(lane: str, capacity: int, in_flight: Mapping[str, int]) -> int:
     share = max(capacity - taken, capacity // LEAST_SHARE, 1)
     window = int(share * AHEAD) + 1
     room = window - in_flight.get(lane, 0)
-    return room if room >= min(REFILL_JOBS[priority_of(lane)], window - share) else 0
+    return room if room >= min(MESSAGE_JOBS[priority_of(lane)], window - share) else 0
 
 
 def _urgency(lane: str) -> int:

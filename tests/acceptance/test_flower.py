@@ -71,6 +71,33 @@ def test_a_job_is_seen_with_its_start_and_runtime(platform: Stack, priority: str
         assert TAKES_S <= seen["runtime"] < TAKES_S + TOLERANCE_S
 
 
+@pytest.mark.parametrize("priority", ["normal", "bulk"])
+def test_an_operator_ends_one_job_of_a_message(platform: Stack, priority: str) -> None:
+    body = {"model": "openai/gpt-4o-mini", "input": HUNG, "priority": priority}
+    job_ids = platform.submit_lines([body] * 20)["ids"]
+    for job_id in job_ids:
+        platform.in_state(job_id, "running")
+    one, *others = job_ids
+    revoke(platform, one)
+    ended = platform.ended(one)
+    assert (ended["state"], ended["error"]["message"]) == (
+        "cancelled",
+        "cancelled by an operator while it ran",
+    )
+    assert {platform.job(job_id)["state"] for job_id in others} == {"running"}
+    for job_id in others:
+        platform.http.post(f"/api/jobs/{job_id}/cancel")
+    platform.all_ended(others)
+
+
+def revoke(platform: Stack, job_id: str) -> None:
+    """Flower's button."""
+    assert platform.flower is not None
+    login = (platform.flower["user"], platform.flower["password"])
+    url = f"{platform.flower['url']}/api/task/revoke/{job_id}?terminate=true"
+    assert httpx.post(url, auth=login, timeout=60).status_code == 200
+
+
 def submit_three(platform: Stack, text: str, priority: str) -> list[str]:
     body = {"model": "openai/gpt-4o-mini", "input": text, "priority": priority}
     ids: list[str] = platform.submit_lines([body] * 3)["ids"]

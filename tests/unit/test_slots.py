@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from factory.domain.lanes import PROVIDERS, all_lanes
+from factory.domain.lanes import MESSAGE_JOBS, PROVIDERS, Priority, all_lanes
 from factory.domain.slots import capacity, few, kept_free, lendable, reserve
-from workers.intake import Intake
+from workers.intake import FEW, Intake
 
 SIZES = [1, 2, 3, 4, 5, 8, 10, 13, 20, 40, 100, 300, 500, 2000]
 
@@ -30,10 +30,23 @@ def test_a_group_beside_all_others_that_hang_has_its_reserve(slots: int) -> None
     intake = Intake(slots, all_lanes())
     for group in PROVIDERS[:-1]:
         intake.started(f"{group}.high", intake.room(f"{group}.high"))
-    assert intake.room("other.normal") == reserve(slots)
-    intake.started("other.normal", reserve(slots))
+    assert intake.room("other.high") == reserve(slots)
+    intake.started("other.high", reserve(slots))
     assert intake.order(all_lanes()) == []
     assert intake.total == slots + len(PROVIDERS) * reserve(slots)
+
+
+@pytest.mark.parametrize("slots", [1, 10, 100, 1000])
+def test_messages_of_a_normal_lane_are_taken_for_as_large_as_the_last(slots: int) -> None:
+    intake = Intake(slots, ["openai.normal"])
+    whole = capacity(slots) // MESSAGE_JOBS[Priority.NORMAL]
+    assert intake.room("openai.normal") == whole
+    intake.started("openai.normal", 1)
+    intake.ended("openai.normal", 1)
+    assert intake.room("openai.normal") == max(whole, min(FEW, capacity(slots)))
+    intake.started("openai.normal", 12)
+    intake.ended("openai.normal", 12)
+    assert intake.room("openai.normal") == max(whole, min(FEW, capacity(slots) // 12))
 
 
 def test_what_has_ended_is_free_for_the_group_and_for_others() -> None:

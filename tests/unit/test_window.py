@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from factory.domain.lanes import Priority, lanes_of
+from factory.domain.lanes import MESSAGE_JOBS, Priority, lanes_of
 from factory.domain.slots import capacity, kept_free
-from factory.limits.window import REFILL_JOBS, Sizes, Window, windows
+from factory.limits.window import Sizes, Window, windows
 
 LANES = lanes_of("openai")
 HUNDRED = capacity(100)
@@ -83,10 +83,16 @@ def test_no_message_fills_a_worker(slots: int, jobs: int) -> None:
 
 
 @pytest.mark.parametrize("priority", Priority)
+def test_only_jobs_of_normal_lanes_go_apart_while_they_are_few(priority: Priority) -> None:
+    apart = _one(f"openai.{priority}", {100: 2, 40: 1}, {}).apart
+    assert apart == (6 if priority is Priority.NORMAL else 1)
+
+
+@pytest.mark.parametrize("priority", Priority)
 def test_hints_wait_for_company_only_while_no_slot_waits(priority: Priority) -> None:
     for slots in (1, 8, 40, 300, 2000):
         found = _one(f"openai.{priority}", {slots: 1}, {})
-        assert 1 <= found.least_batch <= REFILL_JOBS[priority] <= 32
+        assert 1 <= found.least_batch <= MESSAGE_JOBS[priority] <= 32
         assert found.free - found.least_batch >= slots - 1
 
 
@@ -100,7 +106,7 @@ def test_a_full_lane_is_refilled_by_many_and_an_urgent_one_by_job(
     lane = f"openai.{priority}"
     assert _one(lane, {1000: 1}, {}).least_batch == jobs
     full = _one(lane, {1000: 1}, {}).room
-    enough = REFILL_JOBS[priority]
+    enough = MESSAGE_JOBS[priority]
     assert _one(lane, {1000: 1}, {lane: full - enough}).room == enough
     assert _one(lane, {1000: 1}, {lane: full - enough + 1}).room == 0
 

@@ -129,7 +129,17 @@ def _publish(this: Round, lane: str, pick: Pick) -> list[Message]:
 
 def _pick_jobs(tx: Tx, one: Window, window: int, free: int) -> list[Message]:
     job_ids = hints.publish(tx, one.lane, window, Limits(free, one.full, one.few))
-    return [Message(job_ids[at : at + one.message]) for at in range(0, len(job_ids), one.message)]
+    size = _message_size(one, len(job_ids), free)
+    return [Message(job_ids[at : at + size]) for at in range(0, len(job_ids), size)]
+
+
+def _message_size(one: Window, jobs: int, free: int) -> int:
+    """How many of the jobs a message carries. Where they may have to wait for slots they go one by one in `normal`
+    lanes: a message is taken whole, and what exceeds a worker's slots would keep more urgent jobs out.
+    """
+    if one.apart > 1 and jobs > free:
+        return 1
+    return max(1, min(one.message, jobs // one.apart))
 
 
 def _pick_quarantined(tx: Tx, lane: str, room: int) -> list[Message]:

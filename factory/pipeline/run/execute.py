@@ -19,7 +19,7 @@ from factory.kinds.runners import RUNNERS
 from factory.log import job_id as logged_job_id
 from factory.pipeline.finish import outcome_of
 from factory.pipeline.run.attempt import Claim, Ending, claim_jobs, end_attempts, opened_call
-from factory.pipeline.run.worker import Worker
+from factory.pipeline.run.worker import OPERATOR, Worker
 from factory.store.journal import CallEnd
 from factory.store.size import size_of
 
@@ -146,9 +146,10 @@ def _outcome(worker: Worker, job: ClaimedJob, error: FactoryError) -> Outcome:
 
 def _stopped(worker: Worker, job: ClaimedJob) -> Outcome:
     """A draining worker gives the job back; otherwise it was cancelled."""
-    if worker.draining and not worker.unwanted(job.id):
+    by = worker.cancelled_by(job.id)
+    if worker.draining and not by:
         return _given_back(job)
-    by = "its owner" if worker.unwanted(job.id) else "an operator"
+    by = by or OPERATOR
     error = JobError("cancelled", f"cancelled by {by} while it ran", retryable=False)
     return Outcome(job.id, job.lease_token, State.CANCELLED, error=error)
 

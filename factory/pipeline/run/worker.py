@@ -17,6 +17,8 @@ from factory.pipeline.wakeup import WakeUpSender
 from factory.services import Services
 
 FENCED_LOOK_S = 0.1
+OWNER, OPERATOR = "its owner", "an operator"
+"""Who may cancel a job that runs."""
 
 
 class Worker:
@@ -36,7 +38,8 @@ class Worker:
         self.draining = False
         self._leased_until = math.inf
         self._running: dict[UUID, asyncio.Task[object]] = {}
-        self._unwanted: set[UUID] = set()
+        self._unwanted: dict[UUID, str] = {}
+        """Jobs that were cancelled while they ran, and by whom."""
 
     @contextmanager
     def holding(self, job_id: UUID) -> Iterator[bool]:
@@ -51,7 +54,7 @@ class Worker:
         finally:
             del self._running[job_id]
             if job_id in self._unwanted:
-                self._unwanted.discard(job_id)
+                del self._unwanted[job_id]
                 task.uncancel()  # the cancellation was meant for the job alone
 
     def job_of(self, task: asyncio.Task[Any] | None) -> UUID | None:
@@ -86,19 +89,19 @@ class Worker:
             await asyncio.sleep(FENCED_LOOK_S)
         return True
 
-    def cancel(self, job_id: UUID) -> None:
-        """From any thread: the job's owner has cancelled it. May be called again, to no effect."""
-        self.loop.call_soon_threadsafe(partial(self._cancel, job_id))
+    def cancel(self, job_id: UUID, by: str = OWNER) -> None:
+        """From any thread: somebody has cancelled the job. May be called again, to no effect."""
+        self.loop.call_soon_threadsafe(partial(self._cancel, job_id, by))
 
-    def _cancel(self, job_id: UUID) -> None:
+    def _cancel(self, job_id: UUID, by: str) -> None:
         task = self._running.get(job_id)
         if task and job_id not in self._unwanted:
-            self._unwanted.add(job_id)
+            self._unwanted[job_id] = by
             task.cancel()
 
-    def unwanted(self, job_id: UUID) -> bool:
-        """Whether the job was cancelled by its owner."""
-        return job_id in self._unwanted
+    def cancelled_by(self, job_id: UUID) -> str | None:
+        """Who cancelled the job, if it was one job that was cancelled."""
+        return self._unwanted.get(job_id)
 
     async def close(self) -> None:
         """After the last job."""
