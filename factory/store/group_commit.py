@@ -113,7 +113,7 @@ class GroupCommitter:
         while (first := self._writes.get()) is not None:
             in_turn = self._turn.acquire(timeout=PATIENCE_S)
             try:
-                time.sleep(max(0.0, self._next_at - time.monotonic()))
+                self._stopping.wait(self._next_at - time.monotonic())
                 batch, ends = self._gather(first)
                 if batch:
                     self._commit(batch)
