@@ -22,7 +22,7 @@ class WaitHeaders(BaseModel):
 
 
 class ReadHeaders(WaitHeaders):
-    """Headers of a read: of a single job."""
+    """Headers of the read of one job."""
 
     if_none_match: str = Field(
         "", description="The `ETag` of an earlier answer: 304 while the job is still the same."

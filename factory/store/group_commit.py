@@ -20,8 +20,8 @@ MOST = 1000 * ONE
 PATIENCE_S = 0.05
 """How long a transaction waits for the one before it to end."""
 PACE_S = 0.01
-"""The shortest pause between two transactions. What comes meanwhile shares the next one: a transaction costs as much as
-the writes of ten jobs."""
+"""The shortest pause between two transactions. What comes meanwhile shares the next one: a transaction costs Postgres
+and this process much, however few its writes are."""
 QUICK_S = 5.0
 """Longest transaction. One that takes longer is put aside, and made in parts."""
 LONGEST_S = 8 * ANSWER_S
