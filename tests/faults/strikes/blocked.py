@@ -52,18 +52,23 @@ def until_the_end(scene: Scene) -> Iterator[None]:
 
 
 def block(scene: Scene) -> None:
-    """Returns when the job with the bug has ended, or should have long ago."""
+    """Returns when all of these jobs have ended, or should have long ago."""
     scene.struck()
     jobs = [scene.stack.submit("Go.", deadline_s=DEADLINE_S, **job)["id"] for job in KNOWN]
     bug = scene.stack.submit(WORDS, max_attempts=10)["id"]
     blocking[str(scene.stack.home)] = [*jobs, bug]
     deadline, held = time.monotonic() + POISONED_S, None
-    while not scene.stack.job(bug)["finished_at"] and time.monotonic() < deadline:
+    while _open(scene) and time.monotonic() < deadline:
         rows = scene.ask(HOLDER, bug.removeprefix("job_"))
         if rows and rows[0][0] != held:
             held = rows[0][0]
             scene.struck()
         time.sleep(0.1)
+
+
+def _open(scene: Scene) -> bool:
+    jobs = blocking[str(scene.stack.home)]
+    return not all(scene.stack.job(job_id)["finished_at"] for job_id in jobs)
 
 
 def verify(scene: Scene, _accepted: Sequence[Accepted]) -> Found:
@@ -74,6 +79,8 @@ def verify(scene: Scene, _accepted: Sequence[Accepted]) -> Found:
     restarts = (scene.ask(RESTARTS) or [(0,)])[0][0]
     late = [job_id for job_id in known if _late(scene.stack.job(job_id))]
     complaints = [f"jobs with slow work ended late: {', '.join(late)}"] * bool(late)
+    if lost:
+        complaints.append(f"the job with the bug is no poison job: {error.get('type', 'no error')}")
     if restarts < 2:
         complaints.append(f"{restarts} restarts were counted")
     return Found(lost=lost + len(late), complaints=tuple(complaints))

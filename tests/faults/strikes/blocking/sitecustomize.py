@@ -11,9 +11,14 @@ import os
 import runpy
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import factory.domain.message
+if TYPE_CHECKING:
+    from factory.domain.message import Message, Params
+    from factory.llm.endpoint import Request
+    from factory.llm.provider import Wire
 
 WORDS = "block the loop"
 RELEASE = "unblocked"
@@ -21,15 +26,20 @@ WORKERS = {"workers.worker", "workers.quarantine"}
 
 
 def _block() -> None:
-    say = factory.domain.message.Message.as_dict
+    # Here: other programs need not load LiteLLM's translations.
+    from factory.llm.template import Templates
 
-    def as_dict(message: factory.domain.message.Message) -> dict[str, str]:
+    translate = Templates.request
+
+    def request(
+        self: Templates, wire: Wire, messages: Sequence[Message], params: Params, key: str | None
+    ) -> Request:
         release = Path(os.environ["FACTORY_HOME"]) / RELEASE
-        while WORDS in message.content and not release.exists():
+        while any(WORDS in message.content for message in messages) and not release.exists():
             time.sleep(0.05)
-        return say(message)
+        return translate(self, wire, messages, params, key)
 
-    factory.domain.message.Message.as_dict = as_dict  # type: ignore[method-assign]
+    Templates.request = request  # type: ignore[method-assign]
 
 
 if WORKERS.intersection(sys.orig_argv):
