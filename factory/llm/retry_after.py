@@ -76,7 +76,7 @@ def _seconds_or_date(after: str) -> float | None:
         return seconds
     try:
         due = parsedate_to_datetime(after)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     due = due if due.tzinfo else due.replace(tzinfo=UTC)
     return max(0.0, (due - datetime.now(UTC)).total_seconds())

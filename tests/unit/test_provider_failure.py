@@ -206,6 +206,16 @@ def test_a_date_in_the_past_means_now() -> None:
     assert failure(503, retry_after="Wed, 21 Oct 2015 07:28:00 GMT").retry_after_s == 0
 
 
+@pytest.mark.parametrize(
+    "after",
+    ["-1", "soon", "Mon, 01 Jan 10000 00:00:00 GMT", "Mon, 01 Jan 99999999999 00:00:00 GMT"],
+)
+def test_a_date_that_is_none_says_nothing(after: str) -> None:
+    limited = failure(429, retry_after=after)
+    assert isinstance(limited, RateLimited)
+    assert limited.retry_after_s is None
+
+
 def test_what_must_not_be_retried_has_no_time_to_come_back() -> None:
     assert failure(401, retry_after="20").retry_after_s is None
 
