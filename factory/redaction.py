@@ -19,6 +19,8 @@ MARK = "[redacted]"
 ADDRESS_MARK = "[address]"
 SHORTEST = 8
 """Anything shorter would take words out of every text."""
+LONGEST_WORD = 19
+"""So many letters and nothing else may be a plain word. As a secret it would be taken out of every sentence."""
 SECRET_NAME = re.compile(r"secret|password|passwd|token|credential|_key$|_keys$", re.IGNORECASE)
 PUBLIC_HOSTS = re.compile(
     rf"(^|\.)({'|'.join(re.escape(one.domain) for one in PROVIDERS if one.domain)})$", re.IGNORECASE
@@ -152,8 +154,9 @@ def _password(url: str) -> str:
 
 
 def _spellings(secret: str) -> Iterator[str]:
-    """A secret as it is, as a URL has it and as JSON has it. A plain word is none: it would be taken out of every sentence."""
-    if len(secret) >= SHORTEST and not secret.isalpha():
+    """A secret as it is, as a URL has it and as JSON has it. A plain word is none."""
+    is_word = secret.isalpha() and len(secret) <= LONGEST_WORD
+    if len(secret) >= SHORTEST and not is_word:
         yield secret
         yield quote(secret, safe="")
         yield json.dumps(secret)[1:-1]

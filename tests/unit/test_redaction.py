@@ -15,7 +15,16 @@ SETTINGS = Settings(
     openai_api_key="opaque+key/of=openai",
     openai_base_url="http://proxy.example.net:8080/v1",
 )
-REDACTOR = Redactor(SETTINGS, {"AZURE_API_KEY": "azure-0123456789", "HOME": "/home/somebody"})
+LETTERS = "wqzjxkvbnmplhgfdsaty"
+REDACTOR = Redactor(
+    SETTINGS,
+    {
+        "AZURE_API_KEY": "azure-0123456789",
+        "GROQ_API_KEY": LETTERS,
+        "DATABASE_PASSWORD": "correcthorse",
+        "HOME": "/home/somebody",
+    },
+)
 
 
 @pytest.mark.parametrize(
@@ -28,6 +37,7 @@ REDACTOR = Redactor(SETTINGS, {"AZURE_API_KEY": "azure-0123456789", "HOME": "/ho
         "limiterpass-2",
         "s3cret" * 6,
         "azure-0123456789",
+        LETTERS,
         "sk-" + "proj-abcdefghijklmnopqrstuvwxyz",
         "sk-ant-api03-abcdefghijklmnopqrstuvwxyz",
         "AI" + "zaSyA1234567890abcdefghijklmnopqrstuv",
@@ -65,6 +75,7 @@ def test_the_words_around_a_secret_stay(text: str, clean: str) -> None:
         "openai answered 429: Rate limit reached for requests per min (RPM): Limit 3",
         "see https://platform.openai.com/docs/guides/rate-limits?context=tier-free",
         "postgres answered in 10.5 s; version 10.1.2",
+        "correcthorse is a plain word",
     ],
 )
 def test_what_is_no_secret_stays(text: str) -> None:
