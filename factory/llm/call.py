@@ -14,6 +14,7 @@ from aiohttp import (
     ClientSession,
     ClientTimeout,
     ConnectionTimeoutError,
+    DummyCookieJar,
     InvalidURL,
     TCPConnector,
 )
@@ -206,6 +207,8 @@ class ProviderClient:
             )
             self._session = ClientSession(
                 connector=connector,
+                # A cookie would go with the calls of other projects and credentials.
+                cookie_jar=DummyCookieJar(),
                 trust_env=False,
                 max_line_size=HEADER_BYTES,
                 max_field_size=HEADER_BYTES,

@@ -88,6 +88,27 @@ def test_embeddings_of_two_credentials_do_not_mix(
     assert_all_are_their_own(recorder)
 
 
+def test_no_cookie_is_kept_between_calls(
+    runner: asyncio.Runner, recorder: Recorder, catalog: Catalog
+) -> None:
+    recorder.answer, recorder.headers = VECTORS, {"Set-Cookie": "session=of-one; Path=/"}
+    # By a name: no client keeps the cookies of an address.
+    recorder.url = recorder.url.replace("127.0.0.1", "localhost")
+    model = catalog.find("openai/text-embedding-3-small")
+    found = credentials(recorder, catalog, model.id)
+
+    async def calls() -> None:
+        client = ProviderClient(settings_below(recorder.url))
+        try:
+            for key in KEYS:
+                await client.embed(model, ["text"], trace(key), found[key])
+        finally:
+            await client.close()
+
+    runner.run(calls())
+    assert ["cookie" in sent.headers for sent in recorder.sent] == [False, False]
+
+
 def assert_all_are_their_own(recorder: Recorder) -> None:
     assert len(recorder.sent) == CALLS
     assert all(map(is_its_own, recorder.sent))
