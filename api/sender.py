@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 SLOWEST_BYTES_PER_S = 64 * 1024
 """The slowest pace at which a client may read, once the send timeout is over."""
+MOST_UNSENT_BYTES = 512 * 1024 * 1024
+"""What the answers that clients have not read may hold together. Beyond it, who has read nothing for longest is given up."""
 LOOK_S = 1.0
 
 log = logging.getLogger(__name__)
@@ -34,8 +36,12 @@ class Unsent:
 
     sock: socket.socket
     rest: memoryview
+    size: int
+    """Bytes that it holds until its end, however much of them is sent."""
     until: float
     done: Callable[[bool], None]
+    read_at: float = 0.0
+    """When the client last took a part."""
 
 
 class Sender:
@@ -46,6 +52,7 @@ class Sender:
         self._lock = threading.Lock()
         self._given: list[Unsent] = []
         self._unsent: set[Unsent] = set()
+        self._held_bytes = 0
         self._sockets = selectors.DefaultSelector()
         self._woken, self._waking = socket.socketpair()
         self._waking.setblocking(False)
@@ -56,7 +63,7 @@ class Sender:
         """Sends the rest, then tells whether all of it went. The socket does not block."""
         until = time.monotonic() + self._timeout_s + len(rest) / SLOWEST_BYTES_PER_S
         with self._lock:
-            self._given.append(Unsent(sock, memoryview(rest), until, done))
+            self._given.append(Unsent(sock, memoryview(rest), len(rest), until, done))
             if self._thread.ident is None:
                 self._sockets.register(self._woken, selectors.EVENT_READ)
                 self._thread.start()
@@ -90,19 +97,26 @@ class Sender:
             given, self._given = self._given, []
         for unsent in given:
             self._unsent.add(unsent)
+            self._held_bytes += unsent.size
+            unsent.read_at = time.monotonic()
             self._sockets.register(unsent.sock, selectors.EVENT_WRITE, unsent)
+        while self._held_bytes > MOST_UNSENT_BYTES and len(self._unsent) > 1:
+            self._end(min(self._unsent, key=lambda one: one.read_at), False)
 
     def _go_on(self, unsent: Unsent) -> None:
         sent = send_now(unsent.sock, unsent.rest)
         if sent is None:
             self._end(unsent, False)
             return
+        if sent:
+            unsent.read_at = time.monotonic()
         unsent.rest = unsent.rest[sent:]
         if not unsent.rest:
             self._end(unsent, True)
 
     def _end(self, unsent: Unsent, sent: bool) -> None:
         self._unsent.discard(unsent)
+        self._held_bytes -= unsent.size
         self._sockets.unregister(unsent.sock)
         try:
             unsent.done(sent)

@@ -48,6 +48,27 @@ def test_who_does_not_read_is_given_up(
     made.stop()
 
 
+def test_answers_that_nobody_reads_hold_so_much_memory_and_no_more(
+    line: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender, "MOST_UNSENT_BYTES", len(TEXT) * 3 // 2)
+    given_up, ended, told = threading.Event(), threading.Event(), list[tuple[str, bool]]()
+    made = Sender(600)
+    idle, client = socket.socketpair()
+    idle.setblocking(False)
+    with idle, client:
+        made.send(idle, TEXT, lambda sent: (told.append(("idle", sent)), given_up.set())[1])
+        made.send(line[0], TEXT, lambda sent: (told.append(("reader", sent)), ended.set())[1])
+
+        assert given_up.wait(PATIENCE_S)
+        read = 0
+        while read < len(TEXT):
+            read += len(line[1].recv(65536))
+        assert ended.wait(PATIENCE_S)
+    assert told == [("idle", False), ("reader", True)]
+    made.stop()
+
+
 def test_who_has_gone_is_given_up_at_once(line: tuple[socket.socket, socket.socket]) -> None:
     ended, told = threading.Event(), list[bool]()
     made = Sender(600)
