@@ -14,6 +14,7 @@ from api.readiness import Readiness
 from api.sender import Sender
 from api.waiting import WaitingRequests
 from factory.limits.backlog import Backpressure
+from factory.limits.places import Places
 from factory.llm.catalog import Catalog
 from factory.log import open_log
 from factory.pipeline.accept.bulk import Bulks
@@ -25,6 +26,11 @@ from factory.store.details import JobDetail, get_details
 from factory.store.jobs import Wanted
 from factory.store.statement_batch import StatementBatch
 
+LISTS_SHARE = 0.3
+"""Of the connections to Postgres, how many lists may hold: one may read a long history."""
+MOST_LISTS = 32
+LISTS_WAIT_S = 5.0
+
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
@@ -34,6 +40,7 @@ class Gateway:
     intake: Intake
     bulks: Bulks
     reading: StatementBatch[Wanted, JobDetail | None]
+    lists: Places
     keyring: Keyring
     waiting: WaitingRequests
     parked: ParkedConnections
@@ -66,6 +73,7 @@ def open_gateway(services: Services, catalog: Catalog) -> Gateway:
         intake,
         Bulks(intake),
         StatementBatch(get_details),
+        _places_of_lists(services),
         Keyring(services),
         WaitingRequests(Waiter(services)),
         ParkedConnections(services.database, sender),
@@ -74,6 +82,12 @@ def open_gateway(services: Services, catalog: Catalog) -> Gateway:
         Readiness(services),
         sender,
     )
+
+
+def _places_of_lists(services: Services) -> Places:
+    """So many at once that connections are left for submissions, reads and keys of others."""
+    at_once = max(1, int(services.settings.database_pool_size * LISTS_SHARE))
+    return Places(at_once, most=MOST_LISTS, wait_s=LISTS_WAIT_S)
 
 
 def gateway_of(app: Flask) -> Gateway:

@@ -202,8 +202,11 @@ def list_jobs(query_data: ListQuery) -> Response:
         metadata=query_data.metadata,
     )
     after = parse_id(query_data.after) if query_data.after else None
-    who = principal()
-    with gateway().services.database.autocommit(who) as tx:
+    here, who = gateway(), principal()
+    with (
+        here.lists.take(who.project_id, "lists"),
+        here.services.database.autocommit(who) as tx,
+    ):
         found = listing.find_listed(
             tx, who.project_id, chosen, limit=query_data.limit + 1, after=after
         )

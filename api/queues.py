@@ -26,8 +26,11 @@ blueprint.before_request(require(Scope.JOBS))
 @blueprint.doc(operation_id="list_queues")
 def list_queues() -> Response:
     """List the lanes with the project's live jobs."""
-    who = principal()
-    with gateway().services.database.autocommit(who) as tx:
+    here, who = gateway(), principal()
+    with (
+        here.lists.take(who.project_id, "lists"),
+        here.services.database.autocommit(who) as tx,
+    ):
         depths = jobs.depths(tx, who.project_id)
     queues = [_queue(lane, [d for d in depths if d.lane == lane]) for lane in all_lanes()]
     return list_answer(queues, cursor="lane")

@@ -13,7 +13,6 @@ from api.auth import principal, require
 from api.gateway import gateway
 from api.schemas.platform import HitList
 from factory.domain.access import Scope
-from factory.errors import Unavailable
 from factory.pipeline.accept.search import search
 
 blueprint = APIBlueprint("search", __name__, tag="Search", url_prefix="/api/search")
@@ -43,14 +42,12 @@ def search_chunks(json_data: SearchRequest) -> Response:
     The model must be the one that embedded them; 422 says so where it is not. The worker that has it answers;
     without one the call ends with 503 after 20 s. A search counts against the limits of queued jobs.
     """
-    waiting = gateway().waiting
-    with waiting.slot() as has_slot:
-        if not has_slot:
-            raise Unavailable("too many requests are waiting; try again")
+    waiting, who = gateway().waiting, principal()
+    with waiting.place(who.project_id):
         hits = search(
             gateway().intake,
             waiting.waiter,
-            principal(),
+            who,
             query=json_data.query,
             model=json_data.model,
             limit=json_data.limit,

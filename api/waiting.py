@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from uuid import UUID
 
 from factory.domain.principal import Principal
+from factory.errors import Unavailable
+from factory.limits.places import Places
 from factory.pipeline.accept.wait import Waiter
 
 THREADS = 48
@@ -30,31 +32,33 @@ def wait_asked_s(prefer: str) -> int:
 
 
 class WaitingRequests:
-    """A limited number of requests that wait. One beyond it is answered at once, and its client may ask again."""
+    """A limited number of requests that wait, half of them of one project at most. One beyond it is answered at once,
+    and its client may ask again.
+    """
 
     def __init__(self, waiter: Waiter) -> None:
         self.waiter = waiter
-        self._slots = threading.BoundedSemaphore(MOST_WAITING)
+        self._places = Places(MOST_WAITING, most=MOST_WAITING, wait_s=0)
         self._leaving = threading.Event()
 
     @contextmanager
-    def slot(self) -> Iterator[bool]:
-        """Whether the request may wait; its slot is taken until the block ends."""
-        has_slot = not self._leaving.is_set() and self._slots.acquire(blocking=False)
-        try:
-            yield has_slot
-        finally:
-            if has_slot:
-                self._slots.release()
+    def place(self, project_id: UUID) -> Iterator[None]:
+        """Lets a request of the project wait until the block ends. Raises Unavailable if it may not."""
+        if self._leaving.is_set():
+            raise Unavailable("this process is about to end; try again")
+        with self._places.take(project_id, "waiting requests"):
+            yield
 
     def hold(self, who: Principal, job_id: UUID, wait_s: int) -> bool:
         """Whether the request was held: until its job ended, or for `wait_s` seconds."""
         if not wait_s:
             return False
-        with self.slot() as has_slot:
-            if has_slot:
+        try:
+            with self.place(who.project_id):
                 self._wait(who, job_id, time.monotonic() + wait_s)
-            return has_slot
+        except Unavailable:
+            return False
+        return True
 
     def _wait(self, who: Principal, job_id: UUID, until: float) -> None:
         while not self._leaving.is_set() and (left_s := until - time.monotonic()) > 0:

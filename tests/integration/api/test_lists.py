@@ -1,13 +1,21 @@
 """Queues, workers, agents: what runs, and what may be named."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from apiflask import APIFlask
 
 from factory.domain.job import new_id, parse_id
 from factory.domain.lanes import all_lanes
 from factory.services import Services
 from factory.store import agents, leases, moves
+from factory.store.database import run
+from tests.integration.store.samples import waits_for_locks
 
-from .conftest import JOB, MODEL, Caller, end_job
+from .conftest import JOB, MODEL, Caller, end_job, eventually
+
+MANY = 12
 
 
 def test_queues_count_the_projects_own_jobs(
@@ -77,3 +85,18 @@ def test_a_list_leaves_large_results_out_and_says_so(caller: Caller, services: S
     assert len(answer.data) < 10_000
     for one, text in zip(found[1:], reversed(results.values()), strict=True):
         assert caller.get(f"/api/jobs/{one['id']}").get_json()["result"]["text"] == text
+
+
+def test_slow_lists_leave_connections_for_others(
+    app: APIFlask, caller: Caller, other_caller: Caller, services: Services
+) -> None:
+    """A list may read a long history; here it waits for a lock on the archive."""
+    callers = [replace(caller, client=app.test_client()) for _ in range(MANY)]
+    with ThreadPoolExecutor(MANY) as threads:
+        with services.database.transaction() as tx:
+            run(tx, "LOCK TABLE jobs_archive IN ACCESS EXCLUSIVE MODE")
+            lists = [threads.submit(one.get, "/api/jobs") for one in callers]
+            eventually(lambda: waits_for_locks(services) >= 1)
+            answers = [other_caller.post("/api/jobs", JOB).status_code for _ in range(5)]
+        assert {one.result().status_code for one in lists} <= {200, 503}
+    assert answers == [202] * 5

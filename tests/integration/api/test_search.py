@@ -2,13 +2,16 @@
 
 import threading
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from apiflask import APIFlask
 
 from api import create_app
 from api.gateway import gateway_of
+from api.waiting import MOST_WAITING
 from factory.domain.job import new_id, public_id
 from factory.domain.state import State
 from factory.llm.catalog import Catalog
@@ -106,6 +109,21 @@ def test_a_search_passes_the_gate_that_jobs_pass(
         assert int(answer.headers["Retry-After"]) >= 1
     finally:
         gateway_of(app).close()
+
+
+@pytest.mark.usefixtures("embedded")
+def test_searches_of_one_project_leave_places_to_others(
+    app: APIFlask, caller: Caller, other_caller: Caller
+) -> None:
+    with ExitStack() as stack:
+        for _ in range(MOST_WAITING // 2):
+            stack.enter_context(gateway_of(app).waiting.place(caller.project_id))
+        one_too_many = caller.post("/api/search", {"query": "leases"})
+        another = other_caller.post("/api/search", {"query": "leases"})
+    assert_problem(one_too_many, 503, None, "too many waiting requests")
+    assert int(one_too_many.headers["Retry-After"]) >= 1
+    # It came as far as its texts, of which there are none.
+    assert_problem(another, 422, "model", "no text that is embedded")
 
 
 def test_a_search_among_nothing_is_refused_at_once(caller: Caller, services: Services) -> None:

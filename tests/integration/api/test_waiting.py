@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import pytest
 from apiflask import APIFlask
@@ -10,7 +11,7 @@ from werkzeug.test import TestResponse
 
 from api.gateway import gateway_of
 from api.waiting import MOST_WAITING
-from factory.domain.job import public_id
+from factory.domain.job import new_id, public_id
 from factory.services import Services
 from factory.store.database import rows
 
@@ -85,16 +86,14 @@ def test_a_read_of_an_ended_job_does_not_wait(caller: Caller, services: Services
     assert "Preference-Applied" not in answer.headers
 
 
-def test_who_finds_no_seat_is_answered_at_once(app: APIFlask, caller: Caller) -> None:
-    waiting = gateway_of(app).waiting
-    slots = [waiting.slot() for _ in range(MOST_WAITING)]
-    for slot in slots:
-        assert slot.__enter__()
-    try:
+@pytest.mark.parametrize("whose", ["others", "its own"])
+def test_who_finds_no_place_is_answered_at_once(app: APIFlask, caller: Caller, whose: str) -> None:
+    """Of its own project half of the places are enough."""
+    owners = [new_id(), new_id()] if whose == "others" else [caller.project_id]
+    with ExitStack() as stack:
+        for owner in owners * (MOST_WAITING // 2):
+            stack.enter_context(gateway_of(app).waiting.place(owner))
         answer = caller.post("/api/jobs", JOB, Prefer="wait=60")
-    finally:
-        for slot in slots:
-            slot.__exit__(None, None, None)
 
     assert answer.status_code == 202
     assert "Preference-Applied" not in answer.headers
