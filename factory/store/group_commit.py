@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import queue
 import threading
 import time
@@ -29,11 +30,18 @@ LONGEST_S = 8 * ANSWER_S
 LOCK_S = 1.0
 """Longest wait of a write that was put aside for a lock, which may be held for hours."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 2.0
+EXIT_CODE = 70
+"""EX_SOFTWARE: whoever started this process starts it again."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 log = logging.getLogger(__name__)
+
+
+def exit_process() -> None:
+    """Ends the process at once."""
+    os._exit(EXIT_CODE)
 
 
 class GroupCommitter:
@@ -46,13 +54,21 @@ class GroupCommitter:
     One transaction runs at a time, as two at once are half as large each and cost nearly as much. The next waits
     only briefly for a slow one. A transaction that takes too long, because of its size or of one write whose row is
     locked, is put aside: other threads make it in parts, while new writes go on.
+
+    A bug that ends one of these threads would leave coroutines waiting for ever, under leases that the heartbeat
+    renews. Then `give_up` is called: without the process its jobs go to others.
     """
 
     def __init__(
-        self, database: Database, loop: asyncio.AbstractEventLoop, threads: int = 2
+        self,
+        database: Database,
+        loop: asyncio.AbstractEventLoop,
+        threads: int = 2,
+        give_up: Callable[[], None] = exit_process,
     ) -> None:
         self._database = database
         self._loop = loop
+        self._give_up = give_up
         self._writes: queue.SimpleQueue[Write[Any] | None] = queue.SimpleQueue()
         self._aside: queue.SimpleQueue[Aside | None] = queue.SimpleQueue()
         self._most = MOST
@@ -64,9 +80,17 @@ class GroupCommitter:
         self._slow_threads: list[threading.Thread] = []
 
     def _start(self, run: Callable[[], None], name: str) -> threading.Thread:
-        thread = threading.Thread(target=run, name=name, daemon=True)
+        thread = threading.Thread(target=self._watched, args=(run,), name=name, daemon=True)
         thread.start()
         return thread
+
+    def _watched(self, run: Callable[[], None]) -> None:
+        try:
+            run()
+        # Whatever it was, such as no room for another thread: nobody would go on with the writes.
+        except Exception:
+            log.critical("a thread that commits broke: the process ends", exc_info=True)
+            self._give_up()
 
     def offer(self, statement: Statement[Item, Result], item: Item, size: int = 0) -> Write[Result]:
         """A write that can be withdrawn until a thread takes it. `size`: its bytes, if they may be many. On the loop."""

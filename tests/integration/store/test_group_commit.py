@@ -275,3 +275,25 @@ def test_stop_writes_what_is_left(services: Services) -> None:
 
     with_committer(services, work)
     assert len(_metrics(services)) == 50
+
+
+def test_a_thread_that_breaks_ends_the_process(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here there is no room for another one, which would make what takes too long."""
+    monkeypatch.setattr(group_commit, "QUICK_S", 0.2)
+    gave_up = threading.Event()
+
+    def no_room(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def work() -> None:
+        loop = asyncio.get_running_loop()
+        committer = GroupCommitter(services.database, loop, give_up=gave_up.set)
+        await committer.write(count, "00")
+        monkeypatch.setattr(threading.Thread, "start", no_room)
+        committer.write(sleep, 5.0)
+        await until(gave_up.is_set)
+        committer.stop()
+
+    asyncio.run(work())
