@@ -22,7 +22,7 @@ from factory.store.details import get_details
 PROJECT = UUID("018f0000-0000-7000-8000-000000000001")
 OWNER = Principal(frozenset({PROJECT}), "bench")
 SEVERAL = Principal(frozenset({PROJECT, *(new_id() for _ in range(19))}), "bench")
-READ_TIMES, WRITE_TIMES = 1.25, 1.25
+NAMED_TIMES = 1.25
 """Naming takes 50 to 100 us of a statement that takes 430 to 560."""
 RUNS = 20
 """In one turn of each."""
@@ -50,10 +50,10 @@ def figures(scale: Scale) -> Iterator[Figure]:
             stand.services.database.autocommit,
             stand.services.database.transaction,
         )
-        yield _of("read", autocommit, read, OWNER, turns, at_most_times(READ_TIMES))
+        yield _of("read", autocommit, read, OWNER, turns, at_most_times(NAMED_TIMES))
         yield _of("read_20", autocommit, read, SEVERAL, turns)
-        yield _of("write", autocommit, write, OWNER, turns, at_most_times(WRITE_TIMES))
-        yield _of("transaction", transaction, write, OWNER, turns, at_most_times(WRITE_TIMES))
+        yield _of("write", autocommit, write, OWNER, turns, at_most_times(NAMED_TIMES))
+        yield _of("transaction", transaction, write, OWNER, turns, at_most_times(NAMED_TIMES))
 
 
 def _of(
