@@ -8,7 +8,6 @@ import time
 from collections.abc import Mapping
 
 from redis import Redis
-from redis.exceptions import RedisError
 
 KEY = "factory:limiter:cooldowns"
 """A sorted set: names, and the end of each in milliseconds of the server's clock."""
@@ -74,7 +73,8 @@ class Cooldowns:
             self._wanted.clear()
             try:
                 self._exchange()
-            except RedisError as error:
+            # Whatever Redis holds there: a thread that ended here would share nothing any more.
+            except Exception as error:  # noqa: BLE001
                 self._note(error)
             else:
                 self._note(None)
@@ -113,11 +113,11 @@ class Cooldowns:
             name: now_s + min(left, LONGEST_S) for name, left in left_s.items() if left > 0
         }
 
-    def _note(self, error: RedisError | None) -> None:
-        """Logs once that Redis went away, and once that it is back."""
+    def _note(self, error: Exception | None) -> None:
+        """Logs once that Redis went away, or holds what cannot be read, and once that all is well again."""
         away = error is not None
         if away and not self._away:
-            log.warning("rate limits are not shared, the limiter's Redis is away: %s", error)
+            log.warning("rate limits are not shared, the limiter's Redis fails: %s", error)
         elif self._away and not away:
             log.info("rate limits are shared again")
         self._away = away

@@ -86,6 +86,21 @@ def test_one_that_has_ended_is_gone(limiter: Redis, started: MakeCooldowns) -> N
     eventually(lambda: limiter.zrange(KEY, 0, -1) == [OTHER.encode()])
 
 
+@pytest.mark.parametrize("strange", [b"\xff\xfe", "a list"])
+def test_what_cannot_be_read_there_ends_no_thread(
+    limiter: Redis, started: MakeCooldowns, strange: bytes | str
+) -> None:
+    if isinstance(strange, str):
+        limiter.rpush(KEY, strange)
+    else:
+        limiter.zadd(KEY, {strange: time.time() * 1000 + 500_000})
+    one, other = started(limiter), started(limiter)
+    eventually(lambda: one._away and other._away)
+    limiter.delete(KEY)
+    one.add(MODEL, 500.0)
+    eventually(lambda: other.left_s(MODEL) > 400)
+
+
 def test_none_is_longer_than_an_hour(limiter: Redis, started: MakeCooldowns) -> None:
     one = started(limiter)
     one.add(MODEL, 86_400.0)
