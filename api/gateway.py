@@ -23,7 +23,7 @@ from factory.pipeline.accept.wait import Waiter
 from factory.pipeline.wakeup import WakeUpSender
 from factory.services import Services
 from factory.store.details import JobDetail, get_details
-from factory.store.jobs import Wanted
+from factory.store.lookup import Wanted
 from factory.store.statement_batch import StatementBatch
 
 LISTS_SHARE = 0.3

@@ -28,6 +28,7 @@ from factory.domain.job import new_id
 from factory.domain.lanes import all_lanes
 from factory.pipeline.dispatch.publish import dispatch
 from factory.store import leases
+from factory.store.archive import EVERY_JOB
 from factory.store.database import rows
 from workers.app import create_app
 from workers.messages import Publisher
@@ -51,11 +52,11 @@ PEERS: tuple[tuple[Peer, Goal | None, int], ...] = (
 """The peers, with the goal beside each, and how many tasks take a few seconds. Only the first three do what our jobs
 do: ask a provider and write the row. The others do nothing, and are measured for comparison.
 """
-RATE = """
+RATE = f"""
 SELECT 0.8 * count(*) / extract(epoch FROM
            percentile_disc(0.9) WITHIN GROUP (ORDER BY finished_at)
          - percentile_disc(0.1) WITHIN GROUP (ORDER BY finished_at)) AS jobs_per_s
-  FROM jobs
+  FROM {EVERY_JOB} j
 """
 """The rate over the middle of a run, from the first tenth of its jobs to the ninth."""
 UNENDED = "SELECT count(*) AS jobs FROM jobs WHERE finished_at IS NULL"

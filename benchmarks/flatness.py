@@ -36,9 +36,10 @@ from factory.pipeline.accept.submit import Intake, submit
 from factory.pipeline.dispatch.publish import Message, dispatch
 from factory.pipeline.wakeup import WakeUpSender
 from factory.services import Services, connect
-from factory.store import jobs, leases, moves
+from factory.store import jobs, leases, moves, successes
 from factory.store.database import rows
 from factory.store.migrate import upgrade
+from factory.store.successes import Success
 from workers.app import create_app
 from workers.messages import Publisher
 
@@ -174,10 +175,11 @@ class Platform:
 
     def _finish(self, held: Sequence[ClaimedJob]) -> None:
         ends = [
-            Outcome(j.id, j.lease_token, State.SUCCEEDED, output={"text": "Yes."}) for j in held
+            Success(Outcome(j.id, j.lease_token, State.SUCCEEDED, output={"text": "Yes."}))
+            for j in held
         ]
         with self.services.database.transaction() as tx:
-            moves.finish(tx, ends)
+            successes.finish(tx, ends)
 
     def _poll(self, keys: Sequence[JobKey]) -> None:
         project_id, job_id = self._random.choice(keys)

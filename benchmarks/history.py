@@ -23,10 +23,10 @@ ARCHIVE_DAYS, CONTENT_DAYS = 90, 30
 QUEUED = """
 WITH made AS (
     INSERT INTO jobs (id, project_id, kind, lane, provider, model, priority, max_attempts, run_at,
-                      created_at)
+                      created_at, ends_in_archive)
     SELECT uuidv7(-age), (CAST(%(projects)s AS uuid[]))[1 + n / 3 %% %(many)s], 'completion',
            provider || '.' || priority, provider, provider || '/a-model', priority, 5, now() - age,
-           now() - age
+           now() - age, true
       FROM generate_series(%(first)s, %(last)s) n,
            LATERAL (SELECT make_interval(secs => (%(count)s - n) / 100.0) AS age,
                            (ARRAY['openai', 'openai', 'anthropic'])[1 + n %% 3] AS provider,

@@ -32,6 +32,7 @@ from factory.pipeline.accept.bulk import Bulks, Line
 from factory.pipeline.accept.submit import Intake, submit
 from factory.pipeline.wakeup import WakeUpSender
 from factory.store import projects
+from factory.store.archive import EVERY_JOB
 from factory.store.database import ids, rows, run
 
 SLOTS = 40
@@ -47,8 +48,8 @@ TENANT_JOBS, TENANT_CALL_S = 5000, 30
 FLOOD_PER_S = 1.5 * SLOTS
 OPENAI = "openai/gpt-4o-mini"
 OTHERS = ("anthropic/claude-haiku-4-5", "gemini/gemini-2.5-flash", "ollama/llama3.2")
-TOOK = """
-SELECT extract(epoch FROM finished_at - created_at)::float8 AS s FROM jobs
+TOOK = f"""
+SELECT extract(epoch FROM finished_at - created_at)::float8 AS s FROM {EVERY_JOB} j
  WHERE id = ANY(CAST(%(ids)s AS uuid[])) AND state = 'succeeded'
 """
 LEFT = "SELECT count(*) AS jobs FROM jobs WHERE state = 'running' OR (state = 'queued' AND run_at <= now())"

@@ -24,6 +24,7 @@ from benchmarks.stand import OTHER_CORES, Scale, Stand, running_stand, until
 from benchmarks.worker import submit
 from factory.domain.job import parse_id
 from factory.domain.lanes import MESSAGE_JOBS, Priority
+from factory.store.archive import EVERY_JOB
 from factory.store.database import rows
 
 SLOTS = 300
@@ -48,11 +49,11 @@ BARE_CLAIM = "UPDATE bare_jobs SET started_at = now() WHERE id = %s"
 PAUSE_S = (0.02, 0.08)
 """Between two POSTs: any two are apart, and none keeps step with a poll of ours."""
 RUNNING = "SELECT count(*) AS jobs FROM jobs WHERE state = 'running'"
-ENDED = """
-SELECT count(*) AS jobs FROM jobs WHERE priority = %(priority)s AND finished_at IS NOT NULL
+ENDED = f"""
+SELECT count(*) AS jobs FROM {EVERY_JOB} j WHERE priority = %(priority)s AND finished_at IS NOT NULL
 """
-CLAIMED = """
-SELECT id, started_at FROM jobs WHERE priority = %(priority)s AND started_at IS NOT NULL
+CLAIMED = f"""
+SELECT id, started_at FROM {EVERY_JOB} j WHERE priority = %(priority)s AND started_at IS NOT NULL
 """
 
 

@@ -122,7 +122,8 @@ def figures(scale: Scale) -> Iterator[Figure]:
             yield from meter.figures(stretch, before, jobs)
         before = meter.read()
         moved = _archive(stand)
-        yield from meter.figures("archive", before, moved)
+        if moved:
+            yield from meter.figures("archive", before, moved)
 
 
 def _run(stand: Stand, port: int, requests: list[bytes]) -> None:
@@ -148,7 +149,7 @@ def _body(priority: str) -> bytes:
 
 
 def _archive(stand: Stand) -> int:
-    """Moves all that has ended, as retention does an hour later; gives how many jobs."""
+    """Moves what has ended and was not archived by that, as retention does an hour later; gives how many jobs."""
     total = 0
     while True:
         with stand.services.database.transaction() as tx:

@@ -15,6 +15,7 @@ import psutil
 from benchmarks.figures import Figure, at_least_times
 from benchmarks.stand import Scale, Stand, running_stand, until
 from benchmarks.worker import submit
+from factory.store.archive import EVERY_JOB
 from factory.store.database import rows
 
 SLOTS, LATENCY_MS = 200, 1000
@@ -22,11 +23,12 @@ SLOTS, LATENCY_MS = 200, 1000
 AT_LEAST_TIMES = {2: 1.8, 4: 3.2}
 # Without the first and the last round of the slots: jobs end in waves, and so the time is counted from
 # the end of one wave to the end of another.
-RATE = """
+RATE = f"""
 SELECT count(*) * (1 - 2 * %(edge)s) / extract(epoch FROM
            percentile_disc(1 - %(edge)s) WITHIN GROUP (ORDER BY finished_at)
          - percentile_disc(%(edge)s) WITHIN GROUP (ORDER BY finished_at)) AS jobs_per_s
-  FROM (SELECT finished_at FROM jobs ORDER BY finished_at DESC LIMIT %(jobs)s) latest
+  FROM (SELECT finished_at FROM {EVERY_JOB} j WHERE finished_at IS NOT NULL
+         ORDER BY finished_at DESC LIMIT %(jobs)s) latest
 """
 # Uses the two indexes of live jobs: the query runs fifty times a second and must cost nothing.
 LIVE = """

@@ -32,6 +32,7 @@ from factory.pipeline.accept.bulk import Bulks, Line
 from factory.pipeline.accept.submit import Intake
 from factory.pipeline.wakeup import WakeUpSender
 from factory.store import projects
+from factory.store.archive import EVERY_INPUT, EVERY_JOB
 from factory.store.database import rows
 
 MODEL = "openai/gpt-4o-mini"
@@ -45,12 +46,12 @@ as long, so that they do not come in waves. At its best rate, a worker's delay d
 SETTLED = 0.6
 """The share of those jobs that counts, the latest ones: the first ones start in all slots at the same moment."""
 DEADLINE_S = 600.0
-LATE = r"""
+LATE = rf"""
 SELECT percentile_cont(0.99) WITHIN GROUP (ORDER BY over_ms) AS p99_ms
   FROM (SELECT 1000 * extract(epoch FROM j.finished_at - j.started_at)
                - substring(p.input::text FROM 'latency_ms=(\d+)')::float8 AS over_ms
-          FROM jobs j JOIN job_payloads p ON p.job_id = j.id
-         ORDER BY j.finished_at DESC LIMIT %(jobs)s) late
+          FROM {EVERY_JOB} j JOIN {EVERY_INPUT} p ON p.job_id = j.id
+         WHERE j.finished_at IS NOT NULL ORDER BY j.finished_at DESC LIMIT %(jobs)s) late
 """
 """How much longer a job took from its claim to its end than the provider did."""
 
@@ -234,7 +235,7 @@ class Sample:
 
 
 COUNTS = """
-SELECT count(*) FILTER (WHERE finished_at IS NOT NULL) AS ended,
+SELECT count(*) FILTER (WHERE finished_at IS NOT NULL) + (SELECT count(*) FROM jobs_archive) AS ended,
        count(*) FILTER (WHERE state = 'running') AS running FROM jobs
 """
 

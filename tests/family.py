@@ -23,6 +23,7 @@ from factory.kinds import runners
 from factory.kinds.means import Means
 from factory.kinds.runners import Runner
 from factory.store import jobs, journal, moves
+from factory.store.archive import EVERY_JOB
 from factory.store.database import Tx, ids, rows
 from factory.store.journal import Step
 
@@ -114,7 +115,7 @@ class Birth:
     children: Sequence[NewJob]
 
 
-BEGUN = "SELECT bool_and(started_at IS NOT NULL) AS all FROM jobs WHERE id = ANY(CAST(%(ids)s AS uuid[]))"
+BEGUN = f"SELECT bool_and(started_at IS NOT NULL) AS all FROM {EVERY_JOB} j WHERE id = ANY(CAST(%(ids)s AS uuid[]))"
 HELD = """
 SELECT j.id FROM jobs j
   JOIN unnest(CAST(%(ids)s AS uuid[]), CAST(%(tokens)s AS bigint[])) AS g(id, token)

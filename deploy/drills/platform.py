@@ -24,7 +24,11 @@ from tests.integration.reliability.rig import SECRET_KEY, Rig, running_rig, stat
 SLOTS = "100"
 """More than the clients fill: jobs wait for the end of the disaster and not for a slot."""
 ENDS_S = 240.0
-STATES = "SELECT id, state FROM jobs WHERE id = ANY(CAST(%(ids)s AS uuid[]))"
+STATES = """
+SELECT id, state FROM jobs WHERE id = ANY(CAST(%(ids)s AS uuid[]))
+ UNION ALL
+SELECT id, state FROM jobs_archive WHERE id = ANY(CAST(%(ids)s AS uuid[]))
+"""
 LIVE = ("queued", "running", "waiting")
 
 

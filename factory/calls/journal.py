@@ -36,7 +36,7 @@ def settle_usage(tx: Tx, job_ids: list[UUID]) -> Sequence[None]:
 def record_ends(tx: Tx, ends: Sequence[CallEnd]) -> list[Delta]:
     """Commits ends without counting them; gives what is to be counted."""
     closed = journal.close_calls(tx, ends)
-    return [one for end in ends if end.call_id in closed for one in _deltas(end)]
+    return [one for end in ends if end.call_id in closed for one in deltas(end)]
 
 
 def record_steps(tx: Tx, steps: list[Step]) -> Sequence[None]:
@@ -45,7 +45,8 @@ def record_steps(tx: Tx, steps: list[Step]) -> Sequence[None]:
     return [None] * len(steps)
 
 
-def _deltas(end: CallEnd) -> list[Delta]:
+def deltas(end: CallEnd) -> list[Delta]:
+    """What the end of a call counts for."""
     where = {"provider": end.provider, "model": MODEL_NAMES.label(end.provider, end.model)}
     duration_s = end.latency_ms / 1000
     found = [

@@ -133,7 +133,7 @@ class PlatformSettings(BaseModel):
     max_queued: int = Field(default=5_000_000, ge=1, le=10**12)
     """Jobs that all may have queued; above, a POST is answered 503 with the time that the excess needs."""
     archive_after_s: float = Field(default=3600.0, ge=60, le=86_400)
-    """How long an ended job stays among the live ones before it moves to the archive."""
+    """How long a job that failed or was cancelled stays among the live ones before it moves to the archive."""
     payload_ttl_days: int = Field(default=30, ge=4, le=36_500)
     """When the input and output of an ended job are removed. A webhook may be on its way for over 3 days."""
     retention_months: int = Field(default=13, ge=1, le=1200)

@@ -6,12 +6,13 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
 from factory.document import storable_text
+from factory.domain.instant import EARLIEST, LATEST
 from factory.domain.job_fields import OptionalFields
 from factory.domain.lanes import Priority, lane_name
 from factory.domain.state import State
@@ -21,6 +22,8 @@ from factory.errors import FactoryError, NotFound, UnusableOutput
 DEFAULT_MAX_ATTEMPTS = 5
 MOST_ATTEMPTS = 50
 PREFIX = "job_"
+CLOCKS_DIFFER = timedelta(days=1)
+"""By at most so much, between the machines of an installation."""
 MOST_SHOWN = 10_000
 """Characters of an unusable answer that an error shows."""
 
@@ -44,6 +47,14 @@ def new_id() -> UUID:
 def first_id(when: datetime) -> UUID:
     """No id that was made at `when` or later sorts before this one."""
     return UUID(int=int(when.timestamp() * 1000) << 80)
+
+
+def made_at(job_id: UUID) -> datetime:
+    """The earliest time at which an id of `new_id` can have been made, by any clock; the first of all for other ids."""
+    seconds = (job_id.int >> 80) / 1000
+    if job_id.version != 7 or seconds > LATEST.timestamp():
+        return EARLIEST
+    return max(EARLIEST, datetime.fromtimestamp(seconds, UTC) - CLOCKS_DIFFER)
 
 
 def public_id(job_id: UUID) -> str:

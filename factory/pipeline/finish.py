@@ -14,6 +14,7 @@ from factory.errors import FactoryError, LeaseLost, NewerFormat, RateLimited
 from factory.metrics import Delta, delta
 from factory.store import counters, moves, waits
 from factory.store.database import Tx
+from factory.store.finished import finished_before
 from factory.store.moves import Moved
 
 
@@ -59,16 +60,17 @@ def finish_jobs(
         waits.lock_families(tx, [one.job_id for one in outcomes])
     finished = moves.finish(tx, outcomes)
     moved = {(one.id, one.lease_token): one for one in _with_wake_ups(tx, finished)}
-    ended = [
-        delta(metrics.JOBS_FINISHED, lane=one.lane, state=one.state)
-        for one in moved.values()
-        if one.state.terminal
-    ]
+    ended = [ended_delta(one) for one in moved.values() if one.state.terminal]
     counters.add(tx, metrics.add_up([*ended, *calls]))
     left = [one for one in outcomes if (one.job_id, one.lease_token) not in moved]
-    moved |= {(one.id, one.lease_token): one for one in moves.finished_before(tx, left)}
+    moved |= {(one.id, one.lease_token): one for one in finished_before(tx, left)}
     found = [moved.get((one.job_id, one.lease_token)) for one in outcomes]
     return [one.state if one else None for one in found]
+
+
+def ended_delta(moved: Moved) -> Delta:
+    """What the end of a job counts for."""
+    return delta(metrics.JOBS_FINISHED, lane=moved.lane, state=moved.state)
 
 
 def _may_have_parent(outcome: Outcome) -> bool:

@@ -1,4 +1,7 @@
-"""The archive: ended jobs are moved there, so that live ones stay fast, and moved back for a retry."""
+"""The archive: ended jobs are moved there, so that live ones stay fast, and moved back for a retry.
+
+Most jobs never come this way: they succeed, and their end itself puts them there, see `store.successes`.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +24,12 @@ def be_brief(tx: Tx) -> None:
     run(tx, BRIEF)
 
 
-JOB = f"""
-    id, project_id, kind, state, lane, provider, model, priority, attempt, max_attempts, deferrals,
-    deaths, run_at, deadline_at, cancel_requested_at, max_cost_micros, created_at, started_at,
-    finished_at, {column_list(optional_columns.JOBS)}"""
+KEPT = f"""
+    id, project_id, kind, lane, provider, model, priority, attempt, max_attempts, deferrals, deaths,
+    run_at, deadline_at, cancel_requested_at, max_cost_micros, created_at, started_at,
+    {column_list(optional_columns.JOBS)}"""
+"""What the archive takes over from a job as it is; its end is apart."""
+JOB = f"{KEPT}, state, finished_at, last_lease_token"
 PAYLOAD = optional_columns.PAYLOADS
 CALL = """
     id, job_id, project_id, step_key, attempt, provider, model, started_at, finished_at, status,
@@ -120,7 +125,7 @@ WITH wanted AS MATERIALIZED (
 ), restored_calls AS (
     INSERT INTO llm_calls ({CALL}) SELECT {CALL} FROM calls
 )
-INSERT INTO jobs ({JOB}) SELECT {JOB} FROM ended
+INSERT INTO jobs ({JOB}, ends_in_archive) SELECT {JOB}, true FROM ended
 """
 
 
@@ -138,3 +143,13 @@ def oldest(tx: Tx) -> datetime | None:
     """The earliest end among jobs that are not archived yet."""
     found: datetime | None = rows(tx, OLDEST)[0].at
     return found
+
+
+SHARED = f"{KEPT}, state, finished_at"
+EVERY_JOB = f"(SELECT {SHARED} FROM jobs UNION ALL SELECT {SHARED} FROM jobs_archive)"
+EVERY_CALL = f"(SELECT {CALL} FROM llm_calls UNION ALL SELECT {CALL} FROM llm_calls_archive)"
+EVERY_INPUT = (
+    "(SELECT job_id, input FROM job_payloads UNION ALL SELECT job_id, input FROM job_contents)"
+)
+EVERY_RESULT = "(SELECT job_id FROM job_results UNION ALL SELECT job_id FROM job_contents)"
+"""Live and archived together, for those who count or check them: tests, drills and benchmarks."""

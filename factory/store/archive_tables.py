@@ -1,7 +1,7 @@
 """The archive of ended jobs: three tables partitioned by time, each with a default partition.
 
-`store.archive` moves rows here, `store.partitions` makes and drops the partitions. Nothing that runs a live job
-reads or writes these.
+`store.successes` and `store.archive` write rows here, `store.partitions` makes and drops the partitions. Nothing that
+a live job does on its way reads these.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ LIVE = {
     "publishes",
     "worker_id",
     "lease_token",
-    "last_lease_token",
     "deferred_since",
     "last_error",
     "waiting_for",
+    "ends_in_archive",
 }
 """Columns that only a live job has."""
 
@@ -93,7 +93,6 @@ llm_calls_archive = Table(
     *_like(llm_calls, "started_at"),
     PrimaryKeyConstraint("id", "started_at"),
     Index("ix_llm_calls_archive_job_id", "job_id"),
-    Index("ix_llm_calls_archive_started_at", "started_at"),
     Index("ix_llm_calls_archive_open", "job_id", postgresql_where=text("status = 'open'")),
     postgresql_partition_by="RANGE (started_at)",
 )

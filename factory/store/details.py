@@ -11,7 +11,8 @@ from factory.domain.state import State
 from factory.domain.waiting import Waiting
 from factory.store.codec import told_wait
 from factory.store.database import Tx
-from factory.store.jobs import ARCHIVED, LIVE, SHOWN, WANTED, JobView, Wanted, look_up
+from factory.store.jobs import ARCHIVED, LIVE, SHOWN, JobView
+from factory.store.lookup import SINCE, WANTED, Looks, Wanted, look_up
 
 MOST_CALLS = 100
 """The last ones are shown: a job that met rate limits for a day may have made thousands."""
@@ -36,13 +37,13 @@ class JobDetail(JobView):
     """The webhook job: state, attempt, next_at; http_status and error of its last delivery."""
 
 
-def _calls(table: str) -> str:
+def _calls(table: str, since: str = "") -> str:
     return f"""
 CASE WHEN j.started_at IS NOT NULL THEN (
     SELECT jsonb_agg(c ORDER BY c.id) FROM (
         SELECT id, attempt, step_key, provider, model, status, started_at, latency_ms, http_status,
                error_type, error_message, input_tokens, output_tokens, cached_tokens, cost_micros
-          FROM {table} WHERE job_id = j.id ORDER BY id DESC LIMIT {MOST_CALLS}) c) END AS calls"""
+          FROM {table} WHERE job_id = j.id {since} ORDER BY id DESC LIMIT {MOST_CALLS}) c) END AS calls"""
 
 
 def _webhook(which: str, table: str) -> str:
@@ -59,7 +60,7 @@ LIVE_WEBHOOK = _webhook("w.parent_id = j.id AND w.kind = 'webhook'", "jobs")
 # The event may still be undelivered days after its job was archived.
 ARCHIVED_WEBHOOK = (
     f"coalesce(({_webhook('w.id = j.webhook_job_id', 'jobs')}),"
-    f" ({_webhook('w.id = j.webhook_job_id', 'jobs_archive')}))"
+    f" ({_webhook(f'w.id = j.webhook_job_id AND w.finished_at >= {SINCE}', 'jobs_archive')}))"
 )
 GET_LIVE = f"""
 {SHOWN} {LIVE.columns}, p.input, p.params, p.fallbacks, p.webhook_url, j.max_cost_micros, j.deadline_at,
@@ -70,16 +71,16 @@ GET_LIVE = f"""
 """
 GET_ARCHIVED = f"""
 {SHOWN} {ARCHIVED.columns}, c.input, c.params, c.fallbacks, c.webhook_url, j.max_cost_micros, j.deadline_at,
-       NULL::jsonb AS last_error, NULL::jsonb AS waiting_for, {_calls("llm_calls_archive")},
+       NULL::jsonb AS last_error, NULL::jsonb AS waiting_for, {_calls("llm_calls_archive", f"AND started_at >= {SINCE}")},
        CASE WHEN j.webhook_job_id IS NOT NULL THEN {ARCHIVED_WEBHOOK} END AS webhook
-  {ARCHIVED.tables} {WANTED}
+  {ARCHIVED.tables} AND c.finished_at >= {SINCE} {WANTED} AND j.finished_at >= {SINCE}
 """
+LOOKS = Looks(("details", GET_LIVE), ("details_archived", GET_ARCHIVED))
 
 
 def get_details(tx: Tx, wanted: Sequence[Wanted]) -> list[JobDetail | None]:
     """The job of each pair, live or archived; None if the project has no such job."""
-    looks = ("details", GET_LIVE), ("details_archived", GET_ARCHIVED)
-    return look_up(tx, wanted, *looks, _detail)
+    return look_up(tx, wanted, LOOKS, _detail)
 
 
 def _detail(row: Any) -> JobDetail:

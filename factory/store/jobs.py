@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 from factory.domain.instant import in_utc
@@ -13,7 +13,8 @@ from factory.domain.job import NewJob
 from factory.domain.job_fields import OPTIONAL, OptionalFields, optional_values
 from factory.domain.state import State
 from factory.store import optional_columns
-from factory.store.database import Tx, array, as_json, ids, rows, run
+from factory.store.database import Tx, array, as_json, rows, run
+from factory.store.lookup import SINCE, WANTED, Looks, Wanted, look_up
 from factory.store.optional_columns import column_list
 from factory.store.prepared import prepared_rows
 
@@ -35,9 +36,9 @@ WITH given AS MATERIALIZED (
       FROM given
 )
 INSERT INTO jobs (id, project_id, kind, lane, provider, model, priority, max_attempts, run_at,
-                  deadline_at, max_cost_micros, {JOB_FIELDS})
+                  deadline_at, max_cost_micros, ends_in_archive, {JOB_FIELDS})
 SELECT id, project_id, kind, lane, provider, model, priority, max_attempts,
-       coalesce(run_at, now()), now() + make_interval(secs => deadline_s), max_cost_micros,
+       coalesce(run_at, now()), now() + make_interval(secs => deadline_s), max_cost_micros, true,
        {JOB_FIELDS}
   FROM given
 """
@@ -201,15 +202,9 @@ ARCHIVED = Source(
 )
 LIVE_VIEW = f"{SHOWN} {LIVE.columns} {LIVE.tables}"
 ARCHIVE_VIEW = f"{SHOWN} {ARCHIVED.columns} {ARCHIVED.tables}"
-WANTED = """
- WHERE (j.id, j.project_id) IN (
-    SELECT * FROM unnest(CAST(%(ids)s AS uuid[]), CAST(%(project_ids)s AS uuid[])))
-"""
 GET = LIVE_VIEW + WANTED
-GET_ARCHIVED = ARCHIVE_VIEW + WANTED
-
-Wanted = tuple[UUID, UUID]
-"""A project's id and a job's."""
+GET_ARCHIVED = f"{ARCHIVE_VIEW} AND c.finished_at >= {SINCE} {WANTED} AND j.finished_at >= {SINCE}"
+LOOKS = Looks(("get", GET), ("get_archived", GET_ARCHIVED))
 
 
 def get(tx: Tx, project_id: UUID, job_id: UUID) -> JobView | None:
@@ -219,29 +214,7 @@ def get(tx: Tx, project_id: UUID, job_id: UUID) -> JobView | None:
 
 def get_all(tx: Tx, wanted: Sequence[Wanted]) -> list[JobView | None]:
     """The job of each pair, live or archived; None if the project has no such job."""
-    return look_up(tx, wanted, ("get", GET), ("get_archived", GET_ARCHIVED), view_of)
-
-
-View = TypeVar("View", bound=JobView)
-Look = tuple[str, str]
-"""The name of a prepared statement that takes `WANTED`, and its text."""
-
-
-def look_up(
-    tx: Tx, wanted: Sequence[Wanted], live: Look, archived: Look, view: Callable[[Any], View]
-) -> list[View | None]:
-    """What `view` makes of each job's row, live or archived, or None."""
-    found: dict[Wanted, View] = {}
-    # Live jobs once more at the end: a retry may have moved one back between the two reads.
-    for name, statement in (live, archived, live):
-        if missing := [one for one in wanted if one not in found]:
-            params = {
-                "ids": array([one[1] for one in missing]),
-                "project_ids": array([one[0] for one in missing]),
-            }
-            for row in prepared_rows(tx, name, statement, params):
-                found[row.project_id, row.id] = view(row)
-    return [found.get(one) for one in wanted]
+    return look_up(tx, wanted, LOOKS, view_of)
 
 
 def view_of(row: Any) -> JobView:
@@ -251,15 +224,17 @@ def view_of(row: Any) -> JobView:
     return JobView(**values)
 
 
+# Most that is waited for is live. What is not, has just ended, or there is no such job.
 ENDED = """
-SELECT id FROM jobs
- WHERE id = ANY(CAST(%(ids)s AS uuid[])) AND state IN ('succeeded', 'failed', 'cancelled')
+SELECT g.id FROM unnest(CAST(%(ids)s AS uuid[])) AS g(id) LEFT JOIN jobs j ON j.id = g.id
+ WHERE j.state IN ('succeeded', 'failed', 'cancelled')
+    OR (j.id IS NULL AND EXISTS (SELECT FROM jobs_archive a WHERE a.id = g.id))
 """
 
 
 def ended(tx: Tx, job_ids: Sequence[UUID]) -> set[UUID]:
     """Those of the given jobs that are in a terminal state."""
-    return {row.id for row in rows(tx, ENDED, {"ids": ids(job_ids)})}
+    return {row.id for row in prepared_rows(tx, "ended", ENDED, {"ids": array(job_ids)})}
 
 
 @dataclass(frozen=True, slots=True)

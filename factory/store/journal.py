@@ -108,16 +108,16 @@ RETURNING c.id, EXISTS (SELECT FROM job_results r
 """
 
 
-# The sums over the calls of a job (alias `e`). One call of unknown cost makes the cost unknown.
-USAGE = """
-SELECT coalesce(sum(c.input_tokens), 0) AS input_tokens,
-       coalesce(sum(c.output_tokens), 0) AS output_tokens,
-       coalesce(sum(c.cached_tokens), 0) AS cached_tokens,
-       CASE WHEN count(*) = count(c.cost_micros) THEN coalesce(sum(c.cost_micros), 0) END
+# The sums over calls. One call of unknown cost makes the cost unknown.
+SUMS = """
+       coalesce(sum(c.input_tokens), 0)::bigint AS input_tokens,
+       coalesce(sum(c.output_tokens), 0)::bigint AS output_tokens,
+       coalesce(sum(c.cached_tokens), 0)::bigint AS cached_tokens,
+       CASE WHEN count(c.id) = count(c.cost_micros) THEN coalesce(sum(c.cost_micros), 0)::bigint END
            AS cost_micros,
-       count(*) - count(c.cost_micros) AS unknown_calls
-  FROM llm_calls c WHERE c.job_id = e.job_id
-"""
+       count(c.id) - count(c.cost_micros) AS unknown_calls"""
+# Those of a job (alias `e`).
+USAGE = f"SELECT {SUMS} FROM llm_calls c WHERE c.job_id = e.job_id"
 # A call of a worker that lost its lease may end after its job. Then the job's cost becomes known after all.
 SETTLE = f"""
 WITH settled AS MATERIALIZED (

@@ -17,14 +17,11 @@ from factory.domain.quarantine import QUARANTINE_DEATHS
 from factory.domain.retry import WEBHOOK_MAX_ATTEMPTS
 from factory.domain.state import State
 from factory.store.codec import wait_document
-from factory.store.database import Tx, array, as_json, ids, rows
-from factory.store.jobs import PAYLOAD_SHOWN, SHOWN
+from factory.store.database import Tx, array, as_json, rows
+from factory.store.events import event_parts
 from factory.store.journal import USAGE
 from factory.store.prepared import prepared_rows
 from factory.store.restores import HELD
-
-EVENT_VERSION = 1
-"""Of what a webhook job stores of the event; see `factory.store.codec`."""
 
 # queued → running. The claim alone decides, so `published_at` does not matter; `run_at` refuses a stale message. A worker
 # may claim its own running job again if it did not hear of the commit; that is no new attempt. Steps and spend of earlier
@@ -104,8 +101,7 @@ def _claimed(row: Any) -> ClaimedJob:
 
 # running → succeeded | failed | cancelled | queued | waiting, and where no lease is given queued |
 # waiting → failed | cancelled and waiting → queued. The usage of a finished job is the sum of its calls, those of
-# failed attempts included; a call without a known cost is unknown spend. The webhook job is inserted by the same
-# statement, so there is one exactly when the job has ended, and it shows the job as it ended; `j` is the row before
+# failed attempts included; a call without a known cost is unknown spend. The webhook job sees the job as it was before
 # the update. An owner's cancel wins over another attempt and over a wait, never over a result.
 FINISH = f"""
 WITH given AS MATERIALIZED (
@@ -157,31 +153,7 @@ WITH given AS MATERIALIZED (
            output_tokens = excluded.output_tokens, cached_tokens = excluded.cached_tokens,
            cost_micros = excluded.cost_micros, unknown_calls = excluded.unknown_calls
     RETURNING job_id, input_tokens, output_tokens, cached_tokens, cost_micros, unknown_calls
-), events AS (
-    INSERT INTO jobs (id, project_id, kind, lane, provider, priority, max_attempts, parent_id)
-    SELECT e.webhook_job_id, e.project_id, 'webhook', %(webhook_lane)s, 'webhook', 'normal',
-           %(webhook_attempts)s, e.job_id
-      FROM ended e JOIN job_payloads p ON p.job_id = e.job_id
-     WHERE p.webhook_url IS NOT NULL AND e.kind <> 'webhook'
-    RETURNING id, parent_id
-), event_payloads AS (
-    INSERT INTO job_payloads (job_id, input, webhook_url)
-    SELECT v.id,
-           jsonb_build_object(
-               'v', {EVENT_VERSION},
-               'type', 'job.' || e.state,
-               'job', to_jsonb(told)
-                   || jsonb_build_object('state', e.state, 'finished_at', e.finished_at)),
-           p.webhook_url
-      FROM events v
-      JOIN ended e ON e.job_id = v.parent_id
-      JOIN results r ON r.job_id = v.parent_id
-      JOIN job_payloads p ON p.job_id = v.parent_id
-      JOIN jobs j ON j.id = v.parent_id
-     CROSS JOIN LATERAL (
-           {SHOWN} {PAYLOAD_SHOWN}, e.output, e.error, r.input_tokens, r.output_tokens,
-           r.cached_tokens, r.cost_micros, r.unknown_calls) told
-)
+), {event_parts("JOIN results r ON r.job_id = e.job_id")}
 SELECT id, lease_token, lane, state, CASE WHEN kind <> 'webhook' THEN parent_id END AS parent_id FROM moved
 """
 
@@ -200,32 +172,11 @@ class Moved:
 def finish(tx: Tx, outcomes: Sequence[Outcome]) -> list[Moved]:
     """Ends attempts; gives the jobs that moved. One whose lease was stale is left out."""
     found = prepared_rows(tx, "finish", FINISH, finish_params(outcomes))
-    return [_moved(row) for row in found]
+    return [moved(row) for row in found]
 
 
-# The reaper records no `last_lease_token`, so what the lost worker reports afterwards is stale. A job that runs again
-# by now was queued by the move that is looked for.
-FINISHED_BEFORE = """
-SELECT j.id, j.last_lease_token AS lease_token, j.lane, NULL::uuid AS parent_id,
-       CASE WHEN j.state = 'running' THEN 'queued' ELSE j.state END AS state
-  FROM jobs j
-  JOIN unnest(CAST(%(ids)s AS uuid[]), CAST(%(tokens)s AS bigint[])) AS g(id, lease_token)
-    ON j.id = g.id AND j.last_lease_token = g.lease_token
-"""
-
-
-def finished_before(tx: Tx, outcomes: Sequence[Outcome]) -> list[Moved]:
-    """Those of the outcomes that were committed before: the commit's answer was lost, and it is repeated."""
-    if not outcomes:
-        return []
-    params = {
-        "ids": ids([outcome.job_id for outcome in outcomes]),
-        "tokens": [outcome.lease_token for outcome in outcomes],
-    }
-    return [_moved(row) for row in rows(tx, FINISHED_BEFORE, params)]
-
-
-def _moved(row: Any) -> Moved:
+def moved(row: Any) -> Moved:
+    """What a row of a statement that ends attempts tells."""
     return Moved(row.id, row.lease_token, row.lane, State(row.state), row.parent_id)
 
 
@@ -233,6 +184,13 @@ def finish_params(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     """What FINISH takes."""
     return {
         "outcomes": as_json([_as_row(outcome) for outcome in outcomes]),
+        **event_params(),
+    }
+
+
+def event_params() -> dict[str, Any]:
+    """What the parts of `store.events` take."""
+    return {
         "webhook_lane": lane_name(WEBHOOK, Priority.NORMAL),
         "webhook_attempts": WEBHOOK_MAX_ATTEMPTS,
     }

@@ -45,37 +45,47 @@ class Form:
 class _Kept:
     """What a connection has prepared."""
 
-    until: float = 0.0
-    names: set[str] = field(default_factory=set)
+    until: dict[str, float] = field(default_factory=dict)
+    """For how long each statement is kept, by name."""
+    known: bool = False
+    """Whether nothing else may be prepared."""
     pooled: bool = False
     """Whether a pooler is in between, so that the server connection may change."""
 
+    def text(self, form: Form, now: float) -> str:
+        """What runs the statement, and prepares it before if need be."""
+        if not self.known:
+            return "DEALLOCATE ALL;" + form.prepare + form.execute
+        if form.name not in self.until:
+            return form.prepare + form.execute
+        if now >= self.until[form.name]:
+            return f"DEALLOCATE {form.name};" + form.prepare + form.execute
+        return form.execute
+
 
 def prepared_rows(
-    tx: Tx, name: str, statement: str, params: Mapping[str, Any]
+    tx: Tx, name: str, statement: str, params: Mapping[str, Any], kept_s: float | None = None
 ) -> Sequence[Row[Any]]:
     """As `rows`, for a statement that runs many times a second. Arrays must come as text, such as `{1,2}`.
 
-    Logs show `name`, followed by a checksum of the text, as programs of two versions may share a pooler.
+    `kept_s`: longer than a second for a statement whose plan fits tables of any size. Logs show `name`, followed by a
+    checksum of the text, as programs of two versions may share a pooler.
     """
     kept = _kept(tx)
     if kept.pooled:
         return rows(tx, statement, params)
     form = prepared_form(name, statement)
     now = time.monotonic()
-    text = form.execute
-    if now >= kept.until:
-        text = "DEALLOCATE ALL;" + form.prepare + text
-        kept.until, kept.names = now + KEPT_S, set()
-    elif form.name not in kept.names:
-        text = form.prepare + text
+    text = kept.text(form, now)
     try:
         found = rows(tx, text, params)
     except DBAPIError as error:
-        kept.until = 0.0  # it may or may not have been prepared
+        kept.known, kept.until = False, {}  # it may or may not have been prepared
         kept.pooled = getattr(error.orig, "pgcode", None) in LOST
         raise
-    kept.names.add(form.name)
+    kept.known = True
+    if text is not form.execute:
+        kept.until[form.name] = now + (KEPT_S if kept_s is None else kept_s)
     return found
 
 

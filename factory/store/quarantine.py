@@ -71,11 +71,14 @@ STORED = """
 SELECT j.id, j.kind, j.state, j.lane, j.model, j.agent, j.attempt, coalesce(r.error, j.last_error) AS error
   FROM jobs j LEFT JOIN job_results r ON r.job_id = j.id
  WHERE j.id = ANY(CAST(%(ids)s AS uuid[]))
+ UNION ALL
+SELECT id, kind, state, lane, model, agent, attempt, NULL FROM jobs_archive
+ WHERE id = ANY(CAST(%(ids)s AS uuid[])) AND state = 'succeeded'
 """
 
 
 def stored(tx: Tx, job_ids: Sequence[UUID]) -> list[QuarantinedJob]:
-    """Those of the jobs that are not archived, in no particular order."""
+    """Those of the jobs that are live or have succeeded, in no particular order."""
     found = (row._asdict() for row in rows(tx, STORED, {"ids": ids(job_ids)}))
     return [
         QuarantinedJob(**{**row, "kind": Kind(row["kind"]), "state": State(row["state"])})

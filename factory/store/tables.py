@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Index,
@@ -54,6 +55,7 @@ jobs = Table(
     Column("last_lease_token", BigInteger),
     when("cancel_requested_at"),
     Column("max_cost_micros", BigInteger),
+    Column("ends_in_archive", Boolean),
     *optional_columns("jobs"),
     when("created_at", required=True),
     when("started_at"),
@@ -182,6 +184,5 @@ llm_calls = Table(
     Column("cost_micros", BigInteger),
     Column("latency_ms", Integer),
     CheckConstraint("status IN ('open', 'succeeded', 'failed')", name="status"),
-    Index("ix_llm_calls_started_at", "started_at"),
     Index("ix_llm_calls_open", "job_id", postgresql_where=text("status = 'open'")),
 )

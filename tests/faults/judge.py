@@ -9,31 +9,33 @@ from datetime import datetime
 from typing import Any
 
 from factory.domain.job import parse_id
+from factory.store.archive import EVERY_CALL, EVERY_JOB, EVERY_RESULT
 from tests.faults.client import Accepted
 from tests.faults.scene import Expectation, Found, Scene
 from tests.faults.witness import begun_calls
 
-JOBS = """
+JOBS = f"""
 SELECT j.id::text, j.state, j.attempt, j.deaths, j.finished_at,
-       (SELECT count(*) FROM job_results r WHERE r.job_id = j.id) AS results
-  FROM jobs j WHERE j.id = ANY(%s::uuid[])
+       (SELECT count(*) FROM {EVERY_RESULT} r WHERE r.job_id = j.id) AS results
+  FROM {EVERY_JOB} j WHERE j.id = ANY(%s::uuid[])
 """
-ENDINGS = """
+ENDINGS = f"""
 SELECT (SELECT coalesce(sum(amount), 0) FROM counters WHERE metric = 'jobs_finished_total')
-     - (SELECT count(*) FROM jobs WHERE finished_at IS NOT NULL)
+     - (SELECT count(*) FROM {EVERY_JOB} j WHERE finished_at IS NOT NULL)
 """
 """Each ending is counted in the transaction that makes it: what is over was ended twice."""
-USURPED = """
-SELECT count(DISTINCT j.id) FROM jobs j JOIN llm_calls c ON c.job_id = j.id AND c.started_at >= j.started_at
+USURPED = f"""
+SELECT count(DISTINCT j.id) FROM {EVERY_JOB} j
+  JOIN {EVERY_CALL} c ON c.job_id = j.id AND c.started_at >= j.started_at
  WHERE j.id = ANY(%s::uuid[]) AND j.state = 'succeeded'
    AND (c.finished_at IS NULL OR c.finished_at > j.finished_at)
 """
 """A job that has succeeded while a call of its last claim was under way: somebody else has ended it. By time and
 not by the number of the attempt: a death in quarantine, or a drain, gives the number back.
 """
-PAID_AGAIN = """
-SELECT count(*) FROM llm_calls first
-  JOIN llm_calls again ON again.job_id = first.job_id AND again.step_key = first.step_key
+PAID_AGAIN = f"""
+SELECT count(*) FROM {EVERY_CALL} first
+  JOIN {EVERY_CALL} again ON again.job_id = first.job_id AND again.step_key = first.step_key
  WHERE first.job_id = ANY(%s::uuid[]) AND first.status = 'succeeded'
    AND again.started_at > first.finished_at
 """

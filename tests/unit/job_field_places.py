@@ -21,7 +21,7 @@ from factory.domain.lanes import Priority
 from factory.kinds.job_json import job_json
 from factory.kinds.optional_fields import asked_values
 from factory.kinds.request import JobRequest
-from factory.store import archive, jobs, moves
+from factory.store import archive, jobs, moves, successes
 from factory.store.all_tables import metadata
 from factory.store.codec import told_job
 from factory.store.jobs import JobView
@@ -125,6 +125,7 @@ PLACES: Mapping[str, Knows] = {
     "ARCHIVE_VIEW": lambda name, _: named(jobs.ARCHIVE_VIEW, name) >= 1,
     "the move to the archive": lambda name, _: named(archive.MOVE, name) >= 2,
     "the way back": lambda name, _: named(archive.RESTORE, name) >= 2,
+    "the end in the archive": lambda name, _: named(successes.FINISH, name) >= 2,
     "the event": lambda name, _: named(moves.FINISH, name) >= 1,
     "the event that is read": lambda name, one: (
         _told(name, one) == (VALUES["uuid"] if one.sql == "uuid" else str(VALUES["uuid"]))

@@ -8,7 +8,17 @@ from uuid import UUID
 
 import pytest
 
-from factory.domain.job import JobError, Kind, NewJob, first_id, new_id, parse_id, public_id
+from factory.domain.instant import EARLIEST
+from factory.domain.job import (
+    JobError,
+    Kind,
+    NewJob,
+    first_id,
+    made_at,
+    new_id,
+    parse_id,
+    public_id,
+)
 from factory.domain.lanes import Priority
 from factory.errors import NotFound, ProviderRefused, RateLimited
 
@@ -25,6 +35,25 @@ def test_ids_differ_and_sort_by_their_millisecond() -> None:
     assert len(set(ids)) == 10_000
     milliseconds = [one.int >> 80 for one in ids]
     assert milliseconds == sorted(milliseconds)
+
+
+def test_an_id_tells_a_time_from_which_on_it_was_made_by_any_clock() -> None:
+    now = datetime.now(UTC)
+    assert timedelta(days=1) <= now - made_at(new_id()) + timedelta(seconds=1) < timedelta(days=2)
+
+
+ODD = (
+    "00000000-0000-0000-0000-000000000000",
+    "00000000-0000-7000-8000-000000000000",
+    "6f6b2ad2-5e4b-4f0d-9c39-0d7a1c1d2e3f",
+    "ffffffff-ffff-7fff-bfff-ffffffffffff",
+    "ffffffff-ffff-ffff-ffff-ffffffffffff",
+)
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_an_odd_id_may_have_been_made_at_any_time(odd: str) -> None:
+    assert made_at(UUID(odd)) == EARLIEST
 
 
 def test_the_first_id_of_a_time_parts_earlier_ids_from_later_ones() -> None:

@@ -16,8 +16,14 @@ from factory.domain.principal import PLATFORM
 from factory.store.database import ids, rows, run
 
 LOAD_S, NOTICED_S = 12.0, 3.0
-DELETE = "DELETE FROM job_payloads; DELETE FROM job_results; DELETE FROM jobs"
-KNOWN = "SELECT id FROM jobs WHERE id = ANY(CAST(%(ids)s AS uuid[]))"
+DELETE = (
+    "DELETE FROM job_payloads; DELETE FROM job_results; DELETE FROM jobs; DELETE FROM jobs_archive"
+)
+KNOWN = """
+SELECT id FROM jobs WHERE id = ANY(CAST(%(ids)s AS uuid[]))
+ UNION ALL
+SELECT id FROM jobs_archive WHERE id = ANY(CAST(%(ids)s AS uuid[]))
+"""
 GROUND = archived_platform
 SPENDS_GROUND = True
 """Nobody waits for the jobs that came while the database was restored: they would wait with the next drill's."""

@@ -10,15 +10,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
-from factory.calls.journal import record_ends
+from factory import metrics
+from factory.calls.journal import deltas, record_ends
 from factory.domain.job import ClaimedJob, Outcome, new_id
 from factory.domain.state import State
 from factory.kinds.runners import RUNNERS
 from factory.llm.catalog import Catalog
-from factory.pipeline.finish import finish_jobs
-from factory.store import journal, moves
+from factory.metrics import Delta
+from factory.pipeline.finish import ended_delta, finish_jobs
+from factory.store import counters, journal, moves, successes, waits
 from factory.store.database import Tx
 from factory.store.journal import Call, CallEnd, Step
+from factory.store.successes import Success
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +78,55 @@ class Ending:
 def end_attempts(tx: Tx, endings: list[Ending]) -> Sequence[State | None]:
     """Batch statement: the new state of each job, None where its lease was stale.
 
-    Calls are closed first, even by a worker that lost its lease: what was paid is recorded, and a job's usage is the
-    sum of its calls. The final step is journaled only if the job did not succeed.
+    Jobs that succeed go straight into the archive, where they can; all others move on among the live ones.
+    """
+    archived, counted = _archive(tx, endings)
+    left = [ending for ending in endings if _lease(ending.outcome) not in archived]
+    if not left:
+        counters.add(tx, metrics.add_up(counted))
+        return [State.SUCCEEDED] * len(endings)
+    states = iter(_move(tx, left, counted))
+    return [
+        State.SUCCEEDED if _lease(ending.outcome) in archived else next(states)
+        for ending in endings
+    ]
+
+
+Lease = tuple[UUID, int | None]
+
+
+def _lease(outcome: Outcome) -> Lease:
+    return outcome.job_id, outcome.lease_token
+
+
+def _archive(tx: Tx, endings: Sequence[Ending]) -> tuple[set[Lease], list[Delta]]:
+    """Ends those that can go straight into the archive; gives their leases, and what is to be counted."""
+    direct = {_lease(one.outcome): one for one in endings if _may_go_straight(one)}
+    if not direct:
+        return set(), []
+    if len(direct) < len(endings) or any(one.outcome.parent_id for one in endings):
+        # Two statements end the set: its rows are locked in order of id before.
+        waits.lock_families(tx, [one.outcome.job_id for one in endings])
+    ends = [Success(one.outcome, one.call) for one in direct.values()]
+    archived = {(one.moved.id, one.moved.lease_token): one for one in successes.finish(tx, ends)}
+    counted = [ended_delta(one.moved) for one in archived.values()]
+    for lease, one in archived.items():
+        if one.closed and (call := direct[lease].call):
+            counted += deltas(call)
+    return set(archived), counted
+
+
+def _may_go_straight(ending: Ending) -> bool:
+    return _is_result(ending.outcome) and not (ending.call and ending.call.error_type)
+
+
+def _move(tx: Tx, endings: Sequence[Ending], counted: Sequence[Delta]) -> Sequence[State | None]:
+    """Calls are closed first, even by a worker that lost its lease: what was paid is recorded, and a job's usage is the
+    sum of its calls. The final step is journaled only if the job did not succeed. `counted`: to be counted as well.
     """
     calls = [_last_call(ending.outcome, ending.call) for ending in endings if ending.call]
-    counted = record_ends(tx, calls) if calls else []
-    states = finish_jobs(tx, [ending.outcome for ending in endings], counted)
+    closed = record_ends(tx, calls) if calls else []
+    states = finish_jobs(tx, [ending.outcome for ending in endings], [*counted, *closed])
     lost = [
         ending.call
         for ending, state in zip(endings, states, strict=True)

@@ -9,12 +9,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from factory.domain.job import first_id
+from factory.store.archive import EVERY_CALL
 from tests.faults.client import Accepted
 from tests.faults.scene import Found, Scene
 from tests.faults.strikes.extra_program import extra_program, extra_worker
 
 SETTLES_S = 5.0
-AHEAD = "SELECT count(*) FROM llm_calls WHERE id > %s::uuid"
+AHEAD = f"SELECT count(*) FROM {EVERY_CALL} c WHERE id > %s::uuid"
 
 
 def impossible() -> str:

@@ -20,6 +20,7 @@ import psycopg2
 from factory.config import libpq_url
 from factory.domain.job import NewJob, public_id
 from factory.store import jobs
+from factory.store.archive import EVERY_INPUT, EVERY_JOB
 from factory.store.database import Database
 from tests import family
 from tests.acceptance.image import ROOT
@@ -38,14 +39,15 @@ OWN_S = 5.0
 """What a family takes by itself: its children, its rest, and the dispatchers' looks at what is due."""
 PROJECT = "SELECT project_id FROM api_keys LIMIT 1"
 WAITING = "SELECT count(*) FROM jobs WHERE kind = 'family' AND state = 'waiting'"
-FOUND = """
+FOUND = f"""
 SELECT p.id::text, p.attempt, p.deaths, jsonb_array_length(i.input -> 'children_ms'), count(c.id),
        count(c.id) FILTER (WHERE c.state = 'succeeded'), p.finished_at >= max(c.finished_at)
-  FROM jobs p JOIN job_payloads i ON i.job_id = p.id LEFT JOIN jobs c ON c.parent_id = p.id
- WHERE p.kind = 'family' GROUP BY p.id, i.input
+  FROM {EVERY_JOB} p JOIN {EVERY_INPUT} i ON i.job_id = p.id LEFT JOIN {EVERY_JOB} c ON c.parent_id = p.id
+ WHERE p.kind = 'family'
+ GROUP BY p.id, p.attempt, p.deaths, p.finished_at, i.input
 """
-CHILDREN = """
-SELECT c.id::text, c.deaths FROM jobs c JOIN jobs p ON p.id = c.parent_id WHERE p.kind = 'family'
+CHILDREN = f"""
+SELECT c.id::text, c.deaths FROM {EVERY_JOB} c JOIN {EVERY_JOB} p ON p.id = c.parent_id WHERE p.kind = 'family'
 """
 MISSED = "waited for children that had ended"
 """What a dispatcher says of a parent that nobody woke."""

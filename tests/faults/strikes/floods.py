@@ -12,6 +12,7 @@ from factory.config import Settings
 from factory.domain.job import new_id, parse_id
 from factory.domain.lanes import Priority
 from factory.services import connect
+from factory.store.archive import EVERY_JOB
 from factory.store.database import run
 from tests.acceptance.stack import eventually
 from tests.faults.client import Accepted
@@ -31,7 +32,7 @@ PATIENT_S = 15.0
 FULL = 2 * SLOTS * 7 // 8
 """What two workers hold, with or without their guards."""
 RUNNING = "SELECT count(*) FROM jobs WHERE state = 'running' AND provider = 'openai'"
-OURS = "SELECT project_id::text FROM jobs WHERE id = %s::uuid"
+OURS = f"SELECT project_id::text FROM {EVERY_JOB} j WHERE id = %s::uuid"
 
 
 @contextmanager

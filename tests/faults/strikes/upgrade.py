@@ -20,6 +20,7 @@ import psutil
 import psycopg2
 
 from factory.cli.ports import Ports
+from factory.store.archive import EVERY_JOB
 from tests.acceptance.image import ROOT, compile_programs, install, make_venv
 from tests.acceptance.stack import eventually, run_factory
 from tests.faults.client import Accepted
@@ -39,7 +40,7 @@ DRAIN_S = 3.0
 """How long a load balancer lets a gateway finish that it sends nothing more to."""
 DELIVERED_S = 180.0
 GATEWAY_PORT = 28_000
-ENDED = "SELECT count(*) FROM jobs WHERE finished_at IS NOT NULL"
+ENDED = f"SELECT count(*) FROM {EVERY_JOB} j WHERE finished_at IS NOT NULL"
 # The next try of a delivery may be hours away; here that time has passed.
 DUE = """
 UPDATE jobs SET run_at = now() WHERE kind = 'webhook' AND state = 'queued' AND run_at > now()

@@ -27,6 +27,7 @@ from api.gateway import gateway_of
 from factory.domain.job import Outcome, new_id, parse_id
 from factory.domain.state import State
 from factory.llm.catalog import Catalog, load_catalog
+from factory.pipeline.run.attempt import Ending, end_attempts
 from factory.services import Services
 from factory.store import keys, moves, projects
 from factory.store.database import rows
@@ -118,7 +119,7 @@ def end_job(
     """A worker takes the job and ends it."""
     token = start_job(services, public)
     with services.database.transaction() as tx:
-        moves.finish(tx, [Outcome(parse_id(public), token, state, output=output)])
+        end_attempts(tx, [Ending(Outcome(parse_id(public), token, state, output=output))])
 
 
 def assert_problem(

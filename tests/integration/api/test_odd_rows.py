@@ -104,7 +104,7 @@ def test_an_odd_result_is_shown(caller: Caller, services: Services, value: str) 
     spoil(
         services,
         job,
-        "UPDATE job_results SET output = CAST(%(value)s AS jsonb) WHERE job_id = %(id)s",
+        "UPDATE job_contents SET output = CAST(%(value)s AS jsonb) WHERE job_id = %(id)s",
         value,
     )
     for path in ("/api/jobs", f"/api/jobs/{job}"):

@@ -14,6 +14,7 @@ from factory.kinds.search.prepare import prepare
 from factory.pipeline.accept.control import retry
 from factory.pipeline.run.execute import execute
 from factory.store import chunks, jobs
+from factory.store.archive import EVERY_CALL
 from factory.store.chunks import NewChunk
 from tests.integration.pipeline.bench import Bench, until
 from tests.integration.store.samples import OTHER_PROJECT, OWNER, PROJECT, ask, tell
@@ -143,10 +144,10 @@ def test_a_hosted_model_embeds_for_a_known_cost(bench: Bench) -> None:
 
 def test_an_embedding_that_is_run_again_is_neither_paid_nor_stored_twice(bench: Bench) -> None:
     job_id = bench.submit(model=SMALL, input=TEXTS)
-    tell(bench.services, "ALTER TABLE job_results ADD CHECK (output IS NULL) NOT VALID")
+    tell(bench.services, "ALTER TABLE job_contents ADD CHECK (output IS NULL)")
     bench.execute(job_id)
     assert bench.view(job_id).state is State.FAILED
-    tell(bench.services, "ALTER TABLE job_results DROP CONSTRAINT job_results_output_check")
+    tell(bench.services, "ALTER TABLE job_contents DROP CONSTRAINT job_contents_output_check")
     retry(bench.services, OWNER, job_id)
     bench.execute(job_id)
     job = bench.view(job_id)
@@ -161,7 +162,9 @@ def test_an_embedding_that_is_run_again_is_neither_paid_nor_stored_twice(bench: 
 
 
 GEMINI = "gemini/gemini-embedding-001"
-STEPS = "SELECT step_key FROM llm_calls WHERE job_id = %(id)s AND status = 'succeeded' ORDER BY id"
+STEPS = f"""
+SELECT step_key FROM {EVERY_CALL} c WHERE job_id = %(id)s AND status = 'succeeded' ORDER BY id
+"""
 
 
 def _steps(bench: Bench, job_id: UUID) -> list[str]:
@@ -174,7 +177,8 @@ def test_more_texts_than_a_call_takes_are_several_calls(bench: Bench) -> None:
     assert _steps(bench, job.id) == ["embed", "embed:1", "embed:2"]
     [spent] = ask(
         bench.services,
-        "SELECT sum(input_tokens)::int AS tokens, sum(cost_micros)::int AS cost FROM llm_calls",
+        "SELECT sum(input_tokens)::int AS tokens, sum(cost_micros)::int AS cost"
+        f" FROM {EVERY_CALL} c",
     )
     assert (job.input_tokens, job.cost_micros) == (spent.tokens, spent.cost)
     assert job.unknown_calls == 0

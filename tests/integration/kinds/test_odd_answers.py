@@ -139,7 +139,7 @@ def test_a_nul_in_an_error_fails_the_job_as_any_error(odd: Bench, receiver: Rece
 
 
 def test_an_outcome_that_cannot_be_stored_fails_the_job(bench: Bench) -> None:
-    tell(bench.services, "ALTER TABLE job_results ADD CHECK (output IS NULL)")
+    tell(bench.services, "ALTER TABLE job_contents ADD CHECK (output IS NULL)")
     job = bench.finished()
     assert job.state is State.FAILED
     assert job.error is not None
@@ -148,7 +148,8 @@ def test_an_outcome_that_cannot_be_stored_fails_the_job(bench: Bench) -> None:
 
 
 def test_an_answer_that_cannot_be_journaled_is_unknown_spend(bench: Bench) -> None:
-    tell(bench.services, "ALTER TABLE llm_calls ADD CHECK (latency_ms IS NULL)")
+    for table in ("llm_calls", "llm_calls_archive"):
+        tell(bench.services, f"ALTER TABLE {table} ADD CHECK (latency_ms IS NULL)")
     job = bench.finished()
     assert (job.state, job.cost_micros, job.unknown_calls) == (State.FAILED, None, 1)
 

@@ -156,7 +156,8 @@ def test_each_retry_of_an_event_tells_the_same(bench: Bench, receiver: Receiver)
     ended = job_json(bench.view(job_id))
     receiver.status = 500
     bench.execute(event_id)
-    tell(bench.services, "UPDATE job_results SET output = '{}', cost_micros = 7")
+    tell(bench.services, "UPDATE job_contents SET output = '{}'")
+    tell(bench.services, "UPDATE jobs_archive SET cost_micros = 7")
     bench.make_due(event_id)
     bench.execute(event_id)
     assert [json.loads(got.body)["data"] for got in receiver.received] == [ended, ended]

@@ -13,11 +13,18 @@ from alembic import command
 from alembic.config import Config
 
 import migrations
+from factory.domain.job import new_id
 from factory.domain.state import State
 from factory.services import Services
 from factory.store.migrate import revisions, upgrade
 from tests.integration.retention.past import DAY, count, given_archived, given_ended, places, retain
-from tests.integration.store.samples import given_job, view
+from tests.integration.store.samples import PROJECT, given_job, tell, view
+
+JOB = """
+INSERT INTO jobs (id, project_id, kind, lane, provider, priority, max_attempts)
+VALUES (%(id)s, %(project)s, 'completion', 'openai.normal', 'openai', 'normal', 5)
+"""
+"""As the program of that revision writes one."""
 
 
 def _config(url: str) -> Config:
@@ -72,7 +79,7 @@ def test_jobs_are_written_while_the_indexes_are_built(
         upgrading = threading.Thread(target=upgrade, args=(database_url,))
         upgrading.start()
         _wait_for_builder(database_url)
-        given_job(services)
+        tell(services, JOB, id=str(new_id()), project=str(PROJECT))
     upgrading.join(timeout=30)
     current, head = revisions(database_url)
     assert current == head

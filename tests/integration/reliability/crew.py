@@ -160,6 +160,7 @@ class CrewRules(RuleBasedStateMachine):
             self._open_call(lease)
         job = self.jobs[lease.job.id]
         holds, wanted = job.holds(lease), outcome(lease, how)
+        calls_left = self.world.found()[job.id].open_calls > bool(lease.call_id)
         ending = Ending(wanted, end_of(lease, None) if lease.call_id else None)
         state = self.world.write(end_attempts, ending)
         if ending.call:
@@ -169,7 +170,7 @@ class CrewRules(RuleBasedStateMachine):
         if holds and wanted.state is State.QUEUED:
             job.put_back(spends_attempt=wanted.spends_attempt)
         elif holds:
-            job.ended(wanted.state)
+            job.ended(wanted.state, calls_left=calls_left)
         assert state == job.moved_before(lease)
         assert self.world.write(end_attempts, ending) == state, "the same end, made again"
 

@@ -164,10 +164,26 @@ def open_call(life: Life) -> None:
 
 
 def archived(life: Life) -> None:
-    """An ended job goes to the archive."""
+    """A job that failed goes to the archive."""
+    job = life.job()
+    life.work(life.claim(life.worker(), job), "fail")
+    life.step("retain", then=None)
+
+
+def straight(life: Life) -> None:
+    """A job succeeds, and so goes to the archive at once."""
     job = life.job()
     life.work(life.claim(life.worker(), job), "succeed")
-    life.step("retain", then=None)
+
+
+def late_success(life: Life) -> None:
+    """A worker that was taken for dead has its answer, and ends the job that another one goes on with."""
+    job, late, next_one = life.job(), life.worker(), life.worker()
+    stale = life.claim(late, job)
+    life.work(stale, "answer")
+    life.die(late)
+    life.claim(next_one, job)
+    life.work(stale, "succeed")
 
 
 def archived_step(life: Life) -> None:

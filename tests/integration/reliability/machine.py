@@ -146,7 +146,7 @@ class JobsMachine(CrewRules):
         self.world.archive()
         for job in self.jobs.values():
             if job.state.terminal and not job.archived and not found[job.id].open_calls:
-                job.moved_away()
+                job.archived = True
         if then == "expire":
             self.world.expire()
             for job in self.jobs.values():

@@ -81,8 +81,10 @@ class Expected:
             return None
         return State.QUEUED if self.state is State.RUNNING else self.state
 
-    def ended(self, state: State) -> None:
+    def ended(self, state: State, *, calls_left: bool = False) -> None:
+        """One that succeeds goes straight into the archive, unless another call of it may still end."""
         self.state, self.last_lease, self.lease = state, self.lease, None
+        self.archived = state is State.SUCCEEDED and not calls_left
         self.endings += 1
 
     def put_back(self, *, spends_attempt: bool) -> None:
@@ -115,10 +117,6 @@ class Expected:
         self.deaths += 1
         self.ended(State.FAILED)
         self.last_lease = None
-
-    def moved_away(self) -> None:
-        """To the archive, where nobody asks for leases."""
-        self.archived, self.last_lease = True, None
 
     def retried(self) -> None:
         self.archived = False

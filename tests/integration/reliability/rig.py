@@ -24,6 +24,7 @@ from factory.services import Services, connect
 from factory.simulator import HostedSimulator
 from factory.simulator.journal import Phase
 from factory.store import keys, projects
+from factory.store.archive import EVERY_JOB
 from factory.store.database import ids, rows, run
 from tests.integration.reliability.ports import free_port
 from tests.integration.store.samples import given_jobs
@@ -155,7 +156,7 @@ class Rig:
     def ended(self, job_ids: Sequence[UUID]) -> list[Ended]:
         """Those of the jobs that have ended; none while Postgres is away."""
         found = self._ask(
-            "SELECT id, state, attempt FROM jobs WHERE id = ANY(CAST(%(ids)s AS uuid[]))"
+            f"SELECT id, state, attempt FROM {EVERY_JOB} j WHERE id = ANY(CAST(%(ids)s AS uuid[]))"
             " AND state IN ('succeeded', 'failed', 'cancelled')",
             ids=ids(job_ids),
         )

@@ -8,7 +8,7 @@ import pytest
 
 from factory.pipeline.upkeep import reaper
 from factory.services import Services
-from factory.store import archive, hints, journal, leases, moves
+from factory.store import archive, finished, hints, journal, leases, moves, successes
 from tests.integration.reliability import directed
 from tests.integration.reliability.directed import Life
 
@@ -82,6 +82,34 @@ GUARDS = {
         "MOVE",
         "DELETE FROM jobs j USING old o WHERE j.id = o.id RETURNING j.*",
         "SELECT j.* FROM jobs j JOIN old o ON j.id = o.id",
+    ),
+    "a stale lease may finish straight into the archive": (
+        directed.late_success,
+        successes,
+        "FINISH",
+        " AND j.lease_token = g.lease_token",
+        "",
+    ),
+    "a job goes straight into the archive while its call may still end": (
+        directed.open_call,
+        successes,
+        "FINISH",
+        "WHERE u.left_open = 0",
+        "WHERE true",
+    ),
+    "a job that goes straight into the archive keeps its place": (
+        directed.straight,
+        successes,
+        "FINISH",
+        "DELETE FROM jobs j USING chosen s WHERE j.id = s.id",
+        "SELECT FROM chosen",
+    ),
+    "an end in the archive is forgotten": (
+        directed.straight,
+        finished,
+        "FINISHED_BEFORE",
+        "a.last_lease_token = g.lease_token",
+        "false",
     ),
     "a retry loses the archived steps": (
         directed.archived_step,

@@ -48,20 +48,18 @@ def given_ended(
     return job_id
 
 
+HAPPENED = """
+UPDATE jobs SET finished_at = %(at)s, started_at = %(at)s WHERE id = %(id)s;
+UPDATE llm_calls SET started_at = %(at)s WHERE job_id = %(id)s;
+UPDATE jobs_archive SET finished_at = %(at)s, started_at = %(at)s WHERE id = %(id)s;
+UPDATE job_contents SET finished_at = %(at)s WHERE job_id = %(id)s;
+UPDATE llm_calls_archive SET started_at = %(at)s WHERE job_id = %(id)s;
+"""
+
+
 def set_ended(services: Services, job_id: UUID, when: datetime) -> None:
     """The job and its calls happened then."""
-    tell(
-        services,
-        "UPDATE jobs SET finished_at = %(at)s, started_at = %(at)s WHERE id = %(id)s",
-        at=when,
-        id=str(job_id),
-    )
-    tell(
-        services,
-        "UPDATE llm_calls SET started_at = %(at)s WHERE job_id = %(id)s",
-        at=when,
-        id=str(job_id),
-    )
+    tell(services, HAPPENED, at=when, id=str(job_id))
 
 
 def given_archived(services: Services, state: State = State.SUCCEEDED, **how: object) -> UUID:

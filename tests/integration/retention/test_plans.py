@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from factory.services import Services
-from factory.store import jobs, journal, listing
+from factory.store import jobs, journal, listing, lookup
 from factory.store.database import rows
 from factory.store.listing import Filter
 from tests.integration.retention.past import retain
@@ -72,7 +72,7 @@ def _some_id(services: Services) -> str:
 
 
 def test_one_archived_job_is_read_by_its_id(history: Services) -> None:
-    params = {"ids": [_some_id(history)], "project_ids": [str(PROJECT)]}
+    params = {"ids": [_some_id(history)], "project_ids": [str(PROJECT)], "since": lookup.EVER}
     # A partition of a page or two is scanned rather than searched.
     assert _rows_read(history, jobs.GET_ARCHIVED, params) < 100
 

@@ -14,6 +14,7 @@ from factory.domain.principal import Principal
 from factory.domain.state import State
 from factory.services import Services
 from factory.store import hints, jobs, journal, leases, moves
+from factory.store.archive import EVERY_JOB
 from factory.store.database import rows, run
 from factory.store.journal import Call, CallEnd
 from factory.store.moves import Moved
@@ -97,7 +98,7 @@ def given_state(services: Services, state: State, **changes: Any) -> tuple[UUID,
 
 
 def state_of(services: Services, job_id: UUID) -> State:
-    [row] = ask(services, "SELECT state FROM jobs WHERE id = %(id)s", id=str(job_id))
+    [row] = ask(services, f"SELECT state FROM {EVERY_JOB} j WHERE id = %(id)s", id=str(job_id))
     return State(row.state)
 
 
@@ -172,7 +173,9 @@ def webhooks_of(services: Services, job_id: UUID) -> list[Any]:
         ask(
             services,
             "SELECT j.id, j.kind, j.lane, j.max_attempts, p.input, p.webhook_url FROM jobs j"
-            " JOIN job_payloads p ON p.job_id = j.id WHERE j.parent_id = %(id)s",
+            " JOIN job_payloads p ON p.job_id = j.id WHERE j.parent_id = %(id)s UNION ALL"
+            " SELECT j.id, j.kind, j.lane, j.max_attempts, c.input, c.webhook_url FROM jobs_archive j"
+            " JOIN job_contents c ON c.job_id = j.id WHERE j.parent_id = %(id)s",
             id=str(job_id),
         )
     )

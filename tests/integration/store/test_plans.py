@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,13 +18,16 @@ from factory.store import (
     journal,
     leases,
     listing,
+    lookup,
     moves,
     quarantine,
+    successes,
     waits,
 )
-from factory.store.database import array, as_json, rows
+from factory.store.database import array, as_json
 from factory.store.listing import Filter
-from factory.store.prepared import prepared_form
+from factory.store.successes import Success
+from tests.integration.store.plans import nodes, plan, rows_read
 from tests.integration.store.samples import (
     OTHER_PROJECT,
     PROJECT,
@@ -108,6 +109,12 @@ def _finish(services: Services) -> tuple[str, dict[str, Any]]:
     return moves.FINISH, moves.finish_params(ends)
 
 
+def _finish_archived(services: Services) -> tuple[str, dict[str, Any]]:
+    held = ask(services, "SELECT id, lease_token FROM jobs WHERE state = 'running' LIMIT 50")
+    ends = [Outcome(row.id, row.lease_token, State.SUCCEEDED, output={"text": "a"}) for row in held]
+    return successes.FINISH, successes.finish_params([Success(one) for one in ends])
+
+
 def _settle(services: Services) -> tuple[str, dict[str, Any]]:
     return journal.SETTLE, {"ids": _some_ids(services, State.SUCCEEDED)}
 
@@ -142,7 +149,11 @@ def _one(services: Services, state: State) -> dict[str, Any]:
 
 def _wanted(services: Services) -> dict[str, Any]:
     found = _some_ids(services, State.SUCCEEDED)
-    return {"ids": array(found), "project_ids": array([str(PROJECT)] * len(found))}
+    return {
+        "ids": array(found),
+        "project_ids": array([str(PROJECT)] * len(found)),
+        "since": lookup.EVER,
+    }
 
 
 def _page(chosen: Filter, **params: Any) -> tuple[str, dict[str, Any]]:
@@ -150,16 +161,6 @@ def _page(chosen: Filter, **params: Any) -> tuple[str, dict[str, Any]]:
     return listing.statement(chosen, new_id()), given
 
 
-PREPARED = {
-    moves.CLAIM: "claim",
-    moves.FINISH: "finish",
-    journal.OPEN: "open",
-    journal.CLOSE: "close",
-    hints.LOOK: "look",
-    jobs.GET: "get",
-    jobs.GET_ARCHIVED: "get_archived",
-}
-"""Planned without knowing their parameters."""
 WINDOW = {"lane": "openai.normal", "window": 50}
 PUBLISHED = hints.publish_params("openai.normal", 50)
 LIMITED = hints.publish_params("openai.normal", 50, hints.Limits(free=10, full=2000, few=5))
@@ -167,6 +168,7 @@ FROM_THE_FIRST = {"run_at": waits.FIRST.run_at, "id": str(waits.FIRST.id), "limi
 QUERIES = {
     "claim": _claim,
     "finish": _finish,
+    "finish archived": _finish_archived,
     "settle": _settle,
     "publish": lambda _: (hints.PUBLISH, PUBLISHED),
     "publish beside a tenth": lambda _: (hints.PUBLISH, LIMITED),
@@ -185,7 +187,7 @@ QUERIES = {
     "wake": lambda s: (waits.WAKE, {"ids": _some_ids(s, State.RUNNING), "type": "budget"}),
     "wake due": lambda _: (waits.WAKE_DUE, {"limit": 1000}),
     "parents": lambda _: (waits.PARENTS, FROM_THE_FIRST),
-    "ended": lambda s: (jobs.ENDED, {"ids": _some_ids(s, State.QUEUED)}),
+    "ended": lambda s: (jobs.ENDED, {"ids": array(_some_ids(s, State.QUEUED))}),
     "depths": lambda _: (jobs.DEPTHS, {"project_id": None}),
     "backlog": lambda _: (backlog.MEASURE, {"drained_per_s": 0.0}),
     "abandoned calls": lambda _: (journal.ABANDONED, {}),
@@ -212,25 +214,25 @@ def test_no_hot_statement_reads_a_whole_table(history: Services, name: str) -> N
     statement, params = QUERIES[name](history)
     scans = [
         node
-        for node in _nodes(_plan(history, statement, params))
+        for node in nodes(plan(history, statement, params))
         if node["Node Type"] == "Seq Scan" and node["Relation Name"] in LARGE
     ]
     assert scans == []
 
 
-@pytest.mark.parametrize("name", ["claim", "open", "close", "finish"])
+@pytest.mark.parametrize("name", ["claim", "open", "close", "finish", "finish archived"])
 def test_a_step_of_50_jobs_does_not_read_the_1000_that_others_hold(
     history: Services, name: str
 ) -> None:
     statement, params = QUERIES[name](history)
-    assert _rows_read(history, statement, params, "jobs", "llm_calls") < 300
+    assert rows_read(history, statement, params, "jobs", "llm_calls") < 300
 
 
 def test_a_round_of_publishing_reads_about_as_many_jobs_as_it_publishes(
     history: Services,
 ) -> None:
     """Two projects offer a window each, and what is in flight counts; the backlog stays unread."""
-    assert _rows_read(history, hints.PUBLISH, PUBLISHED, "jobs") < 2000
+    assert rows_read(history, hints.PUBLISH, PUBLISHED, "jobs") < 2000
 
 
 MANY_PROJECTS = """
@@ -245,7 +247,7 @@ def test_a_round_of_publishing_reads_a_window_and_not_a_window_a_project(
 ) -> None:
     tell(services, MANY_PROJECTS)
     tell(services, "ANALYZE jobs")
-    assert _rows_read(services, hints.PUBLISH, PUBLISHED, "jobs") < 400
+    assert rows_read(services, hints.PUBLISH, PUBLISHED, "jobs") < 400
 
 
 SURGE = """
@@ -263,36 +265,4 @@ def test_a_round_of_publishing_reads_no_backlog_of_which_the_planner_has_not_hea
     tell(services, "UPDATE jobs SET published_at = now()")
     tell(services, "ANALYZE jobs")
     tell(services, SURGE, mine=str(PROJECT))
-    assert _rows_read(services, hints.PUBLISH, PUBLISHED, "jobs") < 1000
-
-
-def _rows_read(services: Services, statement: str, params: dict[str, Any], *tables: str) -> float:
-    return sum(
-        (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
-        for node in _nodes(_plan(services, statement, params, "ANALYZE, "))
-        if node.get("Relation Name") in tables and "Scan" in node["Node Type"]
-    )
-
-
-def _plan(
-    services: Services, statement: str, params: dict[str, Any], options: str = ""
-) -> dict[str, Any]:
-    """The plan; with ANALYZE the statement runs, and is rolled back."""
-    explain = f"EXPLAIN ({options}FORMAT JSON) "
-    if name := PREPARED.get(statement):
-        form = prepared_form(name, statement)
-        explain = "DEALLOCATE ALL;" + form.prepare + explain
-        statement = form.execute
-    with services.database.engine.connect() as tx:
-        [row] = rows(tx, explain + statement, params)
-        tx.rollback()
-    plan = row[0]
-    found = json.loads(plan) if isinstance(plan, str) else plan
-    root: dict[str, Any] = found[0]["Plan"]
-    return root
-
-
-def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield plan
-    for part in plan.get("Plans", ()):
-        yield from _nodes(part)
+    assert rows_read(services, hints.PUBLISH, PUBLISHED, "jobs") < 1000

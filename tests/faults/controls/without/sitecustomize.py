@@ -18,6 +18,7 @@ import factory.pipeline.dispatch.publish
 import factory.pipeline.upkeep.reaper
 import factory.store.hints
 import factory.store.moves
+import factory.store.successes
 import factory.store.waits
 from factory.domain.lanes import group_of
 from factory.limits.window import Window
@@ -28,8 +29,9 @@ LEASE_TOKEN = " AND j.lease_token = g.lease_token"
 
 def _without_lease_token() -> None:
     """Whoever ran a job once may end it, also while another runs it."""
-    assert LEASE_TOKEN in factory.store.moves.FINISH
-    factory.store.moves.FINISH = factory.store.moves.FINISH.replace(LEASE_TOKEN, "")
+    for ends in (factory.store.moves, factory.store.successes):
+        assert LEASE_TOKEN in ends.FINISH
+        ends.FINISH = ends.FINISH.replace(LEASE_TOKEN, "")  # type: ignore[attr-defined]
 
 
 def _without_republish() -> None:

@@ -14,6 +14,7 @@ from factory.domain.state import State
 from factory.pipeline.dispatch.publish import QUARANTINE_WINDOW, Message, dispatch
 from factory.services import Services
 from factory.store import moves
+from factory.store.archive import EVERY_JOB
 from factory.store.database import rows, run
 from tests.integration.pipeline.bench import Bench
 from tests.integration.store.samples import (
@@ -122,7 +123,7 @@ def test_jobs_that_shared_a_dead_process_lose_no_attempt_and_go_on_in_smaller_gr
     finish(services, end(claimed[0], State.SUCCEEDED))
     with services.database.transaction() as tx:
         end_group(tx, [Death(process_id, alone=False)])
-    found = ask(services, "SELECT state, attempt, deaths FROM jobs ORDER BY state")
+    found = ask(services, f"SELECT state, attempt, deaths FROM {EVERY_JOB} j ORDER BY state")
     assert [tuple(row) for row in found] == [
         ("queued", 0, QUARANTINE_DEATHS + 1),
         ("queued", 0, QUARANTINE_DEATHS + 1),

@@ -14,6 +14,7 @@ from factory.llm.catalog import load_catalog
 from factory.pipeline.run.attempt import Claim, claim_jobs
 from factory.pipeline.run.execute import Observer, execute
 from factory.simulator.journal import Phase
+from factory.store.archive import EVERY_CALL, EVERY_JOB
 from tests.integration.pipeline.bench import Bench, script, timed
 from tests.integration.store.samples import ask, tell, view
 
@@ -46,7 +47,7 @@ def test_a_job_of_one_call_is_two_commits(bench: Bench) -> None:
     [times] = ask(
         bench.services,
         "SELECT c.started_at - j.started_at AS opened, c.finished_at - j.finished_at AS closed"
-        "  FROM jobs j JOIN llm_calls c ON c.job_id = j.id WHERE j.id = %(id)s",
+        f"  FROM {EVERY_JOB} j JOIN {EVERY_CALL} c ON c.job_id = j.id WHERE j.id = %(id)s",
         id=str(job_id),
     )
     assert (times.opened, times.closed) == (timedelta(0), timedelta(0))
@@ -61,7 +62,10 @@ def test_a_claim_that_is_made_again_takes_its_own_call_for_no_other(bench: Bench
         assert claimed
         assert (claimed.first_call, claimed.unknown_models) == (claim.call_id, ())
     assert (
-        len(ask(bench.services, "SELECT FROM llm_calls WHERE job_id = %(id)s", id=str(job_id))) == 1
+        len(
+            ask(bench.services, f"SELECT FROM {EVERY_CALL} c WHERE job_id = %(id)s", id=str(job_id))
+        )
+        == 1
     )
 
 
@@ -129,7 +133,7 @@ def test_an_answer_cut_off_is_unknown_spend(bench: Bench) -> None:
 def test_a_call_that_takes_too_long_is_unknown_spend_and_retried(bench: Bench) -> None:
     job = bench.finished(input=script("hang"), params={"timeout_s": 0.2})
     assert (job.state, job.attempt) == (State.QUEUED, 1)
-    [call] = ask(bench.services, "SELECT status, error_type, cost_micros FROM llm_calls")
+    [call] = ask(bench.services, f"SELECT status, error_type, cost_micros FROM {EVERY_CALL} c")
     assert (call.status, call.error_type, call.cost_micros) == ("failed", "provider_timeout", None)
 
 
@@ -138,7 +142,8 @@ def test_the_first_fallback_that_answers_serves_the_job(bench: Bench) -> None:
     job = bench.finished(model=MODELS["anthropic"], fallbacks=[MODELS["gemini"], MODELS["openai"]])
     assert (job.state, job.output["provider"], job.attempt) == (State.SUCCEEDED, "openai", 1)
     providers = [
-        row.provider for row in ask(bench.services, "SELECT provider FROM llm_calls ORDER BY id")
+        row.provider
+        for row in ask(bench.services, f"SELECT provider FROM {EVERY_CALL} c ORDER BY id")
     ]
     assert providers == ["anthropic", "gemini", "openai"]
 

@@ -24,6 +24,7 @@ from factory.pipeline.run.attempt import Claim, claim_jobs
 from factory.pipeline.run.worker import Worker
 from factory.services import connect_redis
 from factory.simulator.journal import Phase
+from factory.store.archive import EVERY_CALL
 from tests.integration.pipeline.bench import OPENAI, Bench, script, until
 from tests.integration.store.samples import PROJECT, ask
 
@@ -43,7 +44,9 @@ def nothing_cools_down(bench: Bench) -> None:
 
 def passes(bench: Bench) -> Counter[str]:
     """How many calls the gate let pass, by job: each has its intent in the journal."""
-    return Counter(public_id(row.job_id) for row in ask(bench.services, "SELECT * FROM llm_calls"))
+    return Counter(
+        public_id(row.job_id) for row in ask(bench.services, f"SELECT * FROM {EVERY_CALL} c")
+    )
 
 
 def requests(bench: Bench) -> Counter[str]:
@@ -189,7 +192,9 @@ def test_an_intent_that_went_with_the_claim_is_closed_at_no_cost(bench: Bench) -
         bench.run(worker.means.gate.call(job, "answer", model, NO_LIMIT, never, job.first_call))
     assert refused.value.retry_after_s is not None
     assert WAIT_S / 2 < refused.value.retry_after_s <= WAIT_S
-    [row] = ask(bench.services, "SELECT * FROM llm_calls WHERE id = %(id)s", id=str(job.first_call))
+    [row] = ask(
+        bench.services, f"SELECT * FROM {EVERY_CALL} c WHERE id = %(id)s", id=str(job.first_call)
+    )
     assert (row.status, row.error_type, row.cost_micros) == ("failed", "rate_limited", 0)
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from factory.domain.state import State
 from factory.errors import InvalidInput
+from factory.store.archive import EVERY_JOB
 from tests.integration.pipeline.bench import Bench
 from tests.integration.store.samples import ask
 
@@ -31,7 +32,9 @@ def own(bench: Bench) -> Iterator[Bench]:
 
 def test_a_job_has_lanes_of_its_own_and_an_unknown_cost(own: Bench) -> None:
     job_id = own.submit(model=MODEL)
-    [row] = ask(own.services, "SELECT lane, provider FROM jobs WHERE id = %(id)s", id=str(job_id))
+    [row] = ask(
+        own.services, f"SELECT lane, provider FROM {EVERY_JOB} j WHERE id = %(id)s", id=str(job_id)
+    )
     assert (row.lane, row.provider) == ("openai-compatible.normal", "openai-compatible")
     own.execute(job_id)
     job = own.view(job_id)

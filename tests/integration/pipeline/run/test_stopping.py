@@ -12,6 +12,7 @@ from factory.domain.state import State
 from factory.pipeline.accept.control import cancel
 from factory.pipeline.run.execute import execute
 from factory.simulator.journal import Phase
+from factory.store.archive import EVERY_CALL
 from tests.integration.pipeline.bench import Bench, script, timed, until
 from tests.integration.store.samples import OWNER, ask, finish, state_of
 from tests.integration.store.samples import claim as claim_for
@@ -32,7 +33,7 @@ def test_a_cancel_closes_a_running_job(bench: Bench) -> None:
     assert (job.state, job.unknown_calls, job.attempt) == (State.CANCELLED, 1, 1)
     assert job.error is not None
     assert job.error["type"] == "cancelled"
-    [call] = ask(bench.services, "SELECT status, error_type FROM llm_calls")
+    [call] = ask(bench.services, f"SELECT status, error_type FROM {EVERY_CALL} c")
     assert (call.status, call.error_type) == ("failed", "cancelled")
     bench.run(until(lambda: bench.simulator.calls(public_id(job_id))[-1].phase is Phase.ABORTED))
 

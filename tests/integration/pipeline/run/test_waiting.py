@@ -19,6 +19,7 @@ from factory.pipeline.run.execute import execute
 from factory.pipeline.run.worker import Worker
 from factory.pipeline.upkeep.waits import wake_due
 from factory.store import jobs
+from factory.store.archive import EVERY_CALL
 from tests import family
 from tests.integration.pipeline.bench import Bench, until
 from tests.integration.store.samples import OWNER, PROJECT, ask, tell
@@ -95,6 +96,6 @@ def test_the_call_that_a_claim_opened_is_closed_as_never_sent_by_a_wait(
     monkeypatch.setitem(runners.RUNNERS, Kind.COMPLETION, Runner(wait, completion.first_call))  # type: ignore[arg-type]
     job_id = bench.submit()
     bench.execute(job_id)
-    [call] = ask(bench.services, "SELECT status, cost_micros FROM llm_calls")
+    [call] = ask(bench.services, f"SELECT status, cost_micros FROM {EVERY_CALL} c")
     assert (call.status, call.cost_micros) == ("failed", 0)
     assert cancel(bench.services, OWNER, job_id).cost_micros == 0

@@ -1,0 +1,75 @@
+"""Looking jobs up by their ids, wherever they are.
+
+A live job is found at once. In the archive, ids say where to look: a job cannot have ended before it was made. So the
+partitions of before are left out when the statement starts, and a look costs the same however long the archive is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeVar
+from uuid import UUID
+
+from factory.domain.job import made_at
+from factory.store.database import Tx, array
+from factory.store.prepared import prepared_rows
+
+WANTED = """
+ WHERE (j.id, j.project_id) IN (
+    SELECT * FROM unnest(CAST(%(ids)s AS uuid[]), CAST(%(project_ids)s AS uuid[])))
+"""
+SINCE = "CAST(%(since)s AS timestamptz)"
+"""When the jobs that are looked up can have ended, at the earliest."""
+EVER = "-infinity"
+ARCHIVE_KEPT_S = 60.0
+"""Planning a look into the archive costs 10 ms and more, for each partition its share, and what comes of it is always the
+same: searches by key. Postgres itself plans it anew when a partition comes or goes.
+"""
+
+Wanted = tuple[UUID, UUID]
+"""A project's id and a job's."""
+View = TypeVar("View")
+
+
+Look = tuple[str, str]
+"""The name of a prepared statement that takes `WANTED`, and its text."""
+
+
+class Looks(NamedTuple):
+    """Where to look. The archive's statement also takes `SINCE`."""
+
+    live: Look
+    archived: Look
+
+
+def look_up(
+    tx: Tx, wanted: Sequence[Wanted], looks: Looks, view: Callable[[Any], View]
+) -> list[View | None]:
+    """What `view` makes of each job's row, live or archived, or None."""
+    found: dict[Wanted, View] = {}
+    missing = list(wanted)
+    for (name, statement), since in _in_turn(looks, wanted):
+        if not missing:
+            break
+        kept_s = ARCHIVE_KEPT_S if statement is looks.archived[1] else None
+        for row in prepared_rows(tx, name, statement, _params(missing, since), kept_s):
+            found[row.project_id, row.id] = view(row)
+        missing = [one for one in missing if one not in found]
+    return [found.get(one) for one in wanted]
+
+
+def _in_turn(looks: Looks, wanted: Sequence[Wanted]) -> Iterator[tuple[Look, str]]:
+    yield looks.live, EVER
+    yield looks.archived, min(made_at(job_id) for _, job_id in wanted).isoformat()
+    # The id may come from a machine whose clock was days ahead.
+    yield looks.archived, EVER
+    # A retry may have moved a job back between the reads.
+    yield looks.live, EVER
+
+
+def _params(wanted: Sequence[Wanted], since: str) -> dict[str, str]:
+    return {
+        "ids": array([one[1] for one in wanted]),
+        "project_ids": array([one[0] for one in wanted]),
+        "since": since,
+    }

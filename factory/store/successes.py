@@ -1,0 +1,156 @@
+"""running → succeeded, straight into the archive: the way of nearly every job.
+
+A job that ends and stays costs an update of all its indexes, a row of results, and a move of five tables an hour later.
+Here one statement takes it out of the live tables and writes it to the archive as it ended, its last call with it.
+
+Not all can go this way, and those end by `store.moves`: a job with another call that has no end, whose cost may become
+known later; one whose parent is live, and may look for it; one that a gateway of a release before accepted, which looks
+for ends among live jobs alone. What does not succeed may be retried, and stays where a retry finds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from factory.domain.job import Outcome, new_id
+from factory.store import optional_columns
+from factory.store.archive import KEPT
+from factory.store.database import Tx, as_json
+from factory.store.events import event_parts
+from factory.store.journal import SUMS, CallEnd
+from factory.store.moves import Moved, event_params, moved
+from factory.store.optional_columns import column_list
+from factory.store.prepared import prepared_rows
+
+PAYLOAD = optional_columns.PAYLOADS
+CLOSED = (
+    "http_status",
+    "input_tokens",
+    "output_tokens",
+    "cached_tokens",
+    "cost_micros",
+    "latency_ms",
+)
+"""What the end of a call tells of it. The last call is ended with its job: until then it has no end of its own."""
+
+
+def _ended(source: str) -> str:
+    """The columns of a call `c` as it ended; `source` holds what is told of the last one."""
+    return ", ".join(
+        f"CASE WHEN c.finished_at IS NULL THEN {source}.call_{name} ELSE c.{name} END AS {name}"
+        for name in CLOSED
+    )
+
+
+# Only running jobs have a token, so the state is not checked: with it, the planner would read all running jobs. Each
+# part reads its table by the ids of `chosen`: parts that are joined to each other would cost the square of their rows,
+# as the planner takes each for one row. All see the tables as they were before the statement.
+FINISH = f"""
+WITH given AS MATERIALIZED (
+    SELECT * FROM json_to_recordset(CAST(%(ends)s AS json)) AS g(
+        job_id uuid, lease_token bigint, output jsonb, webhook_job_id uuid, call_id uuid,
+        call_http_status smallint, call_input_tokens bigint, call_output_tokens bigint,
+        call_cached_tokens bigint, call_cost_micros bigint, call_latency_ms int)
+), held AS MATERIALIZED (
+    SELECT j.*, g.output, g.webhook_job_id, g.call_id, g.call_http_status, g.call_input_tokens,
+           g.call_output_tokens, g.call_cached_tokens, g.call_cost_micros, g.call_latency_ms
+      FROM jobs j JOIN given g ON g.job_id = j.id AND j.lease_token = g.lease_token
+     WHERE j.ends_in_archive
+     ORDER BY j.id FOR UPDATE OF j
+), chosen AS MATERIALIZED (
+    SELECT h.*, u.*
+      FROM held h CROSS JOIN LATERAL (
+           SELECT {SUMS},
+                  count(*) FILTER (WHERE c.open AND c.id IS DISTINCT FROM h.call_id) AS left_open,
+                  count(*) FILTER (WHERE c.open) > 0 AS closed
+             FROM (SELECT c.id, c.finished_at IS NULL AS open, {_ended("h")}
+                     FROM llm_calls c WHERE c.job_id = h.id) c) u
+     WHERE u.left_open = 0 AND (SELECT count(*) FROM jobs p WHERE p.id = h.parent_id) = 0
+), ended AS (
+    SELECT id AS job_id, project_id, kind, 'succeeded' AS state, now() AS finished_at,
+           NULL::jsonb AS error, webhook_job_id, output,
+           input_tokens, output_tokens, cached_tokens, cost_micros, unknown_calls
+      FROM chosen
+), {event_parts("CROSS JOIN LATERAL (SELECT e.*) r")}, kept AS (
+    INSERT INTO jobs_archive ({KEPT}, state, finished_at, last_lease_token, {column_list(PAYLOAD)},
+                              webhook_job_id, metadata, input_tokens, output_tokens, cached_tokens,
+                              cost_micros, unknown_calls)
+    SELECT {KEPT}, 'succeeded', now(), lease_token, {column_list(PAYLOAD, "p")},
+           CASE WHEN p.webhook_url IS NOT NULL AND kind <> 'webhook' THEN webhook_job_id END, p.metadata,
+           input_tokens, output_tokens, cached_tokens, cost_micros, unknown_calls
+      FROM chosen s JOIN job_payloads p ON p.job_id = s.id
+), kept_contents AS (
+    INSERT INTO job_contents (job_id, finished_at, input, params, fallbacks, webhook_url, output)
+    SELECT s.id, now(), p.input, p.params, p.fallbacks, p.webhook_url, s.output
+      FROM chosen s JOIN job_payloads p ON p.job_id = s.id
+), kept_calls AS (
+    INSERT INTO llm_calls_archive (id, job_id, project_id, step_key, attempt, provider, model,
+                                   started_at, finished_at, status, error_type, error_message,
+                                   {column_list(CLOSED)})
+    SELECT c.id, c.job_id, c.project_id, c.step_key, c.attempt, c.provider, c.model, c.started_at,
+           coalesce(c.finished_at, now()),
+           CASE WHEN c.finished_at IS NULL THEN 'succeeded' ELSE c.status END,
+           c.error_type, c.error_message, {_ended("s")}
+      FROM chosen s JOIN llm_calls c ON c.job_id = s.id
+), calls AS (
+    DELETE FROM llm_calls c USING chosen s WHERE c.job_id = s.id
+), steps AS (
+    DELETE FROM job_steps t USING chosen s WHERE t.job_id = s.id
+), payloads AS (
+    DELETE FROM job_payloads p USING chosen s WHERE p.job_id = s.id
+), gone AS (
+    DELETE FROM jobs j USING chosen s WHERE j.id = s.id
+)
+SELECT id, lease_token, lane, 'succeeded' AS state, NULL::uuid AS parent_id, closed FROM chosen
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Success:
+    """The end of a job, and that of the call that gave it, if one did. It must have succeeded too."""
+
+    outcome: Outcome
+    call: CallEnd | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Archived:
+    """A job that has ended here. `closed`: its call was open until now."""
+
+    moved: Moved
+    closed: bool
+
+
+def finish(tx: Tx, ends: Sequence[Success]) -> list[Archived]:
+    """Ends those of the jobs that can go straight into the archive; the others are left as they are."""
+    params = finish_params(ends)
+    found = prepared_rows(tx, "finish_archived", FINISH, params)
+    return [Archived(moved(row), row.closed) for row in found]
+
+
+def finish_params(ends: Sequence[Success]) -> dict[str, Any]:
+    """What FINISH takes."""
+    return {"ends": as_json([_as_row(one) for one in ends]), **event_params()}
+
+
+def _as_row(end: Success) -> dict[str, Any]:
+    outcome, call = end.outcome, end.call
+    row = {
+        "job_id": outcome.job_id,
+        "lease_token": outcome.lease_token,
+        "output": outcome.output,
+        "webhook_job_id": new_id(),
+    }
+    if call is None:
+        return row
+    return row | {
+        "call_id": call.call_id,
+        "call_http_status": call.http_status,
+        "call_input_tokens": call.usage.input_tokens,
+        "call_output_tokens": call.usage.output_tokens,
+        "call_cached_tokens": call.usage.cached_tokens,
+        "call_cost_micros": call.cost_micros,
+        "call_latency_ms": call.latency_ms,
+    }
