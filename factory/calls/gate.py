@@ -29,12 +29,14 @@ from factory.errors import (
     LeaseLost,
     ProviderAuthFailed,
     RateLimited,
+    Untranslatable,
 )
 from factory.limits.budget import Budget
 from factory.limits.cooldown import Cooldowns
 from factory.llm.call import ProviderClient
 from factory.llm.catalog import Catalog, Model
 from factory.llm.endpoint import Endpoint, endpoint_of, fingerprint
+from factory.llm.provider import demand_bound
 from factory.redaction import Redactor
 from factory.services import Services
 from factory.store.group_commit import GroupCommitter
@@ -137,7 +139,9 @@ class Gate:
             return Refusal(Reason.NO_CREDENTIAL, error)
         try:
             longest = longest_answer(budget, model)
-        except BudgetExceeded as error:
+            if endpoint is None and budget.needs_bound(model.price):
+                demand_bound(model)
+        except (BudgetExceeded, Untranslatable) as error:
             return Refusal(Reason.JOB_CAP, error)
         if limited := self._rate_limit(model, endpoint):
             return limited

@@ -52,6 +52,12 @@ class Budget:
         unbounded = longest is None and price.at(self.size.input_tokens).output_usd > 0
         self._spent_micros = max(spent, limit if unbounded else min(limit, spent + cost))
 
+    def needs_bound(self, price: Price | None) -> bool:
+        """Whether only a provider that keeps to `output_tokens` keeps the job within its limit."""
+        if self._limit_micros is None or price is None:
+            return False
+        return price.at(self.size.input_tokens).output_usd > 0
+
     def spend(self, cost_micros: int) -> None:
         """Counts a call whose cost is known."""
         if self._spent_micros is not None:

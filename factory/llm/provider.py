@@ -244,6 +244,21 @@ async def embed_other(
     return read_openai_embeddings(model, texts, response.model_dump(), _since_ms(started))
 
 
+def demand_bound(model: Model) -> None:
+    """Raises Untranslatable where LiteLLM would leave out `max_tokens`, so that nothing bounds the answer.
+
+    For models of providers without a file here.
+    """
+    taken = litellm.get_supported_openai_params(model.name, model.provider)
+    # None: a provider that LiteLLM speaks to as to OpenAI.
+    if taken is not None and "max_tokens" not in taken:
+        raise Untranslatable(
+            f"{model.id} takes no max_tokens, so max_cost_usd cannot be kept: leave max_cost_usd out, "
+            "or name another model",
+            provider=model.provider,
+        )
+
+
 def _demand_credentials(model: Model) -> None:
     """Raises ProviderAuthFailed that names the variable which is not set: no call is tried without it."""
     if model.provider in OTHER_CREDENTIALS:

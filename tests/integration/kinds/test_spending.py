@@ -13,6 +13,8 @@ from tests.integration.store.samples import ask, claim_one, finish, record_call,
 
 SONNET, MINI = "anthropic/claude-sonnet-4-5", "openai/gpt-4o-mini"
 FLASH = "gemini/gemini-2.5-flash"
+UNBOUNDED = "v0/v0-1.5-md"
+"""LiteLLM leaves `max_tokens` out of its calls."""
 LONG = {"max_tokens": 2000}
 """Such a call of MINI could cost $0.0012, one of SONNET $0.03."""
 TIMED = {**LONG, "timeout_s": 0.2}
@@ -115,3 +117,18 @@ def test_a_limit_holds_for_embeddings_as_well(bench: Bench) -> None:
     model = "openai/text-embedding-3-small"
     job = bench.finished(model=model, input="word " * 2000, max_cost_usd="0.000001")
     _is_over_budget(bench, job.id, calls=0)
+
+
+def test_a_model_whose_answers_cannot_be_bounded_is_not_called_within_a_limit(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("V0_API_KEY", "key-v0")
+    monkeypatch.setenv("V0_API_BASE", "http://127.0.0.1:9")
+    job = bench.finished(model=UNBOUNDED, max_cost_usd="1", params=LONG)
+    assert job.error is not None
+    assert job.error["type"] == "untranslatable"
+    assert "leave max_cost_usd out" in job.error["message"]
+    assert ask(bench.services, "SELECT FROM llm_calls WHERE cost_micros IS DISTINCT FROM 0") == []
+
+    job = bench.finished(model=UNBOUNDED, fallbacks=[MINI], max_cost_usd="1")
+    assert (job.state, bench.calls(job.id)) == (State.SUCCEEDED, 1)

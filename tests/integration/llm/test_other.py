@@ -17,9 +17,11 @@ from factory.errors import (
     ProviderTimeout,
     ProviderUnavailable,
     RateLimited,
+    Untranslatable,
 )
 from factory.llm.call import CallTrace
 from factory.llm.catalog import Catalog
+from factory.llm.provider import demand_bound
 from tests.integration.llm import samples
 from tests.integration.llm.caller import Caller
 from tests.integration.llm.recorder import Recorder
@@ -149,6 +151,17 @@ def test_a_provider_without_credentials_fails_at_once_and_names_the_variable(
         runner.run(client.complete(catalog.find(model), HELLO, Params(), TRACE))
     assert caught.value.message == f"{variable} is not set"
     assert not caught.value.retryable
+
+
+@pytest.mark.parametrize("name", [MODEL, "crusoe/google/gemma-3-12b-it"])
+def test_most_models_take_a_bound(catalog: Catalog, name: str) -> None:
+    demand_bound(catalog.find(name))
+
+
+@pytest.mark.parametrize("name", ["v0/v0-1.5-md", "morph/morph-v3-fast"])
+def test_a_model_of_which_litellm_drops_the_bound_is_refused(catalog: Catalog, name: str) -> None:
+    with pytest.raises(Untranslatable, match="takes no max_tokens, so max_cost_usd cannot be kept"):
+        demand_bound(catalog.find(name))
 
 
 def test_a_silent_provider_times_out(
