@@ -146,9 +146,10 @@ class PlatformSettings(BaseModel):
     rate_limit_give_up_s: float = Field(default=86_400.0, gt=0, le=YEAR_S)
     """How long a job may meet nothing but its provider's rate limits before it fails."""
     completion_answer_max_bytes: int = Field(default=16 * 2**20, ge=1024, le=2**31)
-    """How much of a provider's answer to a completion is read, after it is unpacked. A longer one ends the call."""
+    """How much of a provider's answer to a completion is read, after it is unpacked. A longer one ends the call. Nothing
+    bounds the answers of a provider that LiteLLM calls (`deepseek/…`, any without a guide here)."""
     embedding_answer_max_bytes: int = Field(default=64 * 2**20, ge=1024, le=2**31)
-    """The same of embeddings."""
+    """The same of embeddings, with the same exception."""
     result_max_bytes: int = Field(default=8 * 2**20, ge=1024, le=2**31)
     """The largest result, as JSON, that a job stores. A larger one fails the job; its usage and cost stay."""
     webhook_max_bytes: int = Field(default=4 * 2**20, ge=4096, le=2**31)
