@@ -23,7 +23,8 @@ from factory.llm.translation import Translator
 from tests.integration.llm import samples
 
 LONGEST_GAP_S = 15.0
-"""The work itself takes longer, and what is bounded to 2 s is measured by the fault `loop_blocked`."""
+"""The work itself takes longer. That a deadline ends a job within 2 s is tried by the fault `loop_blocked`, which allows
+5 s because all of its programs share a busy machine."""
 OWNER = "project-1"
 ENDPOINT = Endpoint("http://127.0.0.1:9", "key")
 UNIQUE = {"items": {"uniqueItems": True}}
