@@ -41,8 +41,9 @@ from factory.proxy import Proxy
 from factory.redaction import Redactor
 
 CONNECT_S = 10.0
-KEEPALIVE_S = 15.0
-"""Shorter than any provider's own limit, so that a call seldom gets a connection that is just being closed."""
+KEEPALIVE_S = 4.0
+"""How long an idle connection is kept. Servers such as vLLM (uvicorn) and llama.cpp close theirs after 5 s, hosted
+providers later. A call that gets one that is just being closed breaks off, and its cost is unknown."""
 DNS_CACHE_S = 60
 HEADER_BYTES = 64 * 1024
 """The longest header of an answer. Gateways in between add long ones, and the answer behind it is paid for."""
