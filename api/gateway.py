@@ -22,7 +22,7 @@ from factory.pipeline.accept.submit import Intake
 from factory.pipeline.accept.wait import Waiter
 from factory.pipeline.wakeup import WakeUpSender
 from factory.services import Services
-from factory.store.details import JobDetail, get_details
+from factory.store.details import JobDetail, get_details, get_small_details
 from factory.store.lookup import Wanted
 from factory.store.statement_batch import StatementBatch
 
@@ -40,6 +40,9 @@ class Gateway:
     intake: Intake
     bulks: Bulks
     reading: StatementBatch[Wanted, JobDetail | None]
+    """Shared by all who read, so without what is large."""
+    reading_large: StatementBatch[Wanted, JobDetail | None]
+    """One job at a time: who reads a large one waits for others who do, and nobody else does."""
     lists: Places
     keyring: Keyring
     waiting: WaitingRequests
@@ -72,7 +75,8 @@ def open_gateway(services: Services, catalog: Catalog) -> Gateway:
         services,
         intake,
         Bulks(intake),
-        StatementBatch(get_details),
+        StatementBatch(get_small_details),
+        StatementBatch(get_details, most=1),
         _places_of_lists(services),
         Keyring(services),
         WaitingRequests(Waiter(services)),

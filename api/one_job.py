@@ -51,7 +51,10 @@ def key_of_request(asked: Request, key: str | None) -> IdempotencyKey | None:
 
 def find(here: Gateway, who: Principal, job_id: UUID) -> JobDetail:
     """The caller's job. Raises NotFound."""
-    job = here.reading.run(here.services.database, who, (who.project_id, job_id))
+    database, wanted = here.services.database, (who.project_id, job_id)
+    job = here.reading.run(database, who, wanted)
+    if job is not None and job.omitted:
+        job = here.reading_large.run(database, who, wanted)
     if job is None:
         raise NotFound("there is no such job", param="id")
     return job

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +16,8 @@ from factory.store.lookup import SINCE, WANTED, Looks, Wanted, look_up
 
 MOST_CALLS = 100
 """The last ones are shown: a job that met rate limits for a day may have made thousands."""
+LARGE_BYTES = 16 * 1024
+"""Above this, input and output are large. Counted as they are stored, compressed, since that needs no reading."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,8 @@ class JobDetail(JobView):
     """The last calls, oldest first: columns of `llm_calls`."""
     webhook: Mapping[str, Any] | None = None
     """The webhook job: state, attempt, next_at; http_status and error of its last delivery."""
+    omitted: bool = False
+    """Whether input and output were left out because they are large, see `get_small_details`."""
 
 
 def _calls(table: str, since: str = "") -> str:
@@ -66,21 +70,48 @@ GET_LIVE = f"""
 {SHOWN} {LIVE.columns}, p.input, p.params, p.fallbacks, p.webhook_url, j.max_cost_micros, j.deadline_at,
        j.last_error, CASE WHEN j.state = 'waiting' THEN j.waiting_for END AS waiting_for,
        {_calls("llm_calls")},
-       CASE WHEN p.webhook_url IS NOT NULL AND j.finished_at IS NOT NULL THEN ({LIVE_WEBHOOK}) END AS webhook
+       CASE WHEN p.webhook_url IS NOT NULL AND j.finished_at IS NOT NULL THEN ({LIVE_WEBHOOK}) END AS webhook,
+       false AS omitted
   {LIVE.tables} {WANTED}
 """
 GET_ARCHIVED = f"""
 {SHOWN} {ARCHIVED.columns}, c.input, c.params, c.fallbacks, c.webhook_url, j.max_cost_micros, j.deadline_at,
        NULL::jsonb AS last_error, NULL::jsonb AS waiting_for, {_calls("llm_calls_archive", f"AND started_at >= {SINCE}")},
-       CASE WHEN j.webhook_job_id IS NOT NULL THEN {ARCHIVED_WEBHOOK} END AS webhook
+       CASE WHEN j.webhook_job_id IS NOT NULL THEN {ARCHIVED_WEBHOOK} END AS webhook,
+       false AS omitted
   {ARCHIVED.tables} AND c.finished_at >= {SINCE} {WANTED} AND j.finished_at >= {SINCE}
 """
 LOOKS = Looks(("details", GET_LIVE), ("details_archived", GET_ARCHIVED))
+CONTENT = ("input", "output")
+OTHERS = ", ".join(
+    f"page.{one.name}" for one in fields(JobDetail) if one.name not in (*CONTENT, "omitted")
+)
+SIZE = " + ".join(f"coalesce(pg_column_size(page.{name}), 0)" for name in CONTENT)
+
+
+def _small(statement: str) -> str:
+    """Of large jobs no content is read: Postgres keeps it apart from the row, which has its size."""
+    shown = [
+        f"CASE WHEN {SIZE} <= {LARGE_BYTES} THEN page.{name} END AS {name}" for name in CONTENT
+    ]
+    return f"""
+SELECT {OTHERS}, {", ".join(shown)}, {SIZE} > {LARGE_BYTES} AS omitted
+  FROM ({statement}) page"""
+
+
+SMALL_LOOKS = Looks(
+    ("small_details", _small(GET_LIVE)), ("small_details_archived", _small(GET_ARCHIVED))
+)
 
 
 def get_details(tx: Tx, wanted: Sequence[Wanted]) -> list[JobDetail | None]:
     """The job of each pair, live or archived; None if the project has no such job."""
     return look_up(tx, wanted, LOOKS, _detail)
+
+
+def get_small_details(tx: Tx, wanted: Sequence[Wanted]) -> list[JobDetail | None]:
+    """As `get_details`, for many who wait for each other: input and output that are large are left out."""
+    return look_up(tx, wanted, SMALL_LOOKS, _detail)
 
 
 def _detail(row: Any) -> JobDetail:

@@ -12,7 +12,7 @@ from factory.errors import Unavailable
 from factory.store.database import Database, Tx
 
 MOST_ITEMS = 100
-"""Items in one statement."""
+"""Items in one statement, unless its batch says less."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -41,9 +41,12 @@ class StatementBatch(Generic[Item, Result]):
     are threads.
     """
 
-    def __init__(self, statement: Callable[[Tx, list[Item]], Sequence[Result]]) -> None:
-        """`statement` gives one result an item, in order."""
+    def __init__(
+        self, statement: Callable[[Tx, list[Item]], Sequence[Result]], most: int = MOST_ITEMS
+    ) -> None:
+        """`statement` gives one result an item, in order; it gets `most` items at most."""
         self._statement = statement
+        self._most = most
         self._lock = threading.Lock()
         self._waiting: list[_Entry] = []
         self._busy = False
@@ -69,7 +72,7 @@ class StatementBatch(Generic[Item, Result]):
     def _run_for_all(self, database: Database) -> None:
         """Runs the statement for what waits, this thread's own entry first, and passes the turn on."""
         with self._lock:
-            batch, self._waiting = self._waiting[:MOST_ITEMS], self._waiting[MOST_ITEMS:]
+            batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
         try:
             self._transact(database, batch)
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from secrets import token_hex
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from factory.domain.waiting import WaitFor, WaitType
 from factory.services import Services
 from factory.store import archive, deliveries, journal, moves, partitions
 from factory.store.deliveries import Attempt
+from factory.store.details import LARGE_BYTES, get_small_details
 from factory.store.journal import Call, CallEnd
 from tests.integration.store.samples import ask, tell
 
@@ -229,3 +231,28 @@ def test_a_list_carries_none_of_it(caller: Caller, services: Services) -> None:
     start_job(services, _submit(caller))
     [job] = caller.get("/api/jobs").get_json()["data"]
     assert not {"input", "params", "attempts", "webhook"} & set(job)
+
+
+@pytest.mark.parametrize("large", ["input", "output"])
+def test_a_large_job_is_read_apart_from_others_and_whole(
+    caller: Caller, services: Services, large: str
+) -> None:
+    text = token_hex(LARGE_BYTES)
+    small_id = _submit(caller)
+    large_id = _submit(caller, input=text if large == "input" else "hello")
+    if large == "output":
+        end_job(services, small_id, output={"text": "hello"})
+        end_job(services, large_id, output={"text": text})
+    with services.database.transaction() as tx:
+        wanted = [(caller.project_id, parse_id(job_id)) for job_id in (small_id, large_id)]
+        small, omitted = get_small_details(tx, wanted)
+    assert small is not None
+    assert omitted is not None
+    assert not small.omitted
+    assert small.input
+    assert (omitted.omitted, omitted.input, omitted.output) == (True, None, None)
+    assert (omitted.id, omitted.state, omitted.expired) == (parse_id(large_id), small.state, False)
+
+    whole = _read(caller, large_id)
+    read = whole["input"][0]["content"] if large == "input" else whole["result"]["text"]
+    assert read == text

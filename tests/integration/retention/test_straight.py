@@ -81,7 +81,9 @@ def test_ends_go_on_while_a_partition_cannot_be_dropped(services: Services) -> N
     assert {place for one in ended for place in places(services, one)} == {"jobs_archive"}
 
 
-@pytest.mark.parametrize("look", [jobs.LOOKS.archived, details.LOOKS.archived])
+@pytest.mark.parametrize(
+    "look", [jobs.LOOKS.archived, details.LOOKS.archived, details.SMALL_LOOKS.archived]
+)
 def test_a_look_opens_no_partition_of_before_the_job(services: Services, look: Look) -> None:
     """Also in a plan that was made without knowing for whom."""
     retain(services)

@@ -49,10 +49,10 @@ def _accept(tx: Tx, given: list[NewJob]) -> list[JobView]:
 
 
 def _accept_at_once(
-    services: Services, threads: ThreadPoolExecutor, given: list[NewJob]
+    services: Services, threads: ThreadPoolExecutor, given: list[NewJob], most: int = THREADS
 ) -> list[Future[JobView]]:
     """The first job's commit is under way when the others come."""
-    batch = StatementBatch(_accept)
+    batch = StatementBatch(_accept, most)
     with _nothing_can_be_written(services):
         futures = [threads.submit(batch.run, services.database, OWNER, given[0])]
         _until(lambda: ask(services, BLOCKED))
@@ -78,6 +78,14 @@ def test_jobs_that_come_during_a_commit_share_the_next(
     assert len({view.created_at for view in views[1:]}) == 1
     assert views[0].created_at < views[1].created_at
     assert len(ask(services, "SELECT FROM jobs")) == THREADS
+
+
+def test_a_batch_may_take_one_at_a_time(services: Services, threads: ThreadPoolExecutor) -> None:
+    given = [new_job() for _ in range(3)]
+    views = [future.result() for future in _accept_at_once(services, threads, given, most=1)]
+
+    assert [view.id for view in views] == [job.id for job in given]
+    assert len({view.created_at for view in views}) == 3
 
 
 def test_a_job_that_postgres_refuses_fails_alone(
