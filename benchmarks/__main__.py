@@ -19,6 +19,7 @@ from benchmarks.stand import FULL, QUICK
 BENCHMARKS = (
     "call",
     "worker",
+    "children",
     "durable",
     "gateway",
     "latency",

@@ -13,7 +13,7 @@ import json
 import random
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -203,13 +203,6 @@ def submit(stand: Stand, jobs: int, latency_ms: int, priority: str, *, spread: f
     """So many jobs, in bulk, as a caller of the gateway does. `spread` 0.5: half to one and a half times
     the latency.
     """
-    services = stand.services
-    intake = Intake(
-        services, load_catalog(""), WakeUpSender(services.redis), Backpressure(services)
-    )
-    bulks = Bulks(intake)
-    with services.database.transaction() as tx:
-        who = Principal(frozenset({projects.ensure(tx, "bench").id}), "bench")
     dice = random.Random(1)
     requests = []
     for n in range(jobs):
@@ -217,7 +210,19 @@ def submit(stand: Stand, jobs: int, latency_ms: int, priority: str, *, spread: f
         prompt = f"{{{{simulate latency_ms={takes_ms}}}}} {n}"
         body = {"model": MODEL, "input": prompt, "priority": priority}
         requests.append(JobRequest.model_validate(body))
-    for first in range(0, jobs, BULK):
+    accept(stand, requests)
+
+
+def accept(stand: Stand, requests: Sequence[JobRequest]) -> None:
+    """In bulk."""
+    services = stand.services
+    intake = Intake(
+        services, load_catalog(""), WakeUpSender(services.redis), Backpressure(services)
+    )
+    bulks = Bulks(intake)
+    with services.database.transaction() as tx:
+        who = Principal(frozenset({projects.ensure(tx, "bench").id}), "bench")
+    for first in range(0, len(requests), BULK):
         lines = [Line(n, one) for n, one in enumerate(requests[first : first + BULK], 1)]
         bulks.submit(who, lines)
     intake.wake_up.stop()
