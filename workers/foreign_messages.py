@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 from redis import Redis
+from redis.client import Pipeline
 from redis.exceptions import ResponseError
 
 JSON = "application/json"
@@ -83,10 +84,21 @@ def holds_another_type(error: Exception) -> bool:
 
 
 def put_aside(client: Redis, key: str, wanted: bytes) -> None:
-    """Renames the key if it holds something else than `wanted`, so that ours can be made; nothing is deleted."""
-    found: Any = client.type(key)
-    if found not in (wanted, b"none"):
-        client.rename(key, ASIDE + key)
+    """Renames the key if it holds something else than `wanted`, so that ours can be made; nothing is deleted.
+
+    Several processes find it at once: none renames what another has made there meanwhile.
+    """
+
+    def rename(pipeline: Pipeline) -> Any:
+        found: Any = pipeline.type(key)
+        pipeline.multi()
+        if found in (wanted, b"none"):
+            return None
+        pipeline.rename(key, ASIDE + key)
+        return found
+
+    found: Any = client.transaction(rename, key, value_from_callable=True)
+    if found:
         log.error(
             "Redis' key %s held a %s that is not ours: it is %s now. Give the factory a database of its own",
             key,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
@@ -15,7 +16,8 @@ from factory.domain.slots import capacity
 from factory.errors import Unavailable
 from factory.pipeline.dispatch.publish import Message
 from tests.integration.pool.conftest import RunningWorker, StartWorker, eventually
-from workers.foreign_messages import ASIDE
+from workers.app import create_app
+from workers.foreign_messages import ASIDE, put_aside
 from workers.messages import Publisher
 
 LANE = "anthropic.normal"
@@ -190,6 +192,25 @@ def test_a_key_of_another_type_is_put_aside(start_worker: StartWorker, key: str)
         # Who has declared its queue looks at the binding no more.
         assert redis.get(key if "binding" in key else ASIDE + key) == b"somebody's"
         assert worker.process.poll() is None
+        redis.delete(key, ASIDE + key)
+
+
+def test_many_processes_put_a_key_aside_at_once(redis_url: str) -> None:
+    """One renames it; the others leave alone what has been made in its place."""
+    key = "many.normal"
+    with create_app(redis_url).connection_for_read() as connection, ThreadPoolExecutor(4) as hands:
+        redis = connection.default_channel.client
+
+        def put_aside_and_push(_: int) -> None:
+            put_aside(redis, key, b"list")
+            redis.lpush(key, "ours")
+
+        for _ in range(200):
+            redis.delete(key, ASIDE + key)
+            redis.set(key, "somebody's")
+            list(hands.map(put_aside_and_push, range(4)))
+            assert redis.get(ASIDE + key) == b"somebody's"
+            assert redis.llen(key) == 4
         redis.delete(key, ASIDE + key)
 
 
