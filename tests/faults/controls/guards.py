@@ -17,7 +17,7 @@ from tests.faults.catalog import FAULTS
 from tests.faults.judge import Verdict
 from tests.faults.runner import QUICK, fresh_stack, run_fault
 from tests.faults.scene import Fault, Scene
-from tests.faults.strikes import power, upgrade
+from tests.faults.strikes import floods, power, upgrade
 
 GIVES_UP_S = 30.0
 """Twice what the guarded platform needs for the same fault."""
@@ -86,5 +86,11 @@ WITHOUT_GUARD: Mapping[str, Control] = {
     "without_reserve": _guard("reserve", "provider_hang", "lost"),
     "without_turns": _guard("turns", "priority_flood", "lost", models=("openai/gpt-4o-mini",)),
     "without_row_lock": _guard("row_lock", "waiting", "complaints"),
-    "without_kept_slots": _guard("kept_slots", "tenant_flood", "lost"),
+    # Not before the last slot is taken: the others' jobs would get those that are left.
+    "without_kept_slots": _guard(
+        "kept_slots",
+        "tenant_flood",
+        "lost",
+        stage=partial(floods.greedy_tenant, full=floods.ALL),
+    ),
 }

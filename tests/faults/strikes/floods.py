@@ -11,6 +11,7 @@ from uuid import UUID
 from factory.config import Settings
 from factory.domain.job import new_id, parse_id
 from factory.domain.lanes import Priority
+from factory.domain.slots import capacity
 from factory.services import connect
 from factory.store.archive import EVERY_JOB
 from factory.store.database import run
@@ -31,6 +32,8 @@ PATIENT_S = 15.0
 """A lane that is not urgent waits for its turns, and a project beside a greedy one for the slots of few."""
 FULL = 2 * SLOTS * 7 // 8
 """What two workers hold, with or without their guards."""
+ALL = 2 * capacity(SLOTS)
+"""What one provider can have in two workers, if nothing is kept free."""
 RUNNING = "SELECT count(*) FROM jobs WHERE state = 'running' AND provider = 'openai'"
 OURS = f"SELECT project_id::text FROM {EVERY_JOB} j WHERE id = %s::uuid"
 
@@ -54,9 +57,13 @@ def urgent_flood(scene: Scene) -> Iterator[None]:
 
 
 @contextmanager
-def greedy_tenant(scene: Scene) -> Iterator[None]:
-    """Another project's jobs would hold every slot for longer than anybody here waits."""
-    with _receiver(scene), _flood(scene, 2000, [new_id()], Priority.NORMAL, "latency_ms=100000"):
+def greedy_tenant(scene: Scene, full: int = FULL) -> Iterator[None]:
+    """Another project's jobs would hold every slot for longer than anybody here waits.
+
+    They go out one a message: a message of many is taken whole, so that a few slots beside them would stay free.
+    """
+    script = "latency_ms=100000"
+    with _receiver(scene), _flood(scene, 2000, [new_id()], Priority.HIGH, script, full):
         yield
 
 
@@ -94,9 +101,14 @@ def _p95(values: Sequence[float]) -> float:
 
 @contextmanager
 def _flood(
-    scene: Scene, count: int, owners: Sequence[UUID], priority: Priority, script: str
+    scene: Scene,
+    count: int,
+    owners: Sequence[UUID],
+    priority: Priority,
+    script: str,
+    full: int = FULL,
 ) -> Iterator[None]:
-    """From when the workers hold as many of the jobs as they have slots."""
+    """From when the workers hold `full` of the jobs."""
     state = scene.state()
     settings = Settings(
         database_url=state.database_url, redis_url=state.redis_url, secret_key="not needed" * 4
@@ -108,7 +120,7 @@ def _flood(
             services, count, project_id=owner, priority=priority, input={"messages": [message]}
         )
     try:
-        eventually(lambda: (scene.ask(RUNNING) or [(0,)])[0][0] >= FULL, LONG_S)
+        eventually(lambda: (scene.ask(RUNNING) or [(0,)])[0][0] >= full, LONG_S)
         scene.struck()
         yield
     finally:
