@@ -45,7 +45,9 @@ class RunningWorker:
         return str(self.app.send_task(task, args, queue=self.lane, **options).id)
 
     def journal(self, what: str, id: str | None = None) -> list[dict[str, Any]]:
-        lines = map(json.loads, self.journal_path.read_text().splitlines())
+        # A line that is being written may be there in part.
+        whole, _, _ = self.journal_path.read_text().rpartition("\n")
+        lines = map(json.loads, whole.splitlines())
         return [line for line in lines if line["what"] == what and id in (None, line.get("id"))]
 
     def log(self) -> str:
@@ -57,7 +59,7 @@ class RunningWorker:
 
     def inspect(self, method: str) -> Any:
         name = f"{self.lane}@test"
-        answer = getattr(self.app.control.inspect([name], timeout=30, limit=1), method)()
+        answer = getattr(self.app.control.inspect([name], timeout=DEADLINE_S, limit=1), method)()
         return answer[name]
 
     def drop_connections(self) -> None:
@@ -67,6 +69,13 @@ class RunningWorker:
             for client in redis.client_list():
                 if client["name"] == WORKER_CLIENT:
                     redis.client_kill_filter(_id=client["id"])
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """What is sent meanwhile is all there when the worker goes on."""
+        self.signal(signal.SIGSTOP)
+        yield
+        self.signal(signal.SIGCONT)
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)

@@ -23,6 +23,7 @@ from workers.messages import Publisher
 LANE = "anthropic.normal"
 OTHER_LANE = "gemini.low"
 SLOTS = 4
+ENDLESS_S = 600.0
 
 
 def message(body: Any = None, *, drop: str | None = None, **changes: Any) -> bytes:
@@ -228,8 +229,5 @@ def test_a_publisher_declares_its_queue_beside_a_foreign_key(start_worker: Start
 
 def test_all_slots_are_still_there(worker: RunningWorker) -> None:
     push(worker, *STRANGE.values())
-    naps = [worker.send("nap", 1.0) for _ in range(capacity(SLOTS))]
+    naps = [worker.send("nap", ENDLESS_S) for _ in range(capacity(SLOTS))]
     eventually(lambda: {line["id"] for line in worker.journal("started")} >= set(naps))
-    times = [line["at"] for line in worker.journal("started") if line["id"] in naps]
-    ends = [line["at"] for line in worker.journal("finished") if line["id"] in naps]
-    assert max(times) < min(ends, default=max(times) + 1)

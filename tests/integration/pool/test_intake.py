@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections import Counter
 
 from factory.domain.slots import capacity, reserve
@@ -11,8 +10,9 @@ from tests.integration.pool.conftest import RunningWorker, StartWorker, eventual
 
 def test_a_worker_takes_no_more_messages_than_it_has_slots(start_worker: StartWorker) -> None:
     with start_worker("gemini.high", 4) as worker:
-        for _ in range(12):
-            worker.send("nap", 0.3)
+        with worker.stopped():
+            for _ in range(12):
+                worker.send("nap", 1.0)
         eventually(lambda: len(worker.journal("finished")) == 12)
         assert most_at_once(worker, "started", "finished") == capacity(4)
 
@@ -21,10 +21,10 @@ def test_intake_counts_the_jobs_of_a_message_and_each_job_frees_its_slot(
     start_worker: StartWorker,
 ) -> None:
     with start_worker("gemini.bulk", 8) as worker:
-        slow = worker.send("batch", [60.0] + [0.3] * 7)
-        eventually(lambda: len(worker.journal("job started", slow)) == 8)
-        for _ in range(7):
-            worker.send("batch", [0.3])
+        with worker.stopped():
+            worker.send("batch", [600.0] + [1.0] * 7)
+            for _ in range(7):
+                worker.send("batch", [1.0])
         # Full: nothing is taken until the short jobs of the first message have ended; its long one
         # then keeps a single slot.
         eventually(lambda: len(worker.journal("job finished")) == 14)
@@ -37,8 +37,9 @@ def test_an_urgent_lane_is_served_before_a_patient_one(start_worker: StartWorker
     with start_worker("ollama.bulk,ollama.high", 1) as worker:
         first = [worker.app.send_task("nap", [0.5], queue="ollama.bulk").id for _ in range(3)]
         eventually(lambda: len(worker.journal("started")) == capacity(1) == len(first))
-        bulk = [worker.app.send_task("nap", [0], queue="ollama.bulk").id for _ in range(3)]
-        high = [worker.app.send_task("nap", [0], queue="ollama.high").id for _ in range(3)]
+        with worker.stopped():
+            bulk = [worker.app.send_task("nap", [0], queue="ollama.bulk").id for _ in range(3)]
+            high = [worker.app.send_task("nap", [0], queue="ollama.high").id for _ in range(3)]
         eventually(lambda: len(worker.journal("finished")) == 9)
         assert {line["id"] for line in worker.journal("started")[3:6]} == set(high)
         assert {line["id"] for line in worker.journal("started")[6:]} == set(bulk)
@@ -48,12 +49,11 @@ def test_a_patient_lane_has_its_share_beside_an_urgent_one_that_is_never_empty(
     start_worker: StartWorker,
 ) -> None:
     with start_worker("openai.high,openai.low", 2) as worker:
-        # All messages are there before it goes on: otherwise the urgent ones would begin alone.
-        worker.signal(signal.SIGSTOP)
-        for _ in range(200):
-            worker.app.send_task("nap", [0.05], queue="openai.high")
-        low = [worker.app.send_task("nap", [0.05], queue="openai.low").id for _ in range(20)]
-        worker.signal(signal.SIGCONT)
+        # Otherwise the urgent ones would begin alone.
+        with worker.stopped():
+            for _ in range(200):
+                worker.app.send_task("nap", [0.05], queue="openai.high")
+            low = [worker.app.send_task("nap", [0.05], queue="openai.low").id for _ in range(20)]
         eventually(lambda: len(worker.journal("started")) >= 100)
         early = [line["id"] for line in worker.journal("started")[:100]]
         # Two of ten, by weight; all of them once it is their turn, as messages come in handfuls.
@@ -71,20 +71,17 @@ def test_a_group_that_hangs_leaves_each_other_group_its_reserve(start_worker: St
             for _ in range(reserve(40))
         }
         eventually(lambda: others <= {line["id"] for line in worker.journal("finished")})
-        naps = [line for line in worker.journal("started") if line["id"] in others]
-        assert max(line["at"] for line in naps) - min(line["at"] for line in naps) < 30
         assert len(worker.journal("started")) == capacity(40) + len(others)
 
 
 def test_a_group_that_is_full_goes_on_as_soon_as_a_slot_is_free(start_worker: StartWorker) -> None:
-    """Its lanes are not among those that BRPOP waits for, which waits for a tenth of a second."""
-    with start_worker("openai.normal,anthropic.normal", 2) as worker:
+    """Its lanes are not among those that BRPOP waits for: here it waits so long that the messages would take hours."""
+    with start_worker("openai.normal,anthropic.normal", 2, "patient") as worker:
         count = 40 * capacity(2)
-        for _ in range(count):
-            worker.app.send_task("nap", [0.02], queue="openai.normal")
+        with worker.stopped():
+            for _ in range(count):
+                worker.app.send_task("nap", [0.02], queue="openai.normal")
         eventually(lambda: len(worker.journal("finished")) == count)
-        starts = sorted(line["at"] for line in worker.journal("started"))
-        assert starts[-1] - starts[0] < 40 * 0.1
 
 
 def test_two_groups_that_hang_leave_a_third_its_reserve(start_worker: StartWorker) -> None:

@@ -50,18 +50,20 @@ def events(worker: RunningWorker) -> Iterator[Listener]:
 
 
 def test_two_hundred_naps_run_at_the_same_time(worker: RunningWorker) -> None:
-    sent = {worker.send("nap", 0.5) for _ in range(200)}
+    sent = {worker.send("nap", 2.0) for _ in range(200)}
     eventually(lambda: sent <= {line["id"] for line in worker.journal("finished")})
     of_these = [line for line in worker.journal("finished") if line["id"] in sent]
     began = min(line["at"] for line in worker.journal("started") if line["id"] in sent)
-    assert max(line["at"] for line in of_these) - began < 10  # one after the other: 100
+    assert (
+        max(line["at"] for line in of_these) - began < 60
+    )  # ten at a time: 40, one after the other: 400
     assert len(of_these) == 200
 
 
 def test_a_soft_limit_is_raised_inside_the_coroutine_which_may_tidy_up(
     worker: RunningWorker, events: Listener
 ) -> None:
-    task = worker.send("tidy", soft_time_limit=0.2, time_limit=5)
+    task = worker.send("tidy", soft_time_limit=0.2, time_limit=120)
     failed = eventually(lambda: events.of(task, "task-failed", "task-succeeded"))
     assert "SoftTimeLimitExceeded" in failed["exception"]
     assert worker.journal("tidied", task)
@@ -163,6 +165,8 @@ def test_messages_that_have_ended_are_gone_without_a_collection(worker: RunningW
     for _ in range(200):
         worker.send("nap", 0.01)
     eventually(lambda: len(worker.journal("finished")) == before + 200)
+    # Messages are released on another thread than the one that runs and counts.
+    eventually(lambda: worker.inspect("stats")["pool"]["messages"] == 0)
     census = worker.send("census")
     (counted,) = eventually(lambda: worker.journal("counted", census))
     assert counted["requests"] < 20

@@ -1,6 +1,6 @@
 """A worker with tasks that write down what happens to them, one JSON line each.
 
-Run as `python worker_main.py <redis url> <journal> <client name> <lane> <slots> [events] [broken] [drains] [impatient|hasty]`.
+Run as `python worker_main.py <redis url> <journal> <client name> <lane> <slots> [events] [broken] [drains] [patient] [impatient|hasty]`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from celery.worker.request import Request
 from factory.config import Settings
 from factory.log import configure_logging
 from factory.redaction import Redactor
+from workers import transport
 from workers.app import WorkerApp, create_app
 from workers.blockage import LoopWatch
 from workers.pool import release_slot
@@ -49,7 +50,7 @@ def register_sleepers(app: WorkerApp, journal: Journal) -> None:
     async def tidy(self) -> None:
         journal.write("started", id=self.request.id)
         try:
-            await asyncio.sleep(60)
+            await asyncio.sleep(600)
         except SoftTimeLimitExceeded:
             await asyncio.sleep(0.05)
             journal.write("tidied", id=self.request.id)
@@ -120,13 +121,15 @@ def main(
     redactor = Redactor(settings, {"SOME_API_KEY": "marked-key-0123456789"})
     app, journal = create_app(redis_url), Journal(Path(journal_path))
     app.redactor = redactor
-    app.drain_s = 0.5 if "drains" in flags else None
+    app.drain_s = 3.0 if "drains" in flags else None
     app.conf.broker_transport_options["client_name"] = client_name
     register_sleepers(app, journal)
     register_troublemakers(app)
     register_batch(app, journal)
     register_census(app, journal)
 
+    if "patient" in flags:
+        transport.BRIEFLY_S = 300.0
     restart_s = {"impatient": 2.0, "hasty": 1.0}.get(flags[-1] if flags else "", 60.0)
 
     @contextlib.asynccontextmanager
