@@ -54,7 +54,7 @@ def test_a_project_over_its_limit_is_told_when_to_come_again(services: Services)
     given_jobs(services, 9)
     _measure(services, drained_per_s=2.0)
     limited = _limited(services, max_queued_per_project=10)
-    limit = Backpressure(limited)
+    limit = Backpressure(limited, Clock())
     limit.admit(PROJECT, 1)
     with pytest.raises(TooManyQueued) as refused:
         limit.admit(PROJECT, 5)

@@ -29,9 +29,11 @@ from tests.integration.store.samples import (
 
 GOOD = JobRequest.model_validate({"model": "openai/gpt-4o-mini", "input": "Hi."})
 
+PATIENCE_S = 60.0
+
 
 def _until(holds: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     while not holds():
         assert time.monotonic() < deadline, "the condition never came true"
         time.sleep(0.01)
@@ -52,7 +54,7 @@ class HeldLines(Sequence[Line]):
     def __getitem__(self, place: slice) -> list[Line]: ...
     def __getitem__(self, place: int | slice) -> Any:
         self.asked.set()
-        assert self.released.wait(20)
+        assert self.released.wait(PATIENCE_S)
         return [Line(1, GOOD)]
 
 
@@ -72,7 +74,7 @@ def test_a_bulk_that_is_checked_holds_no_connection(
 ) -> None:
     bulks, lines = Bulks(bench.intake), HeldLines()
     answer = threads.submit(bulks.submit, OWNER, lines)
-    assert lines.asked.wait(20)
+    assert lines.asked.wait(PATIENCE_S)
 
     assert _checked_out(bench.services) == 0
     lines.released.set()
@@ -80,8 +82,9 @@ def test_a_bulk_that_is_checked_holds_no_connection(
 
 
 def test_bulks_together_leave_connections_for_single_jobs(
-    bench: Bench, threads: ThreadPoolExecutor
+    bench: Bench, threads: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(bulk_module, "WAIT_S", PATIENCE_S)
     bulks = Bulks(bench.intake)
     with bench.services.database.transaction() as tx:
         tx.exec_driver_sql("LOCK TABLE job_payloads IN SHARE MODE")  # nobody can write
@@ -118,13 +121,13 @@ def test_who_waits_too_long_for_a_place_is_told_when_to_come_again(
 
 
 def test_one_project_cannot_take_all_places(threads: ThreadPoolExecutor) -> None:
-    places, released = Places(1, most=4, wait_s=20), threading.Event()
+    places, released = Places(1, most=4, wait_s=PATIENCE_S), threading.Event()
     held: list[UUID] = []
 
     def hold(project: UUID) -> None:
         with places.take(project, "bulks"):
             held.append(project)
-            assert released.wait(20)
+            assert released.wait(PATIENCE_S)
 
     mine = [threads.submit(hold, PROJECT) for _ in range(2)]
     _until(lambda: places._here[PROJECT] == 2)

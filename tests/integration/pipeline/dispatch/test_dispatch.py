@@ -22,6 +22,7 @@ from factory.embedded.valkey import EmbeddedValkey
 from factory.errors import Unavailable
 from factory.pipeline.dispatch.publish import dispatch
 from factory.services import Services
+from tests.integration.pipeline.dispatch.conftest import LEASE_S
 from tests.integration.pipeline.outbox import Outbox, published
 from tests.integration.store.samples import (
     OTHER_PROJECT,
@@ -42,7 +43,7 @@ GIVEN_UP_S = 20.0
 
 def test_without_a_live_worker_nothing_goes_out(services: Services) -> None:
     given_jobs(services, 3)
-    silence(services, given_worker(services), 60)
+    silence(services, given_worker(services), 2 * LEASE_S)
     outbox = Outbox()
     assert dispatch(services, outbox.send) == 0
     assert (outbox.sent, published(services)) == ([], 0)

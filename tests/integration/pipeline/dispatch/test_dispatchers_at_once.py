@@ -27,7 +27,7 @@ def test_two_dispatchers_send_each_job_once(services: Services) -> None:
     start = threading.Barrier(2)
 
     def work(outbox: Outbox) -> None:
-        start.wait(10)
+        start.wait(60)
         for _ in range(3):
             dispatch(services, outbox.send)
 
@@ -70,7 +70,7 @@ def test_a_dispatcher_waits_for_the_other_that_fills_the_same_group(services: Se
             assert len(_publish_as(tx, first)) == first.full
             late = other.submit(_publish_alone, services, second)
             eventually(lambda: late.done() or ask(services, WAITING))
-        assert late.result(30) == []
+        assert late.result(60) == []
     assert published(services) == first.full
 
 

@@ -19,11 +19,18 @@ from factory.pipeline.run.worker import Worker
 from factory.pipeline.upkeep.reaper import Reaper, mark_dead
 from factory.services import Services
 from factory.store import counters, leases, moves
+from tests.integration.pipeline.bench import until
 from tests.integration.store.samples import ask, given_job, given_worker
 from workers import blockage
 from workers.blockage import LoopWatch, watch_loop
 
 LONG_S = 60.0
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine may take longer to record a block than a restart waits for it."""
+    monkeypatch.setattr(blockage, "TELL_S", LONG_S)
 
 
 def test_the_job_that_blocks_the_loop_is_named_and_its_time_counted(
@@ -37,18 +44,23 @@ def test_the_job_that_blocks_the_loop_is_named_and_its_time_counted(
         with worker.holding(blocking) as held:
             assert held
             time.sleep(4.0)  # noqa: ASYNC251 - this is what it is about
-        await asyncio.sleep(1.0)
+        await until(lambda: _blocked_s(services))
         watch.stop()
         await worker.close()
 
     with caplog.at_level(logging.WARNING, logger=blockage.__name__):
         asyncio.run(scenario())
-    told = [record for record in caplog.records if "blocked" in record.getMessage()]
+    # A machine under load may block the loop once more, at the end.
+    told = [record for record in caplog.records if "blocked" in record.getMessage()][:2]
     assert [record.job_id for record in told] == [public_id(blocking)] * 2  # type: ignore[attr-defined]
     assert "time.sleep" in told[0].getMessage()
+    assert 1.0 < _blocked_s(services) < LONG_S
+
+
+def _blocked_s(services: Services) -> float:
     with services.database.transaction() as tx:
-        (blocked,) = [one for one in counters.totals(tx) if one.metric == metrics.LOOP_BLOCKED_S]
-    assert 1.0 < blocked.amount < LONG_S
+        totals = counters.totals(tx)
+    return sum(one.amount for one in totals if one.metric == metrics.LOOP_BLOCKED_S)
 
 
 def test_a_loop_that_goes_on_standing_still_is_given_up_and_told(
@@ -64,7 +76,8 @@ def test_a_loop_that_goes_on_standing_still_is_given_up_and_told(
         watch.stop()
 
     asyncio.run(scenario())
-    assert [one.metric for one in told] == [metrics.LOOP_BLOCKED_S, metrics.LOOP_RESTARTS]
+    # The stop of a watch that probes at that moment is one more block.
+    assert [one.metric for one in told[:2]] == [metrics.LOOP_BLOCKED_S, metrics.LOOP_RESTARTS]
 
 
 def test_the_job_that_ended_a_worker_runs_alone_and_the_others_do_not(
@@ -102,7 +115,7 @@ def test_a_busy_loop_that_answers_is_left_alone() -> None:
     gave_up = threading.Event()
 
     async def scenario() -> None:
-        watch = LoopWatch(1.0, give_up=gave_up.set)
+        watch = LoopWatch(2.0, give_up=gave_up.set)
         watch.start()
         for _ in range(100):
             time.sleep(0.03)  # noqa: ASYNC251 - busy, and never for long

@@ -16,7 +16,7 @@ from tests.integration.pipeline.bench import Bench, timed
 from tests.integration.pipeline.receiver import Receiver
 from tests.integration.store.samples import tell
 
-ENDS_S = 8.0
+ENDS_S = 60.0
 """It takes milliseconds where nothing else runs. On the loop, each of these takes minutes."""
 DEADLINE_S = 3.0
 ANTHROPIC = "anthropic/claude-haiku-4-5"

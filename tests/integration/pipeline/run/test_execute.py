@@ -131,7 +131,7 @@ def test_an_answer_cut_off_is_unknown_spend(bench: Bench) -> None:
 
 
 def test_a_call_that_takes_too_long_is_unknown_spend_and_retried(bench: Bench) -> None:
-    job = bench.finished(input=script("hang"), params={"timeout_s": 0.2})
+    job = bench.finished(input=script("hang"), params={"timeout_s": 2.0})
     assert (job.state, job.attempt) == (State.QUEUED, 1)
     [call] = ask(bench.services, f"SELECT status, error_type, cost_micros FROM {EVERY_CALL} c")
     assert (call.status, call.error_type, call.cost_micros) == ("failed", "provider_timeout", None)
@@ -161,7 +161,12 @@ def test_where_all_are_limited_the_job_waits(bench: Bench) -> None:
 
 
 def test_a_deadline_ends_a_running_job(bench: Bench) -> None:
-    job = bench.finished(input=script("hang"), deadline_s=0.4)
+    job_id = bench.submit(input=script("hang"), deadline_s=60)
+    worker = bench.worker()
+    soon = "UPDATE jobs SET deadline_at = now() + interval '3 seconds'"  # the call begins before
+    tell(bench.services, soon)
+    bench.execute(job_id, worker=worker)
+    job = bench.view(job_id)
     assert job.state is State.FAILED
     assert job.error is not None
     assert job.error["type"] == "deadline_exceeded"

@@ -24,6 +24,8 @@ LOCK_CLAIMS = "LOCK TABLE job_payloads IN ACCESS EXCLUSIVE MODE"
 @contextmanager
 def _holding(services: Services, statement: str) -> Iterator[Tx]:
     with services.database.engine.connect() as connection:
+        # Whoever holds it may wait for longer than a program may.
+        connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
         connection.exec_driver_sql(statement)
         yield connection
 
@@ -92,7 +94,7 @@ def test_a_claim_that_came_after_the_lease_is_given_back_without_an_attempt(benc
 def test_what_a_late_worker_paid_is_in_the_usage_of_a_job_that_ends_at_that_moment(
     bench: Bench,
 ) -> None:
-    job_id, worker = bench.submit(input=script("latency_ms=500")), bench.worker()
+    job_id, worker = bench.submit(input=script("latency_ms=3000")), bench.worker()
     steal = "UPDATE jobs SET lease_token = nextval('lease_tokens') WHERE id = %(id)s RETURNING lease_token"
 
     async def work() -> None:

@@ -21,6 +21,8 @@ from tests.integration.store.samples import ask, state_of, waits_for_locks
 def _holding(services: Services, statement: str) -> Iterator[Tx]:
     """Locks that make the writer's next commit wait; `rollback` lets it go on."""
     with services.database.engine.connect() as connection:
+        # Whoever holds it may wait for longer than a program may.
+        connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
         connection.exec_driver_sql(statement)
         yield connection
 
@@ -41,7 +43,7 @@ def _nothing(_tx: Tx, items: list[None]) -> Sequence[None]:
 
 
 def test_an_answer_that_a_drain_interrupts_ends_its_job(bench: Bench) -> None:
-    job_id, worker = bench.submit(input="Hi. {{simulate latency_ms=100}}"), bench.worker()
+    job_id, worker = bench.submit(input="Hi. {{simulate latency_ms=1500}}"), bench.worker()
 
     async def work() -> None:
         running = asyncio.ensure_future(execute(worker, [job_id]))
@@ -61,7 +63,7 @@ def test_an_answer_that_a_drain_interrupts_ends_its_job(bench: Bench) -> None:
 
 
 def test_an_answer_that_a_cancel_interrupts_is_the_jobs_result(bench: Bench) -> None:
-    job_id, worker = bench.submit(input="Hi. {{simulate latency_ms=100}}"), bench.worker()
+    job_id, worker = bench.submit(input="Hi. {{simulate latency_ms=1500}}"), bench.worker()
 
     async def work() -> None:
         running = asyncio.ensure_future(execute(worker, [job_id]))
@@ -100,8 +102,8 @@ def test_a_call_that_was_cancelled_before_it_was_sent_cost_nothing(bench: Bench)
 
 @pytest.mark.parametrize("moment", ["claim", "report"])
 def test_a_late_cancel_does_not_part_a_hint_from_its_other_jobs(bench: Bench, moment: str) -> None:
-    quick = bench.submit(input="Hi. {{simulate latency_ms=50}}")
-    slow = bench.submit(input="Hi. {{simulate latency_ms=700}}")
+    quick = bench.submit(input="Hi. {{simulate latency_ms=1500}}")
+    slow = bench.submit(input="Hi. {{simulate latency_ms=2500}}")
     worker = bench.worker()
     lock_table = "LOCK TABLE job_payloads IN ACCESS EXCLUSIVE MODE"
     lock_row = f"SELECT FROM jobs WHERE id = '{quick}' FOR UPDATE"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -26,6 +27,9 @@ from tests.integration.pipeline.bench import Bench, until
 from tests.integration.store.samples import OTHER_PROJECT, PROJECT, ask, tell, waits_for_locks
 
 SMALL = "openai/text-embedding-3-small"
+PATIENCE_S = 60.0
+SOON_S = 30.0
+"""Half of what a slow read may take."""
 
 
 def sleep(seconds: float) -> Callable[[Tx], str]:
@@ -37,7 +41,9 @@ def one(tx: Tx) -> int:
     return int(rows(tx, "SELECT 1 AS number")[0].number)
 
 
-def with_reader(url: str, work: Callable[[Reader], Awaitable[Any]], read_s: float = 30.0) -> Any:
+def with_reader(
+    url: str, work: Callable[[Reader], Awaitable[Any]], read_s: float = 2 * SOON_S
+) -> Any:
     """What `work` gives, with a reader on a loop of its own."""
 
     async def run_it() -> Any:
@@ -48,7 +54,7 @@ def with_reader(url: str, work: Callable[[Reader], Awaitable[Any]], read_s: floa
             reader.close()
 
     with asyncio.Runner() as runner:
-        return runner.run(asyncio.wait_for(run_it(), 60))
+        return runner.run(asyncio.wait_for(run_it(), 3 * PATIENCE_S))
 
 
 def _sleeping(services: Services) -> int:
@@ -78,7 +84,7 @@ def _searches(bench: Bench, number: int) -> list[UUID]:
             priority=Priority.HIGH,
             input={"query": "a query", "limit": 2},
             model=SMALL,
-            deadline_s=60,
+            deadline_s=10 * PATIENCE_S,
         )
         for _ in range(number)
     ]
@@ -87,14 +93,17 @@ def _searches(bench: Bench, number: int) -> list[UUID]:
     return [job.id for job in found]
 
 
-def test_searches_that_hang_stop_no_claim_and_no_end(bench: Bench) -> None:
+def test_searches_that_hang_stop_no_claim_and_no_end(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("factory.kinds.means.Reader", partial(Reader, read_s=10 * PATIENCE_S))
     worker, searches = bench.worker(), _searches(bench, 6)
     completion = bench.submit()
 
     async def work() -> None:
         searching = asyncio.ensure_future(execute(worker, searches))
         await until(lambda: waits_for_locks(bench.services))
-        await asyncio.wait_for(execute(worker, [completion]), 10)
+        await asyncio.wait_for(execute(worker, [completion]), PATIENCE_S)
         searching.cancel()
         await asyncio.wait([searching])
         await until(lambda: not waits_for_locks(bench.services))
@@ -121,7 +130,7 @@ def test_a_read_that_is_given_up_ends_in_postgres_too(services: Services) -> Non
         await until(lambda: _sleeping(services) == SHARE)
         for read in reads:
             read.cancel()
-        await until(lambda: all(read.done() for read in reads), 1.0)
+        await until(lambda: all(read.done() for read in reads), SOON_S)
         await until(lambda: not _sleeping(services))
         assert await reader.read(PROJECT, one) == 1
 
@@ -132,7 +141,7 @@ def test_another_projects_reads_pass_those_of_one_that_has_many(services: Servic
     async def work(reader: Reader) -> int:
         slow = [asyncio.ensure_future(reader.read(PROJECT, sleep(300))) for _ in range(20)]
         await until(lambda: _sleeping(services) == SHARE)
-        answer = await asyncio.wait_for(reader.read(OTHER_PROJECT, one), 10)
+        answer = await asyncio.wait_for(reader.read(OTHER_PROJECT, one), SOON_S)
         for read in slow:
             read.cancel()
         await asyncio.wait(slow)
@@ -145,8 +154,11 @@ def test_projects_take_turns(services: Services) -> None:
     order: list[int] = []
 
     async def read(reader: Reader, project: int) -> None:
-        await reader.read(UUID(int=project), sleep(0.02))
-        order.append(project)
+        def noted(tx: Tx) -> str:
+            order.append(project)
+            return sleep(0.1)(tx)
+
+        await reader.read(UUID(int=project), noted)
 
     async def work(reader: Reader) -> None:
         many = [read(reader, project) for project in (1, 2, 3) for _ in range(20)]

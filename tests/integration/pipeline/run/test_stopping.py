@@ -104,7 +104,7 @@ def _lose(bench: Bench, job_id: UUID) -> None:
 
 
 def test_a_late_worker_is_refused_while_its_step_serves_the_next_attempt(bench: Bench) -> None:
-    job_id = bench.submit(input=script("latency_ms=600 times=1"))
+    job_id = bench.submit(input=script("latency_ms=3000 times=1"))
     late, next_worker = bench.worker(), bench.worker()
 
     async def work() -> None:

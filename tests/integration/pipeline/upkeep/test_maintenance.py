@@ -20,7 +20,8 @@ from factory.pipeline.upkeep.maintenance import check, nightly, weekly
 from factory.pipeline.upkeep.retention import Retention
 from factory.services import Services
 from factory.store.database import Database
-from tests.integration.store.samples import given_jobs
+from tests.integration.reliability.rig import eventually
+from tests.integration.store.samples import given_jobs, waits_for_locks
 
 INDEX = "ix_jobs_archive_project"
 CLI = "from factory.cli.main import main; main()"
@@ -153,10 +154,12 @@ def _interrupt_a_reindex(services: Services) -> None:
     writer.cursor().execute("LOCK TABLE jobs IN ROW EXCLUSIVE MODE")
     other = psycopg2.connect(services.settings.libpq_url)
     other.autocommit = True
-    cursor = other.cursor()
-    cursor.execute("SET statement_timeout = '500ms'")
-    with pytest.raises(psycopg2.errors.QueryCanceled):
-        cursor.execute("REINDEX TABLE CONCURRENTLY jobs")
+    with ThreadPoolExecutor(1) as hands:
+        reindex = hands.submit(other.cursor().execute, "REINDEX TABLE CONCURRENTLY jobs")
+        eventually(lambda: waits_for_locks(services) or reindex.done())
+        other.cancel()
+        with pytest.raises(psycopg2.errors.QueryCanceled):
+            reindex.result(60)
     other.close()
     writer.close()
 
