@@ -10,16 +10,19 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import psycopg2
 
 from deploy.validate.tools import Invalid
+from factory.cli.ports import Ports
 from factory.embedded.account import unprivileged_account
 from factory.embedded.child import OWN_ACCOUNT, Account, Child, spawn
 from factory.embedded.wheels import wheel_file
+from factory.errors import Conflict
 
 START_S = 90.0
 POLL_S = 0.05
@@ -50,15 +53,18 @@ def with_places(text: str, places: Mapping[str, str]) -> str:
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
+    """A port on loopback that nobody listens on now, and that nobody else is given by this while this process runs.
+
+    Who is given a port does not listen at once, or stops listening for a while: for others it would be free.
+    """
     while True:
-        port = random.randint(LOW, HIGH)  # noqa: S311 - no secret
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
+        with suppress(Conflict):
+            return _reserved().take(random.randint(LOW, HIGH))  # noqa: S311 - no secret
+
+
+@cache
+def _reserved() -> Ports:
+    return Ports("127.0.0.1")
 
 
 def listens(port: int) -> bool:

@@ -20,7 +20,7 @@ import httpx
 import pytest
 import yaml
 
-from factory.cli.ports import is_free
+from deploy.validate.servers import free_port
 from factory.cli.providers import HOSTED, simulated_environment
 from factory.embedded.postgres import EmbeddedPostgres
 from factory.embedded.valkey import EmbeddedValkey
@@ -159,7 +159,6 @@ def ground(image: Image, tmp_path: Path) -> Iterator[Ground]:
         simulator = stack.enter_context(
             running_simulator(SimulatorConfig(log=tmp_path / "calls.log"))
         )
-        free = (port for port in range(21_000, 32_000) if is_free("127.0.0.1", port))
         variables = {
             **_bare_environment(image),
             "DATABASE_URL": postgres.start(),
@@ -168,7 +167,7 @@ def ground(image: Image, tmp_path: Path) -> Iterator[Ground]:
             "FLOWER_BASIC_AUTH": "test:test",
             **simulated_environment(HOSTED, simulator.url),
         }
-        yield Ground(image, postgres, variables, (next(free), next(free), next(free)))
+        yield Ground(image, postgres, variables, (free_port(), free_port(), free_port()))
 
 
 @contextmanager
@@ -241,11 +240,16 @@ def test_the_images_own_command_serves_and_its_health_check_tells(ground: Ground
     with _running(gateway):
         run = partial(subprocess.run, healthy, env=ground.variables, check=False)
         eventually(lambda: run().returncode == 0, STARTS_S)
-        assert len(_children(str(gateway.pid))) == 4
+        # The first of them serves before the last is there.
+        eventually(lambda: len(_children(str(gateway.pid))) == 4, STARTS_S)
 
 
 def _children(pid: str) -> list[str]:
-    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    """None of one that has ended meanwhile."""
+    try:
+        return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
 def test_up_order_of_compose_holds_from_nothing(ground: Ground) -> None:
@@ -293,8 +297,8 @@ def _order(services: Mapping[str, Any]) -> list[str]:
 
 def _resolved(ground: Ground, command: list[str]) -> list[str]:
     """The program found as in the container, on ports that are free here."""
-    text = "\0".join(command)
-    for usual, free in zip(("8000", "9090", "5555"), ground.ports, strict=True):
-        text = text.replace(usual, str(free))
+    free = dict(zip(("8000", "9090", "5555"), map(str, ground.ports), strict=True))
+    # In one pass: a free port may hold the digits of a usual one.
+    text = re.sub("|".join(free), lambda usual: free[usual[0]], "\0".join(command))
     program, *arguments = text.split("\0")
     return [ground.image.program(program), *arguments]

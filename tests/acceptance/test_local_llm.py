@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from deploy.validate.servers import free_port
 from tests.acceptance.stack import eventually, running_stack
 
 MODEL = "local/gemma3-270m"
@@ -39,13 +39,12 @@ REVIEWS = {
 def model_url(tmp_path: Path) -> Iterator[str]:
     """Where llama.cpp serves the model, on loopback."""
     pytest.importorskip("xllamacpp")
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "factory.embedded.local_llm", "--port", str(port)]
     with (tmp_path / "llm.log").open("wb") as log:
         process = subprocess.Popen([*command, "--directory", str(tmp_path)], stdout=log, stderr=log)
     try:
-        eventually(lambda: _healthy(port), within_s=60)
+        eventually(lambda: _healthy(port), within_s=180)
         yield f"http://127.0.0.1:{port}/v1"
     finally:
         process.terminate()

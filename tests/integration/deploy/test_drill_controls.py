@@ -17,6 +17,8 @@ from deploy.drills.scenarios.dropped_database import drill
 from deploy.drills.stage import Stage, until
 from tests.integration.deploy.tools import TOOLS
 
+pytestmark = pytest.mark.timeout(900)
+
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Stage:

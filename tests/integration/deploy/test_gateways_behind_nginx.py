@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 
-from deploy.validate.servers import free_port
+from deploy.validate.servers import free_port, listens
 from factory.embedded.child import Child
 from factory.simulator import HostedSimulator
 from factory.store import keys, projects
@@ -48,6 +48,7 @@ def test_a_killed_gateway_is_left_out_and_logs_name_the_client(
             first.kill()
             # A POST that it has begun to read is not sent again, and must fail.
             assert first.wait(READY_S)
+            eventually(lambda: not listens(ports[0]))  # its workers go after it
             found = [client.post("/api/jobs", json=JOB).status_code for _ in range(REQUESTS)]
             found += [client.get("/api/jobs").status_code for _ in range(REQUESTS)]
         assert set(found) == {202, 200}

@@ -42,7 +42,7 @@ def test_no_line_is_lost_while_two_programs_write() -> None:
         for rotation in range(ROTATIONS):
             for writer in writers:
                 _let_go(writer, LINES // 200 // ROTATIONS)
-            eventually((logs / "worker.log").exists)
+            eventually(lambda: _both_are_in(logs / "worker.log"))
             TOOLS.run([logrotate, "--force", "--state", directory / "state", config])
             assert len(list(logs.glob("worker.log.*"))) == rotation + 1
         for writer in writers:
@@ -87,6 +87,11 @@ def _let_go(writer: subprocess.Popen[str], stretches: int) -> None:
     assert writer.stdin
     writer.stdin.write("\n" * stretches)
     writer.stdin.flush()
+
+
+def _both_are_in(log: Path) -> bool:
+    """Whether neither may still write into the file before this one, which is compressed next."""
+    return log.exists() and all(f"line {name} " in log.read_text() for name in "ab")
 
 
 def _lines(file: Path) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -78,20 +79,22 @@ def test_only_modern_tls_is_spoken(front: Front, version: ssl.TLSVersion, taken:
     context.minimum_version = context.maximum_version = version
     url = f"https://127.0.0.1:{front.https_port}/health"
     if taken:
-        assert httpx.get(url, verify=context).status_code == 200
+        assert httpx.get(url, verify=context, timeout=60).status_code == 200
     else:
         with pytest.raises(httpx.ConnectError, match="PROTOCOL_VERSION"):
-            httpx.get(url, verify=context)
+            httpx.get(url, verify=context, timeout=60)
 
 
 def test_an_address_is_limited_and_probes_are_not(front: Front) -> None:
     with front.client(OTHER_CLIENT) as client, ThreadPoolExecutor(8) as hands:
-        answers = list(hands.map(client.get, ["/api/jobs"] * (BURST + 40)))
+        began = time.monotonic()
+        answers = list(hands.map(client.get, ["/api/jobs"] * (BURST + 100)))
+        took_s = time.monotonic() - began
         probes = list(hands.map(client.get, ["/health"] * (BURST + 40)))
     found = Counter(answer.status_code for answer in answers)
     assert found.keys() == {200, 429}
     # One comes back each second meanwhile.
-    assert BURST < found[200] < BURST + 20
+    assert BURST < found[200] <= BURST + 1 + took_s
     refused = next(answer for answer in answers if answer.status_code == 429)
     assert refused.headers["Content-Type"] == PROBLEM
     assert refused.headers.get_list("Retry-After") == ["1"]
@@ -120,11 +123,11 @@ def test_an_answer_may_take_longer_than_connecting_and_sending(upstream: Upstrea
     shorter = {
         "proxy_connect_timeout 60s": "proxy_connect_timeout 500ms",
         "proxy_send_timeout 60s": "proxy_send_timeout 500ms",
-        "proxy_read_timeout 300s": "proxy_read_timeout 4s",
+        "proxy_read_timeout 300s": "proxy_read_timeout 6s",
     }
     with running_front((upstream.port, 1), shorter) as front, front.client() as client:
         assert client.get("/hold?s=1.5", headers={"Prefer": "wait=60"}).status_code == 200
-        cut = client.get("/hold?s=8")
+        cut = client.get("/hold?s=12")
     assert (cut.status_code, cut.headers["Content-Type"]) == (504, PROBLEM)
 
 

@@ -77,7 +77,7 @@ def test_nginx_lets_in_who_flower_lets_in(home: Path) -> None:
         assert eventually(lambda: _status(url, "admin", "first")) == 200
         assert _status(url, "other", "second") == 200
         assert _status(url, "admin", "second") == 401
-        assert httpx.get(url).status_code == 401
+        assert httpx.get(url, timeout=60).status_code == 401
     finally:
         process.terminate()
         process.wait(60)
@@ -85,6 +85,6 @@ def test_nginx_lets_in_who_flower_lets_in(home: Path) -> None:
 
 def _status(url: str, user: str, password: str) -> int:
     try:
-        return httpx.get(url, auth=(user, password)).status_code
+        return httpx.get(url, auth=(user, password), timeout=60).status_code
     except httpx.TransportError:
         return 0

@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from deploy.docs.blocks import read_blocks
+from deploy.validate.servers import free_port
 from deploy.validate.tools import Tools, Unavailable
 from factory.webhooks.sign import derive_secret, event_body, signed_headers
 from tests.acceptance.stack import eventually
@@ -41,14 +42,14 @@ def test_a_receiver_verifies_what_it_takes(language: str, tmp_path: Path) -> Non
 def _status(url: str, *secrets: str, body: bytes = BODY, sent_at: datetime | None = None) -> int:
     headers = signed_headers("msg_1", BODY, secrets, sent_at or datetime.now(UTC))
     return httpx.post(
-        url, content=body, headers={**headers, "content-type": "application/json"}
+        url, content=body, headers={**headers, "content-type": "application/json"}, timeout=60
     ).status_code
 
 
 @contextmanager
 def _running(language: str, directory: Path) -> Iterator[str]:
     command = _python(directory) if language == "python" else _node(directory)
-    port = _free_port()
+    port = free_port()
     environ = {**os.environ, "WEBHOOK_SECRET": SECRET, "PORT": str(port)}
     with (directory / "said.txt").open("w") as said:
         process = subprocess.Popen(command, cwd=directory, env=environ, stdout=said)
@@ -80,12 +81,6 @@ def _written(name: str, directory: Path) -> str:
     [code] = [one.code for one in read_blocks(PAGE.read_text(), PAGE.name) if one.file == name]
     (directory / name).write_text(code)
     return name
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _listens(port: int) -> bool:

@@ -90,9 +90,16 @@ def test_a_platform_that_does_not_start_says_why(
 
 def test_a_short_load_is_measured_and_drawn(platform: Target, tmp_path: Path) -> None:
     options = ["--url", platform.url, "--key", platform.key, "--model", platform.model]
-    load([*options, "--rate", "20", "--users", "4", "--seconds", "4", "--out", str(tmp_path)])
-    found = json.loads((tmp_path / "report.json").read_text())
-    assert {row["name"] for row in found["rows"]} >= {"all", "POST /api/jobs", "GET /api/jobs/{id}"}
+    options += ["--rate", "20", "--users", "4", "--out", str(tmp_path)]
+    wanted, names = {"all", "POST /api/jobs", "GET /api/jobs/{id}"}, set[str]()
+    # Users draw what they do; a busy machine lets them do little in a few seconds.
+    for seconds in ("4", "20", "60"):
+        load([*options, "--seconds", seconds])
+        found = json.loads((tmp_path / "report.json").read_text())
+        names = {row["name"] for row in found["rows"]}
+        if names >= wanted:
+            break
+    assert names >= wanted
     assert sum(row["failures"] for row in found["rows"]) == 0
     assert (tmp_path / "load.png").read_bytes().startswith(b"\x89PNG")
 

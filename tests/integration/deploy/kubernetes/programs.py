@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -16,6 +17,7 @@ from typing import TypeVar
 
 import httpx
 
+from deploy.validate.servers import free_port
 from factory.config import Settings, consumed_names
 from tests.integration.deploy.kubernetes.cluster import Cluster, Pod
 
@@ -39,12 +41,6 @@ def eventually(look: Callable[[], T], within_s: float = STARTS_S) -> T:
     return answer
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
 class Program:
     """The container of a pod. Its /tmp is `room`, its ports are free ones of this machine."""
 
@@ -57,8 +53,10 @@ class Program:
     def words(self, command: Sequence[str]) -> list[str]:
         """A command of the pod for this machine."""
         found = [word.replace("/tmp/", f"{self._room}/") for word in command]
-        for inside, here in self._ports.items():
-            found = [word.replace(str(inside), str(here)) for word in found]
+        if ports := {str(inside): str(here) for inside, here in self._ports.items()}:
+            # In one pass: a port of this machine may hold the digits of one inside.
+            inside = re.compile("|".join(ports))
+            found = [inside.sub(lambda one: ports[one[0]], word) for word in found]
         program = BIN / found[0]
         return [str(program), *found[1:]] if program.exists() else found
 

@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[4]
 MONITORING = ROOT / "deploy/monitoring"
 SCRAPE = "1s"
 RATE_INTERVAL = "30s"
-READY_S = 60.0
+READY_S = 180.0
 FIRST_PORT = 23_100
 
 

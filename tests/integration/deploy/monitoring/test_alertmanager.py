@@ -11,13 +11,12 @@ import httpx
 import pytest
 import yaml
 
+from deploy.validate.servers import free_port
 from deploy.validate.tools import Tools, Unavailable
 from tests.acceptance.stack import eventually
 from tests.integration.deploy.monitoring.rig import MONITORING, ROOT
 from tests.integration.pipeline.receiver import Receiver
 
-PORT = 23_301
-URL = f"http://127.0.0.1:{PORT}"
 ALERT = {
     "labels": {"alertname": "HighErrorRate", "severity": "critical"},
     "annotations": {
@@ -35,7 +34,8 @@ def slack() -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def alertmanager(tmp_path: Path, slack: Receiver) -> Iterator[None]:
+def alertmanager(tmp_path: Path, slack: Receiver) -> Iterator[str]:
+    """Its URL."""
     try:
         program = Tools(ROOT).debian("prometheus-alertmanager")
     except Unavailable as reason:
@@ -49,28 +49,32 @@ def alertmanager(tmp_path: Path, slack: Receiver) -> Iterator[None]:
             one["api_url_file"] = str(tmp_path / "slack_url")
     file = tmp_path / "alertmanager.yml"
     file.write_text(yaml.safe_dump(config))
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
     command = [program, f"--config.file={file}", f"--storage.path={tmp_path / 'data'}"]
-    command += [f"--web.listen-address=127.0.0.1:{PORT}", "--cluster.listen-address="]
+    command += [f"--web.listen-address=127.0.0.1:{port}", "--cluster.listen-address="]
     with (tmp_path / "log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
         try:
-            eventually(_ready)
-            yield
+            eventually(lambda: _ready(url))
+            yield url
         finally:
             process.terminate()
             process.wait(60)
 
 
-def _ready() -> bool:
+def _ready(url: str) -> bool:
     try:
-        return httpx.get(f"{URL}/-/ready", trust_env=False).is_success
+        return httpx.get(f"{url}/-/ready", trust_env=False).is_success
     except httpx.TransportError:
         return False
 
 
-@pytest.mark.usefixtures("alertmanager")
-def test_what_fires_is_told_to_the_channel_with_its_runbook(slack: Receiver) -> None:
-    httpx.post(f"{URL}/api/v2/alerts", json=[ALERT], trust_env=False).raise_for_status()
+def test_what_fires_is_told_to_the_channel_with_its_runbook(
+    alertmanager: str, slack: Receiver
+) -> None:
+    told = httpx.post(f"{alertmanager}/api/v2/alerts", json=[ALERT], trust_env=False, timeout=60)
+    told.raise_for_status()
 
     received = eventually(lambda: list(slack.received))
     message = json.loads(received[0].body)

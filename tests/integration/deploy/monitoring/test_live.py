@@ -95,8 +95,8 @@ def test_each_metric_of_the_platform_has_a_panel(rig: Rig) -> None:
 
 def test_each_metric_that_a_rule_reads_is_there(rig: Rig) -> None:
     names = {name for expr in _rules() for name in METRIC.findall(expr)}
-    missing = {name for name in names if not rig.prometheus.query(name)}
-    assert {name for name in missing if not _is_empty_here(name)} == set()
+    wanted = {name for name in names if not _is_empty_here(name)}
+    eventually(lambda: all(rig.prometheus.query(name) for name in wanted))
 
 
 def test_an_outage_and_a_death_are_seen(rig: Rig) -> None:
@@ -108,9 +108,9 @@ def test_an_outage_and_a_death_are_seen(rig: Rig) -> None:
 
 
 def test_the_exporters_are_scraped_by_the_names_of_the_guide(rig: Rig) -> None:
-    targets = rig.prometheus.targets()
-    assert {"agent-factory", "postgres", "redis"} <= set(targets)
-    assert set(targets.values()) == {"up"}
+    assert {"agent-factory", "postgres", "redis"} <= set(rig.prometheus.targets())
+    # They have a second for each answer, and a busy machine may take more.
+    eventually(lambda: set(rig.prometheus.targets().values()) == {"up"})
 
 
 def test_the_shipped_configuration_names_the_targets_of_the_guide() -> None:
