@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.stack import ENDS_S, Stack, run_factory
+from tests.acceptance.stack import ENDS_S, Stack, eventually, run_factory
 
 MODEL = ("-m", "openai/gpt-4o-mini")
 
@@ -32,7 +32,7 @@ def test_a_text_a_file_and_stdin_are_submitted_alike(platform: Stack, tmp_path: 
         (("submit", "{{simulate status=400}}", *MODEL, "--wait"), 1, "provider_refused"),
         (("submit", "Why?", "-m", "openai/gpt-99"), 2, "unknown model"),
         (
-            ("submit", "{{simulate latency_ms=2000}}", *MODEL, "-w", "--timeout", "0.1"),
+            ("submit", "{{simulate latency_ms=20000}}", *MODEL, "-w", "--timeout", "0.1"),
             3,
             "goes on",
         ),
@@ -71,7 +71,8 @@ def test_queues_and_workers_are_shown(platform: Stack) -> None:
     lanes = {lane["lane"]: lane for lane in platform.cli_json("queues")["data"]}
     assert lanes["gemini.normal"]["queued"] == 1
     assert "gemini.normal" in platform.cli("queues").stdout
-    assert [worker["live"] for worker in platform.cli_json("workers")["data"]] == [True]
+    # A beat may be late.
+    eventually(lambda: [one["live"] for one in platform.cli_json("workers")["data"]] == [True])
     platform.http.post(f"/api/jobs/{waiting['id']}/cancel")
 
 

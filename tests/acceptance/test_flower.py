@@ -21,6 +21,25 @@ AGENTS = Path(__file__).parents[2] / "agents"
 HUNG = "{{simulate hang}} Why?"
 
 
+@pytest.fixture(autouse=True)
+def listening(platform: Stack) -> None:
+    """Flower is up; `up` does not wait for it."""
+    await_flower(platform, workers=1)
+
+
+def await_flower(platform: Stack, workers: int) -> None:
+    """Until Flower has heard from so many workers: what was said before it listened, it does not know."""
+
+    def heard() -> bool:
+        try:
+            answer = ask(platform, "/workers?json=1")
+        except httpx.TransportError:
+            return False
+        return answer.status_code == 200 and len(answer.json()["data"]) >= workers
+
+    eventually(heard)
+
+
 def ask(platform: Stack, path: str) -> httpx.Response:
     assert platform.flower is not None
     login = (platform.flower["user"], platform.flower["password"])
@@ -43,7 +62,7 @@ def task_in(platform: Stack, job_id: str, state: str) -> dict[str, Any]:
 def test_flower_wants_a_password(platform: Stack) -> None:
     assert platform.flower is not None
     for path in ("/", "/api/tasks", "/api/workers"):
-        assert httpx.get(platform.flower["url"] + path).status_code == 401
+        assert httpx.get(platform.flower["url"] + path, timeout=60).status_code == 401
 
 
 def test_flower_lists_the_worker(platform: Stack) -> None:
@@ -130,6 +149,7 @@ def test_a_job_is_a_row_that_tells_what_it_is_and_why_it_failed(
 def test_counts_are_those_of_the_jobs(tmp_path: Path) -> None:
     """Jobs of all lanes, alone and many a message: as many rows, and as many ends of each kind, as Postgres has."""
     with running_stack(tmp_path, "--workers", "2", AGENTS_DIR=str(AGENTS)) as platform:
+        await_flower(platform, workers=2)
         models = ["openai/gpt-4o-mini", "anthropic/claude-haiku-4-5", "local/all-minilm-l6-v2"]
         priorities = ["high", "normal", "low", "bulk"]
         bodies = [

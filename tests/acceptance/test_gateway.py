@@ -10,7 +10,7 @@ from tests.acceptance.stack import Job, Stack, eventually
 
 BODY = {
     "model": "openai/gpt-4o-mini",
-    "input": "{{simulate latency_ms=3000}} Why?",
+    "input": "{{simulate latency_ms=12000}} Why?",
     "metadata": {"test": "crash"},
 }
 

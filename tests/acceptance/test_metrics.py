@@ -33,7 +33,7 @@ GATEWAY_NAMES = {"http_requests", "http_request_duration_seconds", *metrics.GATE
 
 def exported(platform: Stack) -> list[Metric]:
     urls = (platform.metrics_url, platform.gateway_metrics_url)
-    text = "".join(httpx.get(url).text for url in urls)
+    text = "".join(httpx.get(url, timeout=60).text for url in urls)
     return list(text_string_to_metric_families(text))
 
 
@@ -67,7 +67,7 @@ def test_every_metric_is_there(platform: Stack) -> None:
     platform.run()
     assert {family.name for family in exported(platform)} >= NAMES | GATEWAY_NAMES
     assert scrape(platform, "factory_up") == 1
-    assert scrape(platform, "workers_live") == 1
+    eventually(lambda: scrape(platform, "workers_live") == 1)
 
 
 def test_counts_are_those_of_the_jobs(platform: Stack) -> None:
