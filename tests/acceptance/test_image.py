@@ -28,6 +28,7 @@ from factory.simulator import SimulatorConfig, running_simulator
 from tests.acceptance.accounts import ordinary_user
 from tests.acceptance.image import ROOT, Image, build_image, exec_form
 from tests.acceptance.stack import STOPS_S, eventually, running_stack
+from tests.integration.reliability.freeze import children_of
 
 pytestmark = pytest.mark.timeout(600)
 STARTS_S = 120.0
@@ -211,15 +212,15 @@ def test_honcho_starts_the_procfile_and_goes_on_until_ctrl_c(ground: Ground) -> 
     )
     with _running(honcho, end=_press_ctrl_c):
         assert ground.answer_of_an_agent() == "succeeded"
-        programs = list(_below(str(honcho.pid)))
+        programs = list(_below(honcho.pid))
         lines = len((ROOT / "Procfile").read_text().splitlines())
         assert len(programs) > lines
-    eventually(lambda: not [one for one in programs if Path("/proc", one).exists()])
+    eventually(lambda: not [one for one in programs if Path("/proc", str(one)).exists()])
 
 
-def _below(pid: str) -> Iterator[str]:
+def _below(pid: int) -> Iterator[int]:
     """What the process has started, and they in turn."""
-    for child in _children(pid):
+    for child in children_of(pid):
         yield child
         yield from _below(child)
 
@@ -241,15 +242,7 @@ def test_the_images_own_command_serves_and_its_health_check_tells(ground: Ground
         run = partial(subprocess.run, healthy, env=ground.variables, check=False)
         eventually(lambda: run().returncode == 0, STARTS_S)
         # The first of them serves before the last is there.
-        eventually(lambda: len(_children(str(gateway.pid))) == 4, STARTS_S)
-
-
-def _children(pid: str) -> list[str]:
-    """None of one that has ended meanwhile."""
-    try:
-        return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    except (FileNotFoundError, ProcessLookupError):
-        return []
+        eventually(lambda: len(children_of(gateway.pid)) == 4, STARTS_S)
 
 
 def test_up_order_of_compose_holds_from_nothing(ground: Ground) -> None:

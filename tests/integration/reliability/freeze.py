@@ -19,9 +19,11 @@ def postmaster_of(server: EmbeddedPostgres) -> int:
 @contextmanager
 def frozen(pid: int) -> Iterator[None]:
     """The process and its children do nothing during the block."""
+    os.kill(pid, signal.SIGSTOP)  # first: from now on it starts none
     stopped = [pid, *children_of(pid)]
-    for one in stopped:
-        os.kill(one, signal.SIGSTOP)
+    for one in stopped[1:]:
+        with suppress(ProcessLookupError):
+            os.kill(one, signal.SIGSTOP)
     try:
         yield
     finally:
@@ -32,5 +34,8 @@ def frozen(pid: int) -> Iterator[None]:
 
 def children_of(pid: int) -> list[int]:
     """The processes that it has started and that run."""
-    tasks = Path("/proc", str(pid), "task").glob("*/children")
-    return [int(child) for task in tasks for child in task.read_text().split()]
+    found: list[int] = []
+    for task in Path("/proc", str(pid), "task").glob("*/children"):
+        with suppress(OSError):  # the thread has ended meanwhile
+            found += map(int, task.read_text().split())
+    return found
