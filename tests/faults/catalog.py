@@ -25,14 +25,14 @@ from tests.faults.strikes import (
 )
 
 NOBODY_DIES = Expectation(nobody_dies=True)
-TWO_PROVIDERS = ("openai/gpt-4o-mini", "anthropic/claude-haiku-4-5")
-OTHER_PROVIDERS = ("anthropic/claude-haiku-4-5", "gemini/gemini-2.5-flash")
+TWO_PROVIDERS = ("openai/gpt-4o-mini", outside.OTHERS)
+OTHER_PROVIDERS = (outside.OTHERS, "gemini/gemini-2.5-flash")
 NO_ATTEMPT_SPENT = Expectation(nobody_dies=True, first_attempt=True)
 
 FAULTS: Mapping[str, Fault] = {
     "worker_kill": Fault(programs.kill_workers, latency_s=(0.5, 4.0)),
     "zombie": Fault(programs.stop_and_wake_worker, latency_s=(0.5, 6.0)),
-    "lost_hints": Fault(programs.lose_hints, expected=NOBODY_DIES),
+    "lost_hints": Fault(programs.lose_hints, busy=True, expected=NOBODY_DIES),
     "gateway_kill": Fault(programs.kill_gateways, busy=True, expected=NOBODY_DIES),
     "dispatcher_kill": Fault(programs.kill_dispatchers, expected=NOBODY_DIES),
     "rolling_deploy": Fault(
@@ -110,12 +110,14 @@ FAULTS: Mapping[str, Fault] = {
     "provider_down": Fault(
         outside.outage,
         models=TWO_PROVIDERS,
+        stage=outside.calm_before,
         verify=outside.others_are_prompt,
         expected=NOBODY_DIES,
     ),
     "provider_429_storm": Fault(
         outside.storm,
         models=TWO_PROVIDERS,
+        stage=outside.calm_before,
         verify=outside.others_are_prompt,
         expected=NO_ATTEMPT_SPENT,
     ),

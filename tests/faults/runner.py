@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 from pathlib import Path
 
+import httpx
+
 from tests.acceptance.stack import FACTORY, Stack, eventually, running_stack
 from tests.faults.client import Accepted, CarefulClient
 from tests.faults.judge import Verdict, broken_off, judge
@@ -158,7 +160,12 @@ def _await_ends(stack: Stack, accepted: Sequence[Accepted], ends_s: float) -> No
 
 def _is_over(stack: Stack, job_id: str) -> bool:
     """Whether there is nothing to wait for: it has ended, or is not there at all."""
-    answer = stack.http.get(f"/api/jobs/{job_id}")
+    try:
+        answer = stack.http.get(f"/api/jobs/{job_id}")
+    except httpx.TransportError:
+        return False
+    if answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return False  # the gateway has not noticed yet that Postgres is back
     return answer.status_code == HTTPStatus.NOT_FOUND or bool(answer.json()["finished_at"])
 
 

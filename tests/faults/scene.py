@@ -40,6 +40,10 @@ class Scene:
     """Of the harness' own worker, where there is one."""
     ways: Mapping[str, Proxy] = field(default_factory=dict)
     """The extra worker's, to postgres and redis."""
+    calm_s: float = 0.0
+    """How late a job is while nothing is broken, p95: see `strikes.calm`."""
+    calm_webhooks_s: float = 0.0
+    """The same of a webhook."""
 
     def struck(self) -> None:
         """Notes the time of a fault."""
@@ -51,7 +55,7 @@ class Scene:
         return state
 
     def redis(self) -> Redis:
-        return Redis.from_url(self.state().redis_url, socket_timeout=2)
+        return Redis.from_url(self.state().redis_url, socket_timeout=30)
 
     def worker_pids(self) -> list[int]:
         return [one.pid for one in self.stack.programs("workers.worker")]
@@ -87,6 +91,18 @@ class Scene:
             return None
         finally:
             connection.close()
+
+    def answer(self, statement: str, *params: object) -> list[tuple[Any, ...]]:
+        """The rows, as soon as Postgres gives them: on a busy machine it may be slow to let in."""
+        found: list[list[tuple[Any, ...]]] = []
+
+        def answered() -> bool:
+            rows = self.ask(statement, *params)
+            found.extend([] if rows is None else [rows])
+            return bool(found)
+
+        eventually(answered, LONG_S)
+        return found[0]
 
 
 @dataclass(frozen=True)

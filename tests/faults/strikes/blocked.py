@@ -11,6 +11,7 @@ from typing import Any
 
 from tests.faults.client import Accepted
 from tests.faults.scene import Found, Scene
+from tests.faults.strikes import calm
 from tests.faults.strikes.blocking.sitecustomize import RELEASE, WORDS
 from tests.faults.strikes.programs import HOLDER
 
@@ -45,6 +46,7 @@ blocking: dict[str, list[str]] = {}
 @contextmanager
 def until_the_end(scene: Scene) -> Iterator[None]:
     """Afterwards what still blocks is let go."""
+    calm.measure(scene, "openai/gpt-4o-mini")
     try:
         yield
     finally:
@@ -76,8 +78,8 @@ def verify(scene: Scene, _accepted: Sequence[Accepted]) -> Found:
     *known, bug = blocking.pop(str(scene.stack.home))
     error = scene.stack.job(bug)["error"] or {}
     lost = int(error.get("type") != "poison_job")
-    restarts = (scene.ask(RESTARTS) or [(0,)])[0][0]
-    late = [job_id for job_id in known if _late(scene.stack.job(job_id))]
+    restarts = scene.answer(RESTARTS)[0][0]
+    late = [job_id for job_id in known if _late(scene, job_id)]
     complaints = [f"jobs with slow work ended late: {', '.join(late)}"] * bool(late)
     if lost:
         complaints.append(f"the job with the bug is no poison job: {error.get('type', 'no error')}")
@@ -86,8 +88,9 @@ def verify(scene: Scene, _accepted: Sequence[Accepted]) -> Found:
     return Found(lost=lost + len(late), complaints=tuple(complaints))
 
 
-def _late(job: dict[str, Any]) -> bool:
+def _late(scene: Scene, job_id: str) -> bool:
+    job = scene.stack.job(job_id)
     if not job["finished_at"]:
         return True
     began, ended = (datetime.fromisoformat(job[name]) for name in ("created_at", "finished_at"))
-    return (ended - began).total_seconds() > DEADLINE_S + LATE_S
+    return (ended - began).total_seconds() > DEADLINE_S + LATE_S + calm.TWICE * scene.calm_s

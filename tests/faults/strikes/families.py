@@ -95,11 +95,9 @@ def _family(scene: Scene, project_id: UUID, number: int) -> NewJob:
 
 def verify(scene: Scene, accepted: Sequence[Accepted]) -> Found:
     """Each parent has its children once, and ended after them; each was woken by the end that it waited for."""
-    families = scene.ask(FOUND) or []
+    families = scene.answer(FOUND)
     calls = begun_calls(scene.stack.home / "simulator.jsonl")
-    children = [
-        (f"job_{one.replace('-', '')}", deaths) for one, deaths in scene.ask(CHILDREN) or []
-    ]
+    children = [(f"job_{one.replace('-', '')}", deaths) for one, deaths in scene.answer(CHILDREN)]
     repeated = sum(max(0, len(calls.get(one, ())) - 1 - deaths) for one, deaths in children)
     return Found(
         lost=len(scene.beforehand)

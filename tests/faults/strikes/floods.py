@@ -18,6 +18,7 @@ from factory.store.database import run
 from tests.acceptance.stack import eventually
 from tests.faults.client import Accepted
 from tests.faults.scene import LONG_S, Found, Scene
+from tests.faults.strikes import calm
 from tests.faults.strikes.receivers import Receiver
 from tests.integration.reliability.rig import END_ALL
 from tests.integration.store.samples import given_jobs
@@ -85,18 +86,15 @@ def others_go_on(scene: Scene, accepted: Sequence[Accepted]) -> Found:
         for one in tuple(told.deliveries)
         if one.job_id in wanted
     ]
+    prompt_s = max(PROMPT_S, calm.TWICE * scene.calm_webhooks_s)
     waits = [(scene.ended_at(one.job_id) - one.at).total_seconds() - one.latency_s for one in ended]
     complaints = [
         f"{what} waited: p95 {seconds:.1f} s"
-        for what, found, most_s in (("webhooks", late, PROMPT_S), ("others", waits, PATIENT_S))
-        if (seconds := _p95(found)) > most_s
+        for what, found, most_s in (("webhooks", late, prompt_s), ("others", waits, PATIENT_S))
+        if (seconds := calm.p95(found)) > most_s
     ]
     missing = wanted - {one.job_id for one in told.deliveries}
     return Found(lost=len(missing), complaints=tuple(complaints))
-
-
-def _p95(values: Sequence[float]) -> float:
-    return sorted(values)[int(0.95 * (len(values) - 1))] if values else 0.0
 
 
 @contextmanager
@@ -135,5 +133,6 @@ def _receiver(scene: Scene) -> Iterator[None]:
     with Receiver(204) as receiver:
         threading.Thread(target=receiver.serve_forever, args=(0.05,), daemon=True).start()
         scene.receivers, scene.hooks = {"well": receiver}, [receiver.url]
+        calm.measure(scene, "anthropic/claude-haiku-4-5")
         yield
         receiver.shutdown()

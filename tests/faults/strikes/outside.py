@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import httpx
 
 from tests.acceptance.stack import eventually
 from tests.faults.client import Accepted
 from tests.faults.scene import LONG_S, Found, Scene
+from tests.faults.strikes import calm
 
 PROMPT_S = 1.0
+OTHERS = "anthropic/claude-haiku-4-5"
+
+
+@contextmanager
+def calm_before(scene: Scene) -> Iterator[None]:
+    """What jobs of the others take is measured first."""
+    calm.measure(scene, OTHERS)
+    yield
 
 
 def storm(scene: Scene, seconds: float = 10.0) -> None:
@@ -26,22 +36,23 @@ def outage(scene: Scene, seconds: float = 8.0) -> None:
 
 def others_are_prompt(scene: Scene, accepted: Sequence[Accepted]) -> Found:
     """Jobs of the other providers took what their provider takes, and a moment."""
-    waits_s = sorted(
-        (scene.ended_at(one.job_id) - one.at).total_seconds() - one.latency_s
-        for one in accepted
-        if not one.model.startswith("openai/")
+    p95_s = calm.p95(
+        [
+            (scene.ended_at(one.job_id) - one.at).total_seconds() - one.latency_s
+            for one in accepted
+            if not one.model.startswith("openai/")
+        ]
     )
-    p95_s = waits_s[int(0.95 * (len(waits_s) - 1))]
-    late = (f"other providers' jobs waited: p95 {p95_s:.1f} s",)
-    return Found(complaints=late if p95_s > PROMPT_S else ())
+    late = (f"other providers' jobs waited: p95 {p95_s:.1f} s, in calm {scene.calm_s:.1f} s",)
+    return Found(complaints=late if p95_s > max(PROMPT_S, calm.TWICE * scene.calm_s) else ())
 
 
 def _script(scene: Scene, script: str, seconds: float) -> None:
     address = f"{scene.simulator_url()}/_simulator/script"
     scene.struck()
-    httpx.put(address, json={"openai": script})
+    httpx.put(address, json={"openai": script}, timeout=LONG_S)
     time.sleep(seconds)
-    httpx.delete(address)
+    httpx.delete(address, timeout=LONG_S)
 
 
 def cancel_some(scene: Scene) -> None:

@@ -8,7 +8,7 @@ from contextlib import suppress
 import psutil
 
 from tests.acceptance.stack import processes_of
-from tests.faults.scene import Scene
+from tests.faults.scene import LONG_S, Scene
 
 
 def lose(scene: Scene, times: int = 1) -> None:
@@ -24,15 +24,29 @@ def lose(scene: Scene, times: int = 1) -> None:
 def _kill_everything(scene: Scene) -> None:
     """All are stopped first, so that none sees another one die. Nothing is left that could reap slowly."""
     supervisor = psutil.Process(scene.stack.process.pid)
-    pids = {one.pid for one in processes_of(scene.stack.home)}
-    family = {supervisor, *supervisor.children(recursive=True)}
-    family |= {psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)}
-    for act in (psutil.Process.suspend, psutil.Process.kill):
-        for process in [supervisor, *(family - {supervisor})]:
+    supervisor.suspend()
+    stopped = {supervisor}
+    # What is stopped starts nothing: one more look finds what they have started meanwhile.
+    while more := _family(scene, supervisor) - stopped:
+        for process in more:
             with suppress(psutil.NoSuchProcess):
-                act(process)
+                process.suspend()
+        stopped |= more
+    for process in [supervisor, *(stopped - {supervisor})]:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
     scene.stack.process.wait()
-    psutil.wait_procs(family - {supervisor}, timeout=10)
+    _, alive = psutil.wait_procs(stopped - {supervisor}, timeout=LONG_S)
+    assert not alive, f"killed, and still there: {alive}"
+
+
+def _family(scene: Scene, supervisor: psutil.Process) -> set[psutil.Process]:
+    """All that it has started, by descent or by what names the home."""
+    family = set(supervisor.children(recursive=True))
+    for one in processes_of(scene.stack.home):
+        with suppress(psutil.NoSuchProcess):
+            family.add(psutil.Process(one.pid))
+    return family
 
 
 def _give_pids_anew(scene: Scene) -> None:

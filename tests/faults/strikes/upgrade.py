@@ -16,7 +16,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
-import psutil
 import psycopg2
 
 from factory.cli.ports import Ports
@@ -33,6 +32,8 @@ BASE = ROOT / "tests" / "upgrade" / "BASE"
 """The commit of the release before."""
 QUEUED, SLOTS = 1_000, 50
 """Jobs that wait when it begins, and what each of the two workers runs."""
+FULL = 2 * SLOTS * 7 // 8
+"""What runs at least, as jobs end and others take their slots."""
 LATENCY_S = 2.0
 MIXED = 50
 """Jobs that end between two replacements, while old and new programs run beside each other."""
@@ -68,7 +69,7 @@ def _base() -> str:
 @contextmanager
 def release_before(directory: Path) -> Iterator[Sequence[str]]:
     """Its code and an environment with its requirements; gives the command that is its `factory`."""
-    code, venv, python = directory / "before", directory / "venv", directory / "python"
+    code, venv, python = directory / "before", _venv(directory), directory / "python"
     archive = subprocess.run(
         ("git", "-C", str(ROOT), "archive", _base()), stdout=subprocess.PIPE, check=True
     )
@@ -95,6 +96,10 @@ def _chooser(mark: Path, venv: Path) -> str:
     )
 
 
+def _venv(directory: Path) -> Path:
+    return directory / "venv"
+
+
 def _mark(directory: Path) -> Path:
     return directory / "this-release"
 
@@ -108,7 +113,7 @@ def loaded(scene: Scene) -> Iterator[None]:
         ids = scene.stack.submit_lines(bodies)["ids"]
         at = datetime.now(UTC)
         scene.beforehand += [Accepted(one, at, LATENCY_S, "openai/gpt-4o-mini") for one in ids]
-        eventually(lambda: _running(scene) >= 2 * SLOTS, LONG_S)
+        eventually(lambda: _running(scene) >= FULL, LONG_S)
         yield
 
 
@@ -219,10 +224,10 @@ def verify(scene: Scene, accepted: Sequence[Accepted]) -> Found:
 
 
 def _left(scene: Scene) -> Iterator[str]:
-    marked = _mark(scene.stack.home.parent).stat().st_mtime
+    before = str(_venv(scene.stack.home.parent))
     for module in PROGRAMS:
         for one in scene.stack.programs(module):
-            if psutil.Process(one.pid).create_time() < marked:
+            if one.command.startswith(before):
                 yield f"{module} is still the release before"
 
 
