@@ -103,7 +103,7 @@ def start_server(directory: Path, options: Sequence[str]) -> Node:
     return node
 
 
-def start_sentinel(directory: Path, master_port: int) -> Node:
+def start_sentinel(directory: Path, master_port: int, down_after_ms: int = DOWN_AFTER_MS) -> Node:
     port = free_port()
     place = directory / f"sentinel-{port}"
     place.mkdir(parents=True)
@@ -111,7 +111,7 @@ def start_sentinel(directory: Path, master_port: int) -> Node:
     config.write_text(
         f"port {port}\nbind 127.0.0.1\ndir {place}\n"
         f"sentinel monitor {MASTER_NAME} 127.0.0.1 {master_port} 2\n"
-        f"sentinel down-after-milliseconds {MASTER_NAME} {DOWN_AFTER_MS}\n"
+        f"sentinel down-after-milliseconds {MASTER_NAME} {down_after_ms}\n"
         f"sentinel failover-timeout {MASTER_NAME} 10000\n"
     )
     return _start(port, place, [str(config), "--sentinel"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +17,7 @@ from factory.embedded.postgres import EmbeddedPostgres
 from factory.simulator import HostedSimulator
 from tests.integration.reliability.freeze import postmaster_of
 from tests.integration.reliability.replica import running_pair
-from tests.integration.reliability.rig import Rig, running_rig
+from tests.integration.reliability.rig import Rig, eventually, running_rig
 
 CRASHES = 3
 JOBS = 120
@@ -49,10 +48,7 @@ def test_jobs_go_on_when_postgres_crashes_under_them(
 
 
 def _until_ended(rig: Rig, job_ids: list[UUID], count: int) -> None:
-    deadline = time.monotonic() + 60
-    while len(rig.ended(job_ids)) < count:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    eventually(lambda: len(rig.ended(job_ids)) >= count)
 
 
 def test_nothing_accepted_is_lost_when_the_standby_takes_over(

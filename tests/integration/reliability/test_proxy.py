@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import socketserver
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tests.integration.reliability.proxy import Direction, Loss, Proxy, running_
 from tests.integration.reliability.rig import eventually
 
 SHORT_S = 0.2
+ANSWERS_S = 60.0
 
 
 class Echo(socketserver.BaseRequestHandler):
@@ -46,7 +48,7 @@ def proxy(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Proxy]:
 
 
 def _client(proxy: Proxy) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", proxy.port), timeout=5)
+    return socket.create_connection(("127.0.0.1", proxy.port), timeout=ANSWERS_S)
 
 
 def _says(client: socket.socket, data: bytes) -> bytes:
@@ -96,9 +98,11 @@ def test_a_black_hole_gives_back_what_it_held(proxy: Proxy, direction: Direction
         client.settimeout(SHORT_S)
         with pytest.raises(TimeoutError):
             _says(client, b"lost?")
+        if direction is Direction.DOWN:
+            eventually(lambda: heard[1:] == [b"lost?"])
         assert heard[1:] == ([b"lost?"] if direction is Direction.DOWN else [])
         proxy.heal()
-        client.settimeout(5)
+        client.settimeout(ANSWERS_S)
         assert client.recv(1000) == b"lost?"
 
 
@@ -135,17 +139,15 @@ def test_a_half_closed_client_may_still_talk_whatever_the_server_answers(proxy: 
         proxy.half_close()
         for word in (b"are", b"you", b"there"):
             client.sendall(word)
-            eventually(lambda said=word: said in heard, SHORT_S * 10)
+            eventually(lambda said=word: said in heard)
 
 
 def test_a_delay_holds_each_piece(proxy: Proxy) -> None:
     with _client(proxy) as client:
         proxy.delay(SHORT_S)
-        client.settimeout(SHORT_S)
-        with pytest.raises(TimeoutError):
-            _says(client, b"hello")
-        client.settimeout(5)
-        assert client.recv(1000) == b"hello"
+        started = time.monotonic()
+        assert _says(client, b"hello") == b"hello"
+        assert time.monotonic() - started >= 2 * SHORT_S, "one piece to the server, one back"
 
 
 @pytest.mark.parametrize("loss", [Loss.ANSWER, Loss.QUESTION])
@@ -169,4 +171,4 @@ def test_a_cut_waits_for_what_comes_before(proxy: Proxy) -> None:
         client.settimeout(SHORT_S)
         with pytest.raises(TimeoutError):
             _says(client, b"COMMIT")
-    assert heard == [b"COMMIT", b"INSERT", b"COMMIT"]
+    eventually(lambda: heard == [b"COMMIT", b"INSERT", b"COMMIT"])

@@ -20,6 +20,7 @@ from tests.integration.retention.past import (
     find,
     given_ended,
     retain,
+    set_ended,
 )
 from tests.integration.store.samples import PROJECT, ask, tell, view
 
@@ -46,10 +47,10 @@ def test_content_is_gone_a_day_later_and_usage_stays(services: Services) -> None
 
 def test_a_day_of_content_goes_at_once(services: Services) -> None:
     """What was archived in time is dropped with its partition, not row by row."""
-    ago = (TTL_DAYS - 1) * DAY
-    given_ended(services, ago=ago)
+    ended = datetime.now(UTC) - (TTL_DAYS - 1) * DAY
+    set_ended(services, given_ended(services), ended)
     retain(services)
-    name = f"job_contents_{datetime.now(UTC) - ago:%Y_%m_%d}"
+    name = f"job_contents_{ended:%Y_%m_%d}"
     assert count(services, name) == 1
     shifted = services.settings.model_copy(update={"payload_ttl_days": TTL_DAYS - 3})
     retain(replace(services, settings=shifted))

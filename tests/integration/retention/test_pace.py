@@ -13,6 +13,7 @@ from tests.integration.retention.past import count, given_ended, go_round, place
 from tests.integration.store.samples import tell
 
 JOBS = 50_000
+ENDS_S = 200.0
 ENDED_JOBS = """
 WITH made AS (
     INSERT INTO jobs (id, project_id, kind, state, lane, provider, priority, max_attempts, finished_at)
@@ -46,7 +47,7 @@ def test_fifty_thousand_jobs_move_in_short_steps(services: Services) -> None:
         began = time.monotonic()
         retention.tick()
         ticks_s.append(time.monotonic() - began)
-        assert sum(ticks_s) < 60
+        assert sum(ticks_s) < ENDS_S
     assert count(services, "jobs_archive") == count(services, "job_contents") == JOBS
     # The middle of them: another program on this machine may take any one tick's processor.
     assert sorted(ticks_s)[len(ticks_s) // 2] < 2 * WORK_S

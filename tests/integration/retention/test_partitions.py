@@ -114,8 +114,8 @@ def _name(family: Family, when: datetime) -> str:
 
 def test_the_past_has_its_own_partitions(services: Services) -> None:
     """An upgrade finds months of history among the live jobs."""
-    job_id = given_ended(services, ago=100 * DAY)
-    ended = datetime.now(UTC) - 100 * DAY
+    job_id, ended = given_ended(services), datetime.now(UTC) - 100 * DAY
+    set_ended(services, job_id, ended)
     retain(services)
     assert _table_of(services, JOBS, "id", job_id) == f"jobs_archive_{ended:%Y_%m}"
     assert _names(services, JOBS)[0] == f"jobs_archive_{ended:%Y_%m}"
@@ -130,11 +130,10 @@ def test_what_comes_without_a_partition_lands_in_the_default_one(services: Servi
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_partition_takes_over_what_came_before_it(services: Services, family: Family) -> None:
-    ago = timedelta(hours=2)
-    given_ended(services, ago=ago)
+    then = datetime.now(UTC) - timedelta(hours=2)  # yesterday, in the first hours of a day
+    set_ended(services, given_ended(services), then)
     move(services)
     assert count(services, f"{family.table}_default") == 1
-    then = datetime.now(UTC) - ago  # yesterday, in the first hours of a day
     [span] = family.period.spans(then, then)
     assert _make(services, family, span)
     assert count(services, f"{family.table}_default") == 0
@@ -179,7 +178,7 @@ def test_two_dispatchers_make_one_set_of_partitions(services: Services) -> None:
     for one in rounds:
         one.start()
     for one in rounds:
-        one.join(timeout=30)
+        one.join()
     made = [_names(services, family) for family in FAMILIES]
     retain(services)
     assert [_names(services, family) for family in FAMILIES] == made

@@ -13,12 +13,14 @@ import pytest
 from flower.utils.broker import Broker
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
 
 from factory.config import Settings
 from factory.domain.job import new_id
 from factory.errors import Unavailable
 from factory.pipeline.dispatch.publish import Message
 from factory.services import connect_redis
+from tests.integration.reliability.rig import eventually
 from tests.integration.reliability.sentinels import MASTER_NAME, Node, start_sentinel, start_server
 from tests.integration.settings.certificates import Authority, make_authority
 from tests.integration.settings.tls_front import running_front
@@ -30,6 +32,8 @@ pytestmark = pytest.mark.skipif(
 )
 
 LANE = "openai.high"
+PATIENT_MS = 60_000
+"""A Sentinel takes nobody for dead who answers late."""
 Front = Callable[[Authority, str], int]
 
 
@@ -150,11 +154,20 @@ def sentinel_url(tmp_path: Path, authority: Authority) -> Iterator[str]:
     with ExitStack() as stack:
         nodes.append(start_server(tmp_path, ()))
         master = stack.enter_context(running_front(("127.0.0.1", nodes[0].port), *certificate))
-        nodes.append(start_sentinel(tmp_path, master))
+        nodes.append(start_sentinel(tmp_path, master, PATIENT_MS))
+        eventually(lambda: _knows_a_master(nodes[1]))
         port = stack.enter_context(running_front(("127.0.0.1", nodes[1].port), *certificate))
         yield f"sentinel://127.0.0.1:{port}/0?master_name={MASTER_NAME}"
         for node in reversed(nodes):
             node.process.kill()
+
+
+def _knows_a_master(sentinel: Node) -> bool:
+    try:
+        with sentinel.client() as client:
+            return MASTER_NAME in client.sentinel_masters()
+    except RedisError:
+        return False
 
 
 def test_both_verify_sentinels_and_the_master_that_they_name(

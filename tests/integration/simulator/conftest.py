@@ -28,7 +28,9 @@ def http(simulator: HostedSimulator) -> Iterator[httpx.Client]:
         "anthropic-version": "2023-06-01",
         "x-goog-api-key": "k",
     }
-    with httpx.Client(base_url=simulator.url, headers=headers, trust_env=False) as client:
+    with httpx.Client(
+        base_url=simulator.url, headers=headers, trust_env=False, timeout=60
+    ) as client:
         yield client
 
 

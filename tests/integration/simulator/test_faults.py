@@ -6,8 +6,11 @@ import contextlib
 import json
 import time
 from collections.abc import Callable
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
 from threading import Thread
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -25,7 +28,7 @@ def post(http: httpx.Client, provider: str, script: str, job: str | None = None)
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -131,33 +134,31 @@ def test_a_cut_answer_breaks_off_in_the_middle(
     assert last.output_tokens > 0
 
 
-def test_a_hanging_call_is_logged_before_and_after_the_client_gives_up(
-    simulator: HostedSimulator, http: httpx.Client
-):
-    with pytest.raises(httpx.ReadTimeout):
-        http.post(
-            PATHS["openai"],
-            json=chat_body("openai", "Hello"),
-            headers={"x-simulate": "hang", "x-factory-job": "hang"},
-            timeout=0.3,
+def ask_and_go(simulator: HostedSimulator, script: str, job: str) -> None:
+    """Hangs up once the call is logged as received, and waits for what is logged then."""
+    headers = {"Authorization": "Bearer k", "Content-Type": "application/json"}
+    headers |= {"x-simulate": script, "x-factory-job": job}
+    with closing(HTTPConnection(urlsplit(simulator.url).netloc, timeout=60)) as connection:
+        connection.request(
+            "POST", PATHS["openai"], json.dumps(chat_body("openai", "Hello")), headers
         )
-    wait_for(lambda: len(simulator.calls("hang")) == 2)
+        wait_for(lambda: len(simulator.calls(job)) == 1)
+    wait_for(lambda: len(simulator.calls(job)) == 2)
+
+
+def test_a_hanging_call_is_logged_before_and_after_the_client_gives_up(
+    simulator: HostedSimulator,
+):
+    ask_and_go(simulator, "hang", "hang")
     received, aborted = simulator.calls("hang")
     assert received.phase is Phase.RECEIVED
     assert (aborted.phase, aborted.outcome) == (Phase.ABORTED, Outcome.HANG)
 
 
 def test_a_client_that_leaves_during_a_slow_answer_is_seen(
-    simulator: HostedSimulator, http: httpx.Client
+    simulator: HostedSimulator,
 ):
-    with pytest.raises(httpx.ReadTimeout):
-        http.post(
-            PATHS["openai"],
-            json=chat_body("openai", "Hello"),
-            headers={"x-simulate": "latency_ms=60000", "x-factory-job": "gone"},
-            timeout=0.3,
-        )
-    wait_for(lambda: len(simulator.calls("gone")) == 2)
+    ask_and_go(simulator, "latency_ms=60000", "gone")
     assert simulator.calls("gone")[-1].outcome is Outcome.CLIENT_GONE
 
 
@@ -204,4 +205,4 @@ def test_a_simulator_stops_promptly_under_a_hanging_call(tmp_path: Path):
 
 def _post_until_cut(url: str, body: dict[str, object]) -> None:
     with contextlib.suppress(httpx.HTTPError):
-        httpx.post(url, json=body, timeout=30, trust_env=False)
+        httpx.post(url, json=body, timeout=60, trust_env=False)

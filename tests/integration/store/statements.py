@@ -39,15 +39,17 @@ def miscount(_tx: Tx, _items: list[str]) -> Sequence[int]:
     return []
 
 
-def with_committer(services: Services, work: Callable[[GroupCommitter], Awaitable[Any]]) -> Any:
+def with_committer(
+    services: Services, work: Callable[[GroupCommitter], Awaitable[Any]], threads: int = 2
+) -> Any:
     """What `work` gives, with a committer on a loop of its own."""
 
     async def run_it() -> Any:
-        committer = GroupCommitter(services.database, asyncio.get_running_loop())
+        committer = GroupCommitter(services.database, asyncio.get_running_loop(), threads)
         try:
             return await work(committer)
         finally:
             await asyncio.to_thread(committer.stop)
 
     with asyncio.Runner() as runner:
-        return runner.run(asyncio.wait_for(run_it(), 60))
+        return runner.run(asyncio.wait_for(run_it(), 120))

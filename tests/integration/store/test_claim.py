@@ -102,7 +102,7 @@ def test_two_workers_that_claim_the_same_jobs_at_once_share_them(services: Servi
 
     def work() -> None:
         worker_id = given_worker(services)
-        start.wait(10)
+        start.wait(60)
         claimed.extend(claim(services, worker_id, *job_ids))
 
     threads = [threading.Thread(target=work) for _ in range(2)]

@@ -72,4 +72,4 @@ def test_a_committer_that_stops_without_postgres_says_so(
             await write
 
     with asyncio.Runner() as runner:
-        runner.run(asyncio.wait_for(work(), 20))
+        runner.run(asyncio.wait_for(work(), 60))

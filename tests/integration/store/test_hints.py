@@ -16,7 +16,7 @@ from factory.domain.lanes import Priority
 from factory.domain.state import State
 from factory.services import Services
 from factory.store import hints, moves
-from factory.store.database import ids
+from factory.store.database import ids, run
 from factory.store.hints import InFlight
 from tests.integration.store.samples import (
     OTHER_PROJECT,
@@ -134,7 +134,7 @@ def test_two_dispatchers_at_once_publish_each_job_once(services: Services) -> No
     published: list[UUID] = []
 
     def work() -> None:
-        start.wait(10)
+        start.wait(60)
         for _ in range(10):
             published.extend(publish(services, LANE, 10))
 
@@ -210,12 +210,10 @@ def test_a_hint_that_nobody_claims_goes_out_again_with_growing_patience(
 
 
 def _forgotten_after(services: Services, seconds: int) -> int:
-    tell(
-        services,
-        "UPDATE jobs SET published_at = now() - make_interval(secs => %(s)s)",
-        s=seconds,
-    )
+    """In one transaction, whose clock stands still."""
+    published = "UPDATE jobs SET published_at = now() - make_interval(secs => %(s)s)"
     with services.database.transaction() as tx:
+        run(tx, published, {"s": seconds})
         return hints.forget_lost(tx)
 
 

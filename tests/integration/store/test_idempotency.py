@@ -11,7 +11,8 @@ from factory.errors import IdempotencyInFlight
 from factory.services import Services
 from factory.store import idempotency
 from factory.store.idempotency import Taken
-from tests.integration.store.samples import OTHER_PROJECT, PROJECT, ask, tell
+from tests.integration.store.families import until
+from tests.integration.store.samples import OTHER_PROJECT, PROJECT, tell, waits_for_locks
 
 
 def _take(
@@ -46,14 +47,16 @@ def test_a_repetition_during_the_first_is_told_to_come_again(services: Services)
             _take(services, "hash", {"id": 2})
 
 
-def test_a_repetition_that_waits_for_the_first_reads_its_answer(services: Services) -> None:
+def test_a_repetition_that_waits_for_the_first_reads_its_answer(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(idempotency, "LOCK_TIMEOUT", "SET LOCAL lock_timeout = '60s'")
     taken: list[Taken | None] = []
     second = threading.Thread(target=lambda: taken.append(_take(services, "hash", 2)))
     with services.database.transaction() as tx:
         idempotency.take(tx, PROJECT, "key", "hash", job_id=None, answer=1)
         second.start()
-        while not ask(services, "SELECT FROM pg_locks WHERE NOT granted"):
-            pass
+        until(lambda: waits_for_locks(services))
     second.join()
     assert taken == [Taken("hash", 1)]
 

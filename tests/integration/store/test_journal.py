@@ -120,7 +120,7 @@ def test_usage_that_two_settle_at_once_ends_right(services: Services) -> None:
             journal.close_calls(tx, [_paid(first, job, 70)])
             closing = other.submit(_close, services, _paid(second, job, 30))
             _until(lambda: closing.done() or waits_for_locks(services))
-        closing.result(20)
+        closing.result(60)
     assert _sums(services) == (100, 100, 0)
 
 
@@ -135,7 +135,7 @@ def test_a_late_end_beside_the_jobs_own_ends_right(services: Services) -> None:
             moves.finish(tx, [end(job, State.SUCCEEDED, output={"text": "x"})])
             closing = other.submit(_close_late, services, _paid(late, job, 70))
             _until(lambda: closing.done() or waits_for_locks(services))
-        closing.result(20)
+        closing.result(60)
     assert _sums(services) == (100, 100, 0)
 
 
@@ -148,7 +148,7 @@ def test_the_jobs_own_end_beside_a_late_one_ends_right(services: Services) -> No
             journal.close_calls(tx, [_paid(late, job, 70)])
             ending = other.submit(finish, services, end(job, State.SUCCEEDED, output={"t": 1}))
             _until(lambda: ending.done() or waits_for_locks(services))
-        ending.result(20)
+        ending.result(60)
     _settle(services, job)
     assert _sums(services) == (70, 70, 0)
 
@@ -171,7 +171,7 @@ def _close(services: Services, ending: journal.CallEnd) -> None:
 
 
 def _until(holds: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.01)

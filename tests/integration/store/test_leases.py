@@ -7,6 +7,7 @@ import pytest
 from factory.domain.state import State
 from factory.services import Services
 from factory.store import leases, moves
+from factory.store.database import run
 from tests.integration.store.samples import (
     PROJECT,
     ask,
@@ -24,18 +25,24 @@ from tests.integration.store.samples import (
 LEASE_S = 15.0
 
 
-def _expired(services: Services) -> list[leases.Expired]:
+SILENT = "UPDATE workers SET heartbeat_at = now() - make_interval(secs => %(s)s)"
+
+
+def _expired(services: Services, silent_s: float | None = None) -> list[leases.Expired]:
+    """In one transaction, whose clock stands still. `silent_s`: of all workers."""
     with services.database.transaction() as tx:
+        if silent_s is not None:
+            run(tx, SILENT, {"s": silent_s})
         return leases.expired(tx, LEASE_S)
 
 
 def test_a_lease_runs_out_a_whole_lease_after_the_last_heartbeat(services: Services) -> None:
     worker_id = given_worker(services)
     [job] = claim(services, worker_id, given_job(services))
-    silence(services, worker_id, LEASE_S - 1)
-    assert _expired(services) == []
-    silence(services, worker_id, LEASE_S + 1)
-    assert _expired(services) == [leases.Expired(job.id, job.lease_token, 1, 5, 0, worker_id)]
+    assert _expired(services, silent_s=LEASE_S - 1) == []
+    assert _expired(services, silent_s=LEASE_S + 1) == [
+        leases.Expired(job.id, job.lease_token, 1, 5, 0, worker_id)
+    ]
 
 
 def test_a_heartbeat_extends_the_lease(services: Services) -> None:

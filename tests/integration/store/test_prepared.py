@@ -13,6 +13,8 @@ from factory.store.database import Database, Tx, rows
 from factory.store.prepared import prepared_form, prepared_rows
 
 SUM = "SELECT CAST(%(a)s AS int) + CAST(%(b)s AS int) + CAST(%(a)s AS int) AS total"
+LONG_S = 600.0
+"""A busy machine may take more than a second for three statements."""
 PLANS = "SELECT name, generic_plans FROM pg_prepared_statements"
 
 
@@ -34,7 +36,10 @@ def test_a_parameter_that_comes_twice_is_one(single: Database) -> None:
         assert (_total(tx, 1, 10), _total(tx, 2, 20)) == (12, 24)
 
 
-def test_a_statement_is_planned_once_for_all_transactions_of_a_second(single: Database) -> None:
+def test_a_statement_is_planned_once_for_all_transactions_of_a_second(
+    single: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prepared, "KEPT_S", LONG_S)
     for _ in range(3):
         with single.autocommit() as tx:
             _total(tx, 1, 1)
@@ -63,8 +68,9 @@ def test_a_statement_that_failed_is_prepared_again(single: Database) -> None:
 
 
 def test_behind_a_pooler_that_forgets_it_fails_in_passing_and_then_does_without(
-    single: Database,
+    single: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(prepared, "KEPT_S", LONG_S)
     with single.autocommit() as tx:
         _total(tx, 1, 1)
         rows(tx, "DEALLOCATE ALL; SELECT 1")
