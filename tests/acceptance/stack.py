@@ -23,7 +23,7 @@ from factory.simulator.journal import Phase, read_entries
 
 FACTORY = str(Path(sys.executable).with_name("factory"))
 STARTS_S = 180.0
-STOPS_S = 60.0
+STOPS_S = 120.0
 ENDS_S = 90.0
 LONGEST_HELD_S = 20
 FOREIGN = (

@@ -92,7 +92,7 @@ def test_a_stop_with_a_limit_cuts_calls_that_hang_and_loses_no_job(tmp_path: Pat
     with running_stack(tmp_path, "--no-flower", DRAIN_S="2") as stack:
         job_id = stack.submit("{{simulate hang}} Why?")["id"]
         eventually(lambda: stack.calls(job_id))
-    # It has ended within a minute, by SIGTERM, and gave the job back.
+    # It has ended within two minutes, by SIGTERM, and gave the job back.
     assert "1 messages were cut" in stack.log()
     with running_stack(tmp_path, "--no-flower", DRAIN_S="2") as again:
         assert again.job(job_id)["finished_at"] is None

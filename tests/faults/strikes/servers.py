@@ -80,7 +80,8 @@ def postmaster_pid(scene: Scene) -> int:
 @contextmanager
 def _asleep(family: list[psutil.Process]) -> Iterator[None]:
     for process in family:
-        process.suspend()
+        with suppress(psutil.NoSuchProcess):  # a server's processes come and go
+            process.suspend()
     try:
         yield
     finally:
