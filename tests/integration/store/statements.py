@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -37,6 +38,17 @@ def insert_key(tx: Tx, keys: list[str]) -> Sequence[str]:
 
 def miscount(_tx: Tx, _items: list[str]) -> Sequence[int]:
     return []
+
+
+class Held:
+    """A batch statement whose transaction goes on until it is released."""
+
+    def __init__(self) -> None:
+        self.begun, self.released = threading.Event(), threading.Event()
+
+    def __call__(self, _tx: Tx, items: list[str]) -> Sequence[bool]:
+        self.begun.set()
+        return [self.released.wait(30) for _ in items]
 
 
 def with_committer(

@@ -17,7 +17,7 @@ from factory.store.database import Tx, run
 from factory.store.group_commit import GroupCommitter
 from tests.integration.pipeline.bench import until
 from tests.integration.store.samples import ask, tell
-from tests.integration.store.statements import count, insert_key, miscount, with_committer
+from tests.integration.store.statements import Held, count, insert_key, miscount, with_committer
 
 
 def _metrics(services: Services) -> list[str]:
@@ -143,18 +143,14 @@ def test_a_commit_outlives_its_cancellation_and_then_tells(services: Services) -
 
 
 def test_a_transaction_that_takes_long_holds_up_no_other(services: Services) -> None:
-    begun, released = threading.Event(), threading.Event()
-
-    def wait(_tx: Tx, items: list[str]) -> Sequence[bool]:
-        begun.set()
-        return [released.wait(30) for _ in items]
+    held = Held()
 
     async def work(committer: GroupCommitter) -> list[bool]:
-        slow = committer.write(wait, "slow")
-        await until(begun.is_set)
+        slow = committer.write(held, "slow")
+        await until(held.begun.is_set)
         await asyncio.wait_for(committer.write(count, "quick"), 25)
         ended = slow.done()
-        released.set()
+        held.released.set()
         return [ended, await slow]
 
     assert with_committer(services, work) == [False, True]
@@ -222,16 +218,11 @@ def test_a_batch_is_weighed_and_not_only_counted(services: Services) -> None:
     large, small = 1_000_000, 200
 
     async def work(committer: GroupCommitter, size: int) -> list[int]:
-        begun, released = threading.Event(), threading.Event()
-
-        def wait(_tx: Tx, items: list[str]) -> Sequence[bool]:
-            begun.set()
-            return [released.wait(30) for _ in items]
-
-        blocker = committer.write(wait, "x")
-        await until(begun.is_set)
+        held = Held()
+        blocker = committer.write(held, "x")
+        await until(held.begun.is_set)
         writes = [committer.write(count_together, "x", size) for _ in range(40)]
-        released.set()
+        held.released.set()
         await blocker
         return await asyncio.gather(*writes)
 
@@ -248,19 +239,15 @@ def test_what_is_withdrawn_before_its_turn_is_not_written(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(group_commit, "PATIENCE_S", 60.0)  # the other thread waits for its turn
-    begun, released = threading.Event(), threading.Event()
-
-    def wait(_tx: Tx, items: list[str]) -> Sequence[bool]:
-        begun.set()
-        return [released.wait(30) for _ in items]
+    held = Held()
 
     async def work(committer: GroupCommitter) -> None:
-        running = [committer.offer(wait, name) for name in ("a", "b")]
-        await until(begun.is_set)
+        running = [committer.offer(held, name) for name in ("a", "b")]
+        await until(held.begun.is_set)
         offers = [committer.offer(count, f"{n:02}") for n in range(20)]
         assert not running[0].withdraw()
         assert all(offer.withdraw() for offer in offers[::2])
-        released.set()
+        held.released.set()
         await asyncio.gather(*(offer.answer for offer in offers[1::2]))
         assert [await offer.answer for offer in offers[::2]] == [None] * 10
 
