@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import random
 import tempfile
 import threading
 import time
@@ -14,6 +16,7 @@ from pathlib import Path
 
 import httpx
 
+from factory.cli.ports import is_free
 from tests.acceptance.stack import FACTORY, Stack, eventually, running_stack
 from tests.faults.client import Accepted, CarefulClient
 from tests.faults.judge import Verdict, broken_off, judge
@@ -24,6 +27,8 @@ OPTIONS = ("--workers", "2", "--dispatchers", "2", "--no-flower")
 SUBMITTERS = 4
 READY_S = 120.0
 ENDS_S = 120.0
+PORTS = itertools.count(random.randrange(12_000, 18_000))
+"""For gateways, above those that other installations look at first."""
 PLAIN = Fault(lambda _scene: None)
 """What most faults need: a stack that they all share."""
 HARMLESS = frozenset({"refused"})
@@ -171,12 +176,25 @@ def _is_over(stack: Stack, job_id: str) -> bool:
 
 @contextmanager
 def fresh_stack(fault: Fault = PLAIN) -> Iterator[Stack]:
-    """A platform in a directory of its own, as the fault needs it."""
+    """A platform in a directory of its own, as the fault needs it, and with a port of its own.
+
+    Clients ask there also while it is without power: another platform that had taken the port would not know their key.
+    """
     with (
         tempfile.TemporaryDirectory(prefix="faults-") as directory,
         fault.ground(Path(directory)) if fault.ground else nullcontext() as factory,
         running_stack(
-            Path(directory), *OPTIONS, factory=factory or (FACTORY,), **fault.variables
+            Path(directory),
+            *OPTIONS,
+            *("--port", str(_own_port())),
+            factory=factory or (FACTORY,),
+            **fault.variables,
         ) as stack,
     ):
         yield stack
+
+
+def _own_port() -> int:
+    while not is_free("127.0.0.1", port := next(PORTS)):
+        pass
+    return port
