@@ -20,11 +20,13 @@ from flask import Response
 from gunicorn.http.body import ChunkedReader
 from gunicorn.http.message import Request
 from gunicorn.http.unreader import IterUnreader
+from gunicorn.http.wsgi import create
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 
 from api.connection import ClientSocket, Connection, Phase
 from api.framing import Received
 from api.gateway import Gateway, gateway_of
+from api.plain import PlainRequest, PlainResponse, plain_request
 from api.refusals import (
     BodyTooLarge,
     HeadTooLarge,
@@ -212,6 +214,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             raise HeadTooLarge
         if received.too_large:
             raise BodyTooLarge
+        if plain := plain_request(self.cfg, conn.client, received):
+            return plain
         request = Request(
             self.cfg, IterUnreader((received.head + received.body,)), conn.client, conn.requests
         )
@@ -224,6 +228,25 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         if not received.whole:
             request.force_close()
         return request
+
+    def handle_request(self, req: Any, conn: Connection) -> bool:
+        """Answers a parsed request; whether the connection can go on."""
+        if not isinstance(req, PlainRequest) or self.cfg.max_requests:
+            return bool(super().handle_request(req, conn))
+        given = (req, conn.sock, conn.client, conn.server, self.cfg)
+        answer, environ = create(*given, response_class=PlainResponse)
+        environ["wsgi.multithread"] = True
+        if not self.alive or not self.cfg.keepalive:
+            answer.force_close()
+        parts = self.wsgi(environ, answer.start_response)
+        try:
+            for part in parts:
+                answer.write(part)
+            answer.close()
+        finally:
+            if hasattr(parts, "close"):
+                parts.close()
+        return not answer.should_close()
 
     def handle_error(self, req: Any, client: ClientSocket, addr: Any, exc: Exception) -> None:
         """Answers a request that failed outside of the application with a problem."""
