@@ -57,6 +57,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     def init_process(self) -> None:
         """Opens what the loop needs, and runs it."""
         self._next_sweep = 0.0
+        self._whole = list[Connection]()
         super().init_process()
 
     def get_thread_pool(self) -> Threads[Connection]:
@@ -67,6 +68,15 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         """The loop, until the process is asked to end."""
         self._watch = Watch(self.poller)
         super().run()
+
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        """One round. Requests that came in it are handed to threads together: one that woke up at once would contend with
+        the loop for the interpreter at each of the receives that follow.
+        """
+        super().wait_for_and_dispatch_events(timeout)
+        for conn in self._whole:
+            self.tpool.put(conn)
+        self._whole.clear()
 
     @property
     def _here(self) -> Gateway:
@@ -131,7 +141,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             self._watch.end(conn)
             conn.started = False
             conn.sock.received_s = time.perf_counter()
-            self.tpool.put(conn)
+            self._whole.append(conn)
         elif ended:
             self._drop(conn)
         elif len(conn.incoming):
