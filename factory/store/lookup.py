@@ -1,6 +1,6 @@
 """Looking jobs up by their ids, wherever they are.
 
-A live job is found at once. In the archive, ids say where to look: a job cannot have ended before it was made. So the
+A live job is found at once, and so is an archived one where it is archived ones that are asked for. In the archive, ids say where to look: a job cannot have ended before it was made. So the
 partitions of before are left out when the statement starts, and a look costs the same however long the archive is.
 """
 
@@ -26,6 +26,12 @@ ARCHIVE_KEPT_S = 60.0
 same: searches by key. Postgres itself plans it anew when a partition comes or goes.
 """
 
+ENDED_IN_A_ROW = 8
+"""After so many looks of a connection that found archived jobs alone, its next one starts in the archive, which saves a
+round trip. Where live jobs are asked for as well, that hardly ever happens: they cost what they did.
+"""
+IN_A_ROW = "ended_in_a_row"
+
 Wanted = tuple[UUID, UUID]
 """A project's id and a job's."""
 View = TypeVar("View")
@@ -47,20 +53,29 @@ def look_up(
 ) -> list[View | None]:
     """What `view` makes of each job's row, live or archived, or None."""
     found: dict[Wanted, View] = {}
-    missing = list(wanted)
-    for (name, statement), since in _in_turn(looks, wanted):
+    missing, archived = list(wanted), 0
+    in_a_row: int = tx.info.get(IN_A_ROW, 0)
+    for look, since in _in_turn(looks, wanted, archive_first=in_a_row >= ENDED_IN_A_ROW):
         if not missing:
             break
-        kept_s = ARCHIVE_KEPT_S if statement is looks.archived[1] else None
-        for row in prepared_rows(tx, name, statement, _params(missing, since), kept_s):
+        is_archive = look is looks.archived
+        kept_s = ARCHIVE_KEPT_S if is_archive else None
+        for row in prepared_rows(tx, *look, _params(missing, since), kept_s):
             found[row.project_id, row.id] = view(row)
+            archived += is_archive
         missing = [one for one in missing if one not in found]
+    tx.info[IN_A_ROW] = in_a_row + 1 if archived == len(found) > 0 else 0
     return [found.get(one) for one in wanted]
 
 
-def _in_turn(looks: Looks, wanted: Sequence[Wanted]) -> Iterator[tuple[Look, str]]:
+def _in_turn(
+    looks: Looks, wanted: Sequence[Wanted], *, archive_first: bool
+) -> Iterator[tuple[Look, str]]:
+    since = min(made_at(job_id) for _, job_id in wanted).isoformat()
+    if archive_first:
+        yield looks.archived, since
     yield looks.live, EVER
-    yield looks.archived, min(made_at(job_id) for _, job_id in wanted).isoformat()
+    yield looks.archived, since
     # The id may come from a machine whose clock was days ahead.
     yield looks.archived, EVER
     # A retry may have moved a job back between the reads.
