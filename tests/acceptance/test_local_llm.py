@@ -48,7 +48,7 @@ def model_url(tmp_path: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}/v1"
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 def _healthy(port: int) -> bool:

@@ -53,7 +53,10 @@ def test_a_call_without_a_key_is_refused(
     simulator: HostedSimulator, provider: str, status: int, kind: str
 ):
     answer = httpx.post(
-        simulator.url + PATHS[provider], json=chat_body(provider, "Hello"), trust_env=False
+        simulator.url + PATHS[provider],
+        json=chat_body(provider, "Hello"),
+        trust_env=False,
+        timeout=60,
     )
     assert answer.status_code == status
     assert kind in (answer.json()["error"].get("type"), answer.json()["error"].get("status"))

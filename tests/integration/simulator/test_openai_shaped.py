@@ -41,11 +41,13 @@ def test_lm_studio_answers_200_to_a_path_that_it_does_not_have(http: httpx.Clien
 @pytest.mark.parametrize("server", ["openrouter", "groq", "mistral"])
 def test_hosted_ones_want_a_key(simulator: HostedSimulator, server: str) -> None:
     url = f"{simulator.url}/{server}/v1/chat/completions"
-    refused = httpx.post(url, json=chat_body("openai", "Hello"), trust_env=False)
+    refused = httpx.post(url, json=chat_body("openai", "Hello"), trust_env=False, timeout=60)
     assert refused.status_code == 401
 
 
 @pytest.mark.parametrize("server", ["openai-compatible", "lm-studio"])
 def test_ones_own_do_not(simulator: HostedSimulator, server: str) -> None:
     url = f"{simulator.url}/{server}/v1/chat/completions"
-    assert httpx.post(url, json=chat_body("openai", "Hello"), trust_env=False).is_success
+    assert httpx.post(
+        url, json=chat_body("openai", "Hello"), trust_env=False, timeout=60
+    ).is_success

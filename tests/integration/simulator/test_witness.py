@@ -35,7 +35,7 @@ def test_lines_survive_a_kill_right_after_an_answer(tmp_path: Path):
     log = tmp_path / "calls.jsonl"
     with simulator_process(log, "--latency-ms", "0") as (process, url):
         jobs = [f"job-{number}" for number in range(20)]
-        with httpx.Client(base_url=url, headers=KEY, trust_env=False) as client:
+        with httpx.Client(base_url=url, headers=KEY, trust_env=False, timeout=60) as client:
             for job in jobs:
                 answer = client.post(PATHS["openai"], json=ASK, headers={"x-factory-job": job})
                 assert answer.status_code == 200
@@ -48,7 +48,9 @@ def test_a_run_continues_a_log_whose_last_line_was_torn(tmp_path: Path):
     log = tmp_path / "calls.jsonl"
     log.write_bytes(b'{"at": "2026-')
     with running_simulator(SimulatorConfig(log)) as simulator:
-        httpx.post(simulator.url + PATHS["openai"], json=ASK, headers=KEY, trust_env=False)
+        httpx.post(
+            simulator.url + PATHS["openai"], json=ASK, headers=KEY, trust_env=False, timeout=60
+        )
     assert [entry.phase for entry in read_entries(log)] == [Phase.RECEIVED, Phase.ANSWERED]
 
 
@@ -56,7 +58,9 @@ def test_scripts_may_come_from_a_file(tmp_path: Path):
     config = tmp_path / "scripts.json"
     config.write_text('{"openai": "status=503"}')
     with simulator_process(tmp_path / "calls.jsonl", "--config", str(config)) as (_, url):
-        answer = httpx.post(url + PATHS["openai"], json=ASK, headers=KEY, trust_env=False)
+        answer = httpx.post(
+            url + PATHS["openai"], json=ASK, headers=KEY, trust_env=False, timeout=60
+        )
     assert answer.status_code == 503
 
 
@@ -100,7 +104,7 @@ def test_the_same_seed_repeats_itself_and_another_does_not(tmp_path: Path):
         config = SimulatorConfig(tmp_path / f"{run}.jsonl", seed=seed)
         with running_simulator(config) as simulator:
             answer = httpx.post(
-                simulator.url + PATHS["openai"], json=ASK, headers=KEY, trust_env=False
+                simulator.url + PATHS["openai"], json=ASK, headers=KEY, trust_env=False, timeout=60
             )
         texts.append(answer.json()["choices"][0]["message"]["content"])
     assert texts[0] == texts[1] != texts[2]

@@ -193,7 +193,7 @@ def test_a_write_whose_row_is_locked_costs_the_others_one_pause(
         others = [write for place, write in enumerate(writes) if place != 20]
         assert await asyncio.gather(*others) == names * 2
         for name in names:  # each would wait again if the locked one were made with it
-            await asyncio.wait_for(committer.write(touch, name), 5)
+            await asyncio.wait_for(committer.write(touch, name), 30)
         assert not writes[20].done()
         holder.close()
         return await writes[20]
