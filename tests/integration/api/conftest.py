@@ -31,6 +31,7 @@ from factory.pipeline.run.attempt import Ending, end_attempts
 from factory.services import Services
 from factory.store import keys, moves, projects
 from factory.store.database import rows
+from tests.integration.reliability.ports import free_port
 
 MODEL = "openai/gpt-4o-mini"
 JOB = {"model": MODEL, "input": "Name three primes."}
@@ -186,8 +187,7 @@ def server_settings() -> dict[str, str]:
 @pytest.fixture
 def metrics_port() -> int:
     """Where the server shows its metrics."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+    return free_port()
 
 
 @pytest.fixture

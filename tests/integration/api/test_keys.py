@@ -16,7 +16,7 @@ from factory.services import Services
 from factory.store import keys
 from factory.store.database import run
 
-from .conftest import Caller, assert_problem, make_key
+from .conftest import Caller, assert_problem, eventually, make_key
 
 
 @pytest.mark.parametrize(
@@ -178,9 +178,7 @@ def test_many_unknown_tokens_at_once_share_a_connection(app: APIFlask, services:
             # Who asks first waits for the table, and the others for their turn.
             run(tx, "LOCK TABLE api_keys IN ACCESS EXCLUSIVE MODE")
             asked = [threads.submit(keyring.verify, unknown_token()) for _ in range(40)]
-            until = time.monotonic() + 20
-            while len(keyring._looking_up._waiting) < 39 and time.monotonic() < until:
-                time.sleep(0.01)
+            eventually(lambda: len(keyring._looking_up._waiting) == 39)
         assert [one.result() for one in asked] == [None] * 40
 
     assert len(taken) == 3

@@ -38,7 +38,7 @@ def answer_search(services: Services, state: State, output: Any) -> threading.Th
     """Ends the search's job as a worker would, as soon as it is there."""
 
     def work() -> None:
-        until = time.monotonic() + 10
+        until = time.monotonic() + 60
         while time.monotonic() < until:
             with services.database.transaction() as tx:
                 found = rows(tx, "SELECT id FROM jobs WHERE kind = 'search'")

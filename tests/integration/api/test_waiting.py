@@ -28,7 +28,7 @@ def in_background() -> Callable[[Callable[[], TestResponse]], Callable[[], TestR
         thread.start()
 
         def answer() -> TestResponse:
-            thread.join(30)
+            thread.join(60)
             return answers[0]
 
         return answer
@@ -38,7 +38,7 @@ def in_background() -> Callable[[Callable[[], TestResponse]], Callable[[], TestR
 
 def the_job(services: Services) -> str:
     """The id of the only job, as soon as there is one."""
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while time.monotonic() < until:
         with services.database.transaction() as tx:
             if found := rows(tx, "SELECT id FROM jobs"):
@@ -49,11 +49,11 @@ def the_job(services: Services) -> str:
 def test_a_submission_waits_for_the_result(
     caller: Caller, services: Services, in_background
 ) -> None:
-    answer = in_background(lambda: caller.post("/api/jobs", JOB, Prefer="wait=20"))
+    answer = in_background(lambda: caller.post("/api/jobs", JOB, Prefer="wait=60"))
     end_job(services, the_job(services), output={"text": "2, 3, 5"})
 
     assert answer().status_code == 200
-    assert answer().headers["Preference-Applied"] == "wait=20"
+    assert answer().headers["Preference-Applied"] == "wait=60"
     assert "Location" not in answer().headers
     assert answer().get_json()["state"] == "succeeded"
     assert answer().get_json()["result"] == {"text": "2, 3, 5"}
@@ -71,7 +71,7 @@ def test_a_submission_that_waited_in_vain_is_accepted(caller: Caller) -> None:
 
 def test_a_read_waits_for_the_end(caller: Caller, services: Services, in_background) -> None:
     job_id = caller.post("/api/jobs", JOB).get_json()["id"]
-    answer = in_background(lambda: caller.get(f"/api/jobs/{job_id}", Prefer="wait=20"))
+    answer = in_background(lambda: caller.get(f"/api/jobs/{job_id}", Prefer="wait=60"))
     end_job(services, job_id)
 
     assert answer().get_json()["state"] == "succeeded"
