@@ -92,7 +92,7 @@ def test_root_falls_back_to_nobody_where_user_namespaces_are_refused(directory: 
         assert {os.stat(f"/proc/{pid}").st_uid for pid in processes_in(directory)} == {NOBODY}
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 def _start_without_namespaces(command: list[str]) -> subprocess.Popen[bytes]:

@@ -100,7 +100,7 @@ def test_six_long_jobs_keep_no_other_projects_searches_waiting(bench: Bench) -> 
         for job_id in long:
             worker.cancel(job_id)
         await running
-        assert time.monotonic() - cancelled_at < 20
+        assert time.monotonic() - cancelled_at < 40
 
     bench.run(work())
     ended = [bench.view(job_id) for job_id in long]

@@ -92,7 +92,7 @@ def test_every_chunk_of_a_document_fits_the_window(embedder):
 
 def _run_python(code: str, *before: str) -> str:
     command = [*before, sys.executable, "-c", code]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=240).stdout
 
 
 def test_the_model_works_where_there_is_no_network():

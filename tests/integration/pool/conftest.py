@@ -62,13 +62,21 @@ class RunningWorker:
         answer = getattr(self.app.control.inspect([name], timeout=DEADLINE_S, limit=1), method)()
         return answer[name]
 
+    def hears_commands(self) -> bool:
+        """Whether its subscription to commands is open. It is closed as soon as the worker takes no more messages."""
+        return any("P" in client["flags"] for client in self._connections())
+
     def drop_connections(self) -> None:
-        """Kill what the worker has open to Redis; its connections carry its name."""
+        """Kill what the worker has open to Redis."""
         with self.app.connection_for_read() as connection:
-            redis = connection.default_channel.client
-            for client in redis.client_list():
-                if client["name"] == WORKER_CLIENT:
-                    redis.client_kill_filter(_id=client["id"])
+            for client in self._connections():
+                connection.default_channel.client.client_kill_filter(_id=client["id"])
+
+    def _connections(self) -> list[dict[str, str]]:
+        """What it has open to Redis; its connections carry its name."""
+        with self.app.connection_for_read() as connection:
+            clients = connection.default_channel.client.client_list()
+        return [client for client in clients if client["name"] == WORKER_CLIENT]
 
     @contextmanager
     def stopped(self) -> Iterator[None]:

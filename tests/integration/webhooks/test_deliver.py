@@ -91,7 +91,7 @@ def test_any_2xx_is_a_delivery(status):
     delivery, receiver = deliver(answering(status))
     assert isinstance(delivery, Delivery)
     assert delivery.http_status == status
-    assert 0 <= delivery.duration_ms < 10_000
+    assert 0 <= delivery.duration_ms < 60_000
     assert len(receiver.requests) == 1
 
 
@@ -155,10 +155,10 @@ async def _answer_never(request: web.Request) -> web.StreamResponse:
 
 
 def test_a_receiver_that_does_not_answer_in_time_fails():
-    error, receiver = deliver(_answer_never, timeout_s=0.2)
+    error, receiver = deliver(_answer_never, timeout_s=2.0)
     assert isinstance(error, WebhookFailed)
     assert error.http_status is None
-    assert "0.2 s" in error.message
+    assert "2 s" in error.message
     assert len(receiver.requests) == 1
 
 
@@ -176,7 +176,7 @@ def test_a_slow_receiver_holds_up_no_other():
             webhook_client() as sender,
         ):
             stuck = [asyncio.create_task(post(sender, slow.url)) for _ in range(150)]
-            await asyncio.wait_for(all_in.wait(), 10)
+            await asyncio.wait_for(all_in.wait(), 60)
             assert (await post(sender, quick.url)).http_status == 200
             assert not any(task.done() for task in stuck)
             for task in stuck:
@@ -210,7 +210,7 @@ def test_a_body_that_never_ends_cannot_turn_a_2xx_into_a_failure():
         await response.write(b"x")
         return await _answer_never(request)
 
-    delivery, _ = deliver(dribble, timeout_s=0.3)
+    delivery, _ = deliver(dribble, timeout_s=2.0)
     assert isinstance(delivery, Delivery)
 
 
