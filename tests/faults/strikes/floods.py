@@ -122,8 +122,8 @@ def _flood(
         scene.struck()
         yield
     finally:
-        with services.database.transaction() as tx:
-            for statement in END_ALL:
+        for statement in END_ALL:
+            with services.database.transaction() as tx:
                 run(tx, statement)
         services.close()
 
