@@ -43,7 +43,7 @@ class CommandLine:
             input=text,
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=250,
             check=False,
         )
 

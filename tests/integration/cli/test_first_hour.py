@@ -65,7 +65,7 @@ def test_what_was_embedded_is_found(running: CommandLine) -> None:
     assert hit["content"] == "Leases are renewed by heartbeats."
 
 
-WAITING = ("submit", "{{simulate latency_ms=60000}}", "-m", MODEL, "--wait")
+WAITING = ("submit", "{{simulate latency_ms=250000}}", "-m", MODEL, "--wait")
 
 
 def test_ctrl_c_says_that_the_job_goes_on(running: CommandLine) -> None:

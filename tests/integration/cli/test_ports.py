@@ -7,15 +7,9 @@ import pytest
 
 from factory.cli.ports import Ports, is_free
 from factory.errors import Conflict, Misconfigured
+from tests.integration.reliability.ports import free_port
 
 HOST = "127.0.0.1"
-
-
-@pytest.fixture
-def free_port() -> int:
-    with socket.create_server((HOST, 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def test_a_port_that_somebody_listens_on_is_not_given() -> None:
@@ -32,11 +26,12 @@ def test_two_installations_that_start_at_once_get_different_ports() -> None:
         assert one.take_from(28000) != other.take_from(28000)
 
 
-def test_a_port_is_free_again_once_its_installation_is_gone(free_port: int) -> None:
+def test_a_port_is_free_again_once_its_installation_is_gone() -> None:
+    port = free_port()
     with closing(Ports(HOST)) as ports:
-        ports.take(free_port)
+        ports.take(port)
     with closing(Ports(HOST)) as ports:
-        assert ports.take(free_port) == free_port
+        assert ports.take(port) == port
 
 
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "192.0.2.1", "2001:db8::1"])
