@@ -35,7 +35,7 @@ from api.refusals import (
     too_slow,
 )
 from api.sender import SLOWEST_BYTES_PER_S
-from api.threads import Threads
+from api.threads import Round, Threads
 from api.traffic import as_http
 from api.watch import Watch
 
@@ -57,7 +57,6 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     def init_process(self) -> None:
         """Opens what the loop needs, and runs it."""
         self._next_sweep = 0.0
-        self._whole = list[Connection]()
         super().init_process()
 
     def get_thread_pool(self) -> Threads[Connection]:
@@ -67,16 +66,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     def run(self) -> None:
         """The loop, until the process is asked to end."""
         self._watch = Watch(self.poller)
+        self._round = Round[Connection](self.tpool.put)
         super().run()
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
-        """One round. Requests that came in it are handed to threads together: one that woke up at once would contend with
-        the loop for the interpreter at each of the receives that follow.
-        """
+        """One round."""
         super().wait_for_and_dispatch_events(timeout)
-        for conn in self._whole:
-            self.tpool.put(conn)
-        self._whole.clear()
+        self._round.end()
 
     @property
     def _here(self) -> Gateway:
@@ -117,6 +113,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             conn.sock.close()
 
     def _receive(self, conn: Connection, _: object) -> None:
+        self._round.go_on()
         try:
             data = conn.sock.recv(RECEIVE_BYTES)
         except BlockingIOError:
@@ -141,7 +138,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             self._watch.end(conn)
             conn.started = False
             conn.sock.received_s = time.perf_counter()
-            self._whole.append(conn)
+            self._round.add(conn)
         elif ended:
             self._drop(conn)
         elif len(conn.incoming):
