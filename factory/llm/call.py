@@ -1,7 +1,8 @@
-"""Calls to providers: one aiohttp session per process carries them all, each exactly once."""
+"""Calls to providers: the connections of one process carry them all, each exactly once."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,13 +11,8 @@ from aiohttp import (
     ClientConnectorError,
     ClientError,
     ClientHttpProxyError,
-    ClientResponse,
-    ClientSession,
-    ClientTimeout,
     ConnectionTimeoutError,
-    DummyCookieJar,
     InvalidURL,
-    TCPConnector,
 )
 
 from factory.config import Settings
@@ -35,18 +31,12 @@ from factory.llm.embedding import embedding_request
 from factory.llm.endpoint import Endpoint, Request
 from factory.llm.failure import provider_failure
 from factory.llm.openai_shape import fit_schema
+from factory.llm.post import CONNECT_S, Answer, Poster
 from factory.llm.schema import Measured
 from factory.llm.translation import Translator
 from factory.proxy import Proxy
 from factory.redaction import Redactor
 
-CONNECT_S = 10.0
-KEEPALIVE_S = 4.0
-"""How long an idle connection is kept. Servers such as vLLM (uvicorn) and llama.cpp close theirs after 5 s, hosted
-providers later. A call that gets one that is just being closed breaks off, and its cost is unknown."""
-DNS_CACHE_S = 60
-HEADER_BYTES = 64 * 1024
-"""The longest header of an answer. Gateways in between add long ones, and the answer behind it is paid for."""
 PROXY_REFUSES = 407
 """Only a proxy answers with this status: it wants other credentials."""
 ERROR_BYTES = 64 * 1024
@@ -83,7 +73,7 @@ class ProviderClient:
         self._settings = settings
         self._redactor = Redactor(settings)
         self._proxy = Proxy(settings.provider_proxy_url, settings.no_proxy)
-        self._session: ClientSession | None = None
+        self._poster = Poster()
         self._check = AnswerCheck()
         self._translator = Translator()
 
@@ -146,8 +136,7 @@ class ProviderClient:
 
     async def close(self) -> None:
         """Closes all connections, those of calls in flight too."""
-        if self._session is not None:
-            await self._session.close()
+        await self._poster.close()
         await self._check.close()
         await self._translator.close()
         await provider.close_other()
@@ -167,14 +156,10 @@ class ProviderClient:
         proxy = self._proxy.of(request.url)
         started = time.monotonic()
         try:
-            async with self._open_session().post(
-                request.url,
-                data=request.body,
-                headers=request.headers,
-                timeout=ClientTimeout(total=timeout_s, connect=CONNECT_S),
-                allow_redirects=False,
-                proxy=proxy,
-            ) as answer:
+            async with (
+                asyncio.timeout(timeout_s),
+                self._poster.post(request, timeout_s, proxy) as answer,
+            ):
                 body = await _read(name, answer, most_bytes)
         except ConnectionTimeoutError:
             raise ProviderUnavailable(
@@ -197,27 +182,8 @@ class ProviderClient:
             raise provider_failure(name, answer.status, answer.headers, clean)
         return body, round((time.monotonic() - started) * 1000)
 
-    def _open_session(self) -> ClientSession:
-        """Opened by the first call, because a session belongs to the loop that runs it."""
-        if self._session is None:
-            connector = TCPConnector(
-                limit=0,
-                limit_per_host=0,
-                ttl_dns_cache=DNS_CACHE_S,
-                keepalive_timeout=KEEPALIVE_S,
-            )
-            self._session = ClientSession(
-                connector=connector,
-                # A cookie would go with the calls of other projects and credentials.
-                cookie_jar=DummyCookieJar(),
-                trust_env=False,
-                max_line_size=HEADER_BYTES,
-                max_field_size=HEADER_BYTES,
-            )
-        return self._session
 
-
-def _is_success(answer: ClientResponse) -> bool:
+def _is_success(answer: Answer) -> bool:
     return 200 <= answer.status < 300
 
 
@@ -225,7 +191,7 @@ def _words(name: str, error: Exception) -> str:
     return f"{name}: {connection_words(error, 'provider')}"
 
 
-async def _read(name: str, answer: ClientResponse, most_bytes: int) -> bytes:
+async def _read(name: str, answer: Answer, most_bytes: int) -> bytes:
     """The whole body, decompressed; of an error only the beginning. A connection lost meanwhile means an answer that
     was cut off, not one that never came.
     """
@@ -247,13 +213,14 @@ async def _read(name: str, answer: ClientResponse, most_bytes: int) -> bytes:
     return body
 
 
-async def _read_at_most(answer: ClientResponse, most_bytes: int) -> bytes:
+async def _read_at_most(answer: Answer, most_bytes: int) -> bytes:
     """The body, or a little more than `most_bytes` of it; then the connection is closed. It is read in pieces because
     it is decompressed as it is read: `read` would decompress all of it.
     """
-    length = answer.content_length
-    if length is not None and length <= most_bytes and not answer.headers.get("Content-Encoding"):
-        return await answer.read()
+    length = answer.headers.get("Content-Length", "")
+    fits = length.isdecimal() and int(length) <= most_bytes
+    if fits and not answer.headers.get("Content-Encoding"):
+        return await answer.content.read()
     pieces, size = [], 0
     async for piece in answer.content.iter_any():
         pieces.append(piece)
