@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -36,7 +37,7 @@ def settle_usage(tx: Tx, job_ids: list[UUID]) -> Sequence[None]:
 def record_ends(tx: Tx, ends: Sequence[CallEnd]) -> list[Delta]:
     """Commits ends without counting them; gives what is to be counted."""
     closed = journal.close_calls(tx, ends)
-    return [one for end in ends if end.call_id in closed for one in deltas(end)]
+    return deltas(end for end in ends if end.call_id in closed)
 
 
 def record_steps(tx: Tx, steps: list[Step]) -> Sequence[None]:
@@ -45,21 +46,36 @@ def record_steps(tx: Tx, steps: list[Step]) -> Sequence[None]:
     return [None] * len(steps)
 
 
-def deltas(end: CallEnd) -> list[Delta]:
-    """What the end of a call counts for."""
-    where = {"provider": end.provider, "model": MODEL_NAMES.label(end.provider, end.model)}
-    duration_s = end.latency_ms / 1000
-    found = [
-        delta(metrics.LLM_REQUESTS, status=end.error_type or "ok", **where),
-        delta(metrics.LLM_TOKENS, end.usage.input_tokens, direction="input", **where),
-        delta(metrics.LLM_TOKENS, end.usage.output_tokens, direction="output", **where),
-        delta(metrics.LLM_DURATION_BUCKET, le=metrics.bucket_of(duration_s), **where),
-        delta(metrics.LLM_DURATION_SUM, duration_s, **where),
+def deltas(ends: Iterable[CallEnd]) -> list[Delta]:
+    """What ended calls count for, added up by model and kind of end: a set often holds a hundred of one."""
+    alike = defaultdict(list)
+    for end in ends:
+        alike[end.provider, end.model, end.error_type].append(end)
+    return [one for some in alike.values() for one in _deltas_alike(some)]
+
+
+def _deltas_alike(ends: Sequence[CallEnd]) -> list[Delta]:
+    first = ends[0]
+    where = {"provider": first.provider, "model": MODEL_NAMES.label(first.provider, first.model)}
+    input_tokens = sum(end.usage.input_tokens for end in ends)
+    output_tokens = sum(end.usage.output_tokens for end in ends)
+    durations_s = [end.latency_ms / 1000 for end in ends]
+    buckets = Counter(map(metrics.bucket_of, durations_s))
+    return [
+        delta(metrics.LLM_REQUESTS, len(ends), status=first.error_type or "ok", **where),
+        delta(metrics.LLM_TOKENS, input_tokens, direction="input", **where),
+        delta(metrics.LLM_TOKENS, output_tokens, direction="output", **where),
+        *(delta(metrics.LLM_DURATION_BUCKET, n, le=le, **where) for le, n in buckets.items()),
+        delta(metrics.LLM_DURATION_SUM, sum(durations_s), **where),
+        *_cost_deltas(ends, where),
     ]
-    if end.cost_micros is None:
-        found.append(delta(metrics.LLM_UNKNOWN_COST, **where))
-    else:
-        found.append(delta(metrics.LLM_COST_DOLLARS, end.cost_micros / 1_000_000, **where))
+
+
+def _cost_deltas(ends: Sequence[CallEnd], where: Mapping[str, str]) -> Iterator[Delta]:
+    known = [end.cost_micros for end in ends if end.cost_micros is not None]
+    if len(known) < len(ends):
+        yield delta(metrics.LLM_UNKNOWN_COST, len(ends) - len(known), **where)
+    if known:
+        yield delta(metrics.LLM_COST_DOLLARS, sum(known) / 1_000_000, **where)
         day = datetime.now(UTC).date().isoformat()
-        found.append(delta(metrics.LLM_COST_MICROS_OF_DAY, end.cost_micros, day=day))
-    return found
+        yield delta(metrics.LLM_COST_MICROS_OF_DAY, sum(known), day=day)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from factory import metrics
@@ -60,7 +61,7 @@ def finish_jobs(
         waits.lock_families(tx, [one.job_id for one in outcomes])
     finished = moves.finish(tx, outcomes)
     moved = {(one.id, one.lease_token): one for one in _with_wake_ups(tx, finished)}
-    ended = [ended_delta(one) for one in moved.values() if one.state.terminal]
+    ended = ended_deltas(one for one in moved.values() if one.state.terminal)
     counters.add(tx, metrics.add_up([*ended, *calls]))
     left = [one for one in outcomes if (one.job_id, one.lease_token) not in moved]
     moved |= {(one.id, one.lease_token): one for one in finished_before(tx, left)}
@@ -68,9 +69,13 @@ def finish_jobs(
     return [one.state if one else None for one in found]
 
 
-def ended_delta(moved: Moved) -> Delta:
-    """What the end of a job counts for."""
-    return delta(metrics.JOBS_FINISHED, lane=moved.lane, state=moved.state)
+def ended_deltas(moved: Iterable[Moved]) -> list[Delta]:
+    """What the ends of jobs count for."""
+    ends = Counter((one.lane, one.state) for one in moved)
+    return [
+        delta(metrics.JOBS_FINISHED, count, lane=lane, state=state)
+        for (lane, state), count in ends.items()
+    ]
 
 
 def _may_have_parent(outcome: Outcome) -> bool:

@@ -17,7 +17,7 @@ from factory.domain.state import State
 from factory.kinds.runners import RUNNERS
 from factory.llm.catalog import Catalog
 from factory.metrics import Delta
-from factory.pipeline.finish import ended_delta, finish_jobs
+from factory.pipeline.finish import ended_deltas, finish_jobs
 from factory.store import counters, journal, moves, successes, waits
 from factory.store.database import Tx
 from factory.store.journal import Call, CallEnd, Step
@@ -109,11 +109,10 @@ def _archive(tx: Tx, endings: Sequence[Ending]) -> tuple[set[Lease], list[Delta]
         waits.lock_families(tx, [one.outcome.job_id for one in endings])
     ends = [Success(one.outcome, one.call) for one in direct.values()]
     archived = {(one.moved.id, one.moved.lease_token): one for one in successes.finish(tx, ends)}
-    counted = [ended_delta(one.moved) for one in archived.values()]
-    for lease, one in archived.items():
-        if one.closed and (call := direct[lease].call):
-            counted += deltas(call)
-    return set(archived), counted
+    closed = [
+        call for lease, one in archived.items() if one.closed and (call := direct[lease].call)
+    ]
+    return set(archived), ended_deltas(one.moved for one in archived.values()) + deltas(closed)
 
 
 def _may_go_straight(ending: Ending) -> bool:
