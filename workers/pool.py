@@ -14,6 +14,7 @@ import logging
 import math
 import sys
 import time
+from asyncio import selector_events
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -34,6 +35,7 @@ REPORT_S = 0.005
 """Reports within this time wake the consumer's thread once. It then frees their slots together, and fetches messages
 for all of them in one round trip. Waking it for each one would cost a third of a job's CPU.
 """
+READ_BYTES = 64 * 1024
 CANCEL_GRACE_S = 5.0
 """How long a shutdown waits for a cancelled coroutine that does not end."""
 
@@ -60,9 +62,17 @@ def tune_interpreter() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
+    read_less_at_once()
     # The loop and the consumer exchange small pieces of work, and each hand-over of the interpreter lock can
     # take as long as this interval, by default 5 ms.
     sys.setswitchinterval(0.0005)
+
+
+def read_less_at_once() -> None:
+    """Asyncio asks for 256 KB at each read from a socket. The allocator takes so much from the kernel and gives it back
+    when it has seen how little came, which takes ten times as long as the read itself.
+    """
+    selector_events._SelectorTransport.max_size = READ_BYTES  # type: ignore[attr-defined]
 
 
 class AsyncioPool(BasePool):  # type: ignore[misc]
