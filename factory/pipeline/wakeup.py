@@ -30,6 +30,8 @@ class WakeUpSender:
 
     def send(self) -> None:
         """Returns at once. The first call starts the thread, so a process may fork before it."""
+        if self._wanted.is_set():
+            return  # the next one is sent after this call
         if not self._thread.is_alive() and self._started.acquire(blocking=False):
             self._thread.start()
         self._wanted.set()

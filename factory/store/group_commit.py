@@ -110,14 +110,14 @@ class GroupCommitter:
         Otherwise what a cancelled coroutine writes next could overtake this write: the end of a job, say, the
         answer that was paid for.
         """
-        answer = self.write(statement, item, size)
+        write = self.offer(statement, item, size)
         cancelled: asyncio.CancelledError | None = None
-        while not answer.done():
+        while True:
             try:
-                await asyncio.wait([answer])
+                result = await write.result()
+                break
             except asyncio.CancelledError as error:
                 cancelled = error
-        result = answer.result()
         if cancelled is not None:
             raise cancelled
         return result
@@ -157,7 +157,7 @@ class GroupCommitter:
                 batch.append(write)
                 weight += write.weight
             else:
-                self._tell([(write.answer, None)])
+                self._tell([(write, None)])
             if weight >= self._most:
                 return batch, False
             try:
@@ -175,12 +175,12 @@ class GroupCommitter:
             results = self._persist(batch, aside_s)
         except Unavailable as error:
             if self._stopping.is_set():
-                self._tell([(write.answer, error) for write in batch])
+                self._tell([(write, error) for write in batch])
             else:
                 self._put_aside(batch, aside_s, error)
         except Exception as error:  # noqa: BLE001 - the coroutine that waits must learn of any error
             if len(batch) == 1:
-                self._tell([(batch[0].answer, error)])
+                self._tell([(batch[0], error)])
             else:
                 for part in parts(batch):
                     self._commit(part, aside_s)
@@ -190,7 +190,7 @@ class GroupCommitter:
 
     def _persist(
         self, batch: list[Write[Any]], aside_s: float | None
-    ) -> list[tuple[asyncio.Future[Any], Any]]:
+    ) -> list[tuple[Write[Any], Any]]:
         """Tries again for as long as Postgres is away. Raises TooSlow if it takes too long or is frozen."""
         pause_s = FIRST_PAUSE_S
         while True:
@@ -233,7 +233,7 @@ class GroupCommitter:
             else:
                 self._aside.put(None)
 
-    def _tell(self, results: list[tuple[asyncio.Future[Any], Any]]) -> None:
+    def _tell(self, results: list[tuple[Write[Any], Any]]) -> None:
         try:
             self._loop.call_soon_threadsafe(_resolve, results)
         except RuntimeError:
@@ -245,8 +245,9 @@ def _join(threads: Sequence[threading.Thread], deadline: float) -> None:
         thread.join(max(0.0, deadline - time.monotonic()))
 
 
-def _resolve(results: list[tuple[asyncio.Future[Any], Any]]) -> None:
-    for future, result in results:
+def _resolve(results: list[tuple[Write[Any], Any]]) -> None:
+    for write, result in results:
+        future = write.answer
         if future.done():
             continue  # its coroutine was cancelled meanwhile
         if isinstance(result, BaseException):

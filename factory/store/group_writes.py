@@ -30,13 +30,22 @@ class Write(Generic[Result]):
     statement: Statement[Any, Result]
     item: Any
     answer: asyncio.Future[Result]
-    """Its result, once it is committed."""
+    """Its result, once it is committed. Read and changed on the loop alone."""
     weight: int
     taken: bool = False
     unwanted: bool = False
 
+    async def result(self) -> Result:
+        """Its result, once it is committed. Whoever is cancelled meanwhile may ask again: the write stays as it is."""
+        try:
+            return await self.answer
+        except asyncio.CancelledError:
+            if self.answer.cancelled():
+                self.answer = self.answer.get_loop().create_future()
+            raise
+
     def withdraw(self) -> bool:
-        """On the loop: True if it will not be written. Else `answer` tells: None if it was withdrawn in time after all."""
+        """On the loop: True if it will not be written. Else `result` tells: None if it was withdrawn in time after all."""
         # The thread sets `taken` before it reads `unwanted`: one of the two always sees the other's mark.
         self.unwanted = True
         return not self.taken
@@ -61,13 +70,13 @@ def parts(batch: list[Write[Any]]) -> list[list[Write[Any]]]:
     return [batch[start : start + length] for start in range(0, len(batch), length)]
 
 
-def run_statements(tx: Tx, batch: list[Write[Any]]) -> list[tuple[asyncio.Future[Any], Any]]:
+def run_statements(tx: Tx, batch: list[Write[Any]]) -> list[tuple[Write[Any], Any]]:
     """Each kind of statement once, in the order in which the first of its items came."""
     kinds: dict[Statement[Any, Any], list[Write[Any]]] = {}
     for write in batch:
         kinds.setdefault(write.statement, []).append(write)
-    results: list[tuple[asyncio.Future[Any], Any]] = []
+    results: list[tuple[Write[Any], Any]] = []
     for statement, writes in kinds.items():
         answers = statement(tx, [write.item for write in writes])
-        results += zip((write.answer for write in writes), answers, strict=True)
+        results += zip(writes, answers, strict=True)
     return results

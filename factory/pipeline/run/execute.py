@@ -87,9 +87,9 @@ async def _claim(worker: Worker, job_id: UUID) -> ClaimedJob | None:
     claim = Claim(worker.id, job_id, means.catalog, worker.quarantine, means.gate.refuses)
     claiming = worker.committer.offer(claim_jobs, claim)
     try:
-        job = await asyncio.shield(claiming.answer)
+        job = await claiming.result()
     except asyncio.CancelledError:
-        job = None if claiming.withdraw() else await claiming.answer
+        job = None if claiming.withdraw() else await claiming.result()
         if job:
             await _report(worker, job, Ending(_stopped(worker, job), _unsent(worker, job)))
         return None
