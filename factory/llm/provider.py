@@ -7,7 +7,7 @@ file in `factory/providers`. Their answers have few shapes, and people meet them
 ourselves (`factory.llm.saying`), to the same text, reason and counts. What does not differ is how bytes travel, and
 there LiteLLM costs ten times the call itself: `litellm.acompletion` takes 1.7–2.2 ms of CPU (logging objects, SDK
 clients, copies), stops at a few hundred connections per host and retries by itself, so that one call may be billed
-three times. One aiohttp session per process (`factory.llm.call`) sends each call once. The transformations are
+three times. One pool of connections per process (`factory.llm.post`) sends each call once. The transformations are
 internals of a pinned version: tests/integration/llm holds both ways to the same bytes sent and the same answers. All
 other providers go through `litellm.acompletion`, made to try only once.
 """
