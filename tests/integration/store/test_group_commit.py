@@ -298,18 +298,3 @@ def test_a_thread_that_breaks_ends_the_process(
         committer.stop()
 
     asyncio.run(work())
-
-
-def test_whoever_is_cancelled_may_ask_for_the_result_again(services: Services) -> None:
-    async def work(committer: GroupCommitter) -> tuple[int, int]:
-        write = committer.offer(count, "claimed")
-        task = asyncio.ensure_future(write.result())
-        await asyncio.sleep(0)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        return await write.result(), await write.result()
-
-    first, second = with_committer(services, work)
-    assert first == second
-    assert _metrics(services) == ["claimed"]
