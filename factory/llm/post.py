@@ -161,6 +161,7 @@ class PlainPost:
         try:
             self._send(connection)
             message, self.content = await self._receive(connection)
+        # Whatever ended it, even a cancellation: the connection is in the middle of something.
         except BaseException:
             connection.close()
             raise
