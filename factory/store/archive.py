@@ -10,6 +10,7 @@ from uuid import UUID
 
 from factory.store import optional_columns
 from factory.store.database import Tx, rows, run
+from factory.store.intents import intent_of, is_open
 from factory.store.optional_columns import column_list
 
 UNENDED_CALL_DAYS = 1
@@ -147,7 +148,10 @@ def oldest(tx: Tx) -> datetime | None:
 
 SHARED = f"{KEPT}, state, finished_at"
 EVERY_JOB = f"(SELECT {SHARED} FROM jobs UNION ALL SELECT {SHARED} FROM jobs_archive)"
-EVERY_CALL = f"(SELECT {CALL} FROM llm_calls UNION ALL SELECT {CALL} FROM llm_calls_archive)"
+EVERY_CALL = f"""
+(SELECT {CALL} FROM llm_calls UNION ALL SELECT {CALL} FROM llm_calls_archive UNION ALL
+ SELECT {intent_of("j")}, NULL, 'open', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+   FROM jobs j WHERE {is_open("j")})"""
 EVERY_INPUT = (
     "(SELECT job_id, input FROM job_payloads UNION ALL SELECT job_id, input FROM job_contents)"
 )

@@ -32,6 +32,8 @@ LIVE = {
     "last_error",
     "waiting_for",
     "ends_in_archive",
+    "intent_id",
+    "intent_token",
 }
 """Columns that only a live job has."""
 

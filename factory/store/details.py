@@ -11,6 +11,7 @@ from factory.domain.state import State
 from factory.domain.waiting import Waiting
 from factory.store.codec import told_wait
 from factory.store.database import Tx
+from factory.store.intents import FIRST_STEP, is_open, model_of
 from factory.store.jobs import ARCHIVED, LIVE, SHOWN, JobView
 from factory.store.lookup import SINCE, WANTED, Looks, Wanted, look_up
 
@@ -41,13 +42,20 @@ class JobDetail(JobView):
     """Whether input and output were left out because they are large, see `get_small_details`."""
 
 
-def _calls(table: str, since: str = "") -> str:
+# The columns of `_calls`, of the call that a running job's row holds.
+HELD_CALL = f"""
+        UNION ALL
+        SELECT j.intent_id, j.attempt, '{FIRST_STEP}', j.provider, {model_of("j")}, 'open', j.started_at,
+               NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL WHERE {is_open("j")}"""
+
+
+def _calls(table: str, rest: str = "") -> str:
     return f"""
 CASE WHEN j.started_at IS NOT NULL THEN (
     SELECT jsonb_agg(c ORDER BY c.id) FROM (
         SELECT id, attempt, step_key, provider, model, status, started_at, latency_ms, http_status,
                error_type, error_message, input_tokens, output_tokens, cached_tokens, cost_micros
-          FROM {table} WHERE job_id = j.id {since} ORDER BY id DESC LIMIT {MOST_CALLS}) c) END AS calls"""
+          FROM {table} WHERE job_id = j.id {rest} ORDER BY id DESC LIMIT {MOST_CALLS}) c) END AS calls"""
 
 
 def _webhook(which: str, table: str) -> str:
@@ -69,7 +77,7 @@ ARCHIVED_WEBHOOK = (
 GET_LIVE = f"""
 {SHOWN} {LIVE.columns}, p.input, p.params, p.fallbacks, p.webhook_url, j.max_cost_micros, j.deadline_at,
        j.last_error, CASE WHEN j.state = 'waiting' THEN j.waiting_for END AS waiting_for,
-       {_calls("llm_calls")},
+       {_calls("llm_calls", HELD_CALL)},
        CASE WHEN p.webhook_url IS NOT NULL AND j.finished_at IS NOT NULL THEN ({LIVE_WEBHOOK}) END AS webhook,
        false AS omitted
   {LIVE.tables} {WANTED}

@@ -1,4 +1,7 @@
-"""The journal: a row for each physical call, written before it is made, and the outputs of finished steps."""
+"""The journal: a row for each physical call, written before it is made, and the outputs of finished steps.
+
+The intent of a job's first call mostly stands in the job's row instead, see `store.intents`.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from uuid import UUID
 
 from factory.domain.money import Usage
 from factory.store.database import Tx, as_json, ids, rows, run
+from factory.store.intents import FIRST_STEP, move_to_journal
 from factory.store.prepared import prepared_rows
 
 # Guarded by the lease: a worker whose lease expired while it slept must not spend money for a job that another worker
@@ -103,7 +107,7 @@ UPDATE llm_calls c
        error_message = g.error_message, http_status = g.http_status, input_tokens = g.input_tokens, output_tokens = g.output_tokens,
        cached_tokens = g.cached_tokens, cost_micros = g.cost_micros, latency_ms = g.latency_ms
   FROM given g WHERE c.id = g.call_id AND c.finished_at IS NULL
-RETURNING c.id, EXISTS (SELECT FROM job_results r
+RETURNING c.id, c.job_id, EXISTS (SELECT FROM job_results r
                          WHERE r.job_id = c.job_id AND r.unknown_calls > 0) AS settles
 """
 
@@ -173,9 +177,11 @@ def close_calls(tx: Tx, ends: Sequence[CallEnd]) -> set[UUID]:
         }
         for end in ends
     ]
+    if first := [end for end in ends if end.step_key == FIRST_STEP]:
+        move_to_journal(tx, [end.job_id for end in first], [end.call_id for end in first])
     closed = prepared_rows(tx, "close_calls", CLOSE, {"ends": as_json(given)})
-    if any(row.settles for row in closed):
-        settle(tx, [end.job_id for end in ends])
+    if settled := [row.job_id for row in closed if row.settles]:
+        settle(tx, settled)
     return {row.id for row in closed}
 
 

@@ -19,6 +19,7 @@ from factory.domain.state import State
 from factory.store.codec import wait_document
 from factory.store.database import Tx, array, as_json, rows
 from factory.store.events import event_parts
+from factory.store.intents import CLAIMED, is_open
 from factory.store.journal import USAGE
 from factory.store.prepared import prepared_rows
 from factory.store.restores import HELD
@@ -30,7 +31,7 @@ from factory.store.restores import HELD
 KINDS = ", ".join(f"'{kind}'" for kind in Kind)
 CLAIM = f"""
 WITH open AS MATERIALIZED (
-    SELECT id, started_at IS NOT NULL AS again FROM jobs
+    SELECT id, started_at IS NOT NULL AS again, {CLAIMED} AS intent_id FROM jobs
      WHERE id = ANY(CAST(%(ids)s AS uuid[]))
        -- A kind that is not known here is left to the workers of a newer version.
        AND kind IN ({KINDS})
@@ -41,16 +42,18 @@ WITH open AS MATERIALIZED (
      ORDER BY id FOR UPDATE
 ), claimed AS (
     UPDATE jobs j
-       SET state = 'running', worker_id = %(worker_id)s, lease_token = nextval('lease_tokens'),
+       SET state = 'running', worker_id = %(worker_id)s, lease_token = o.token,
+           intent_id = o.intent_id,
+           intent_token = CASE WHEN o.intent_id IS NOT NULL THEN o.token END,
            attempt = attempt + CASE WHEN state = 'queued' THEN 1 ELSE 0 END, started_at = now(),
            published_at = NULL, publishes = 0
-      FROM open
-     WHERE j.id = open.id
-    RETURNING j.*, open.again
+      FROM (SELECT *, nextval('lease_tokens') AS token FROM open) o
+     WHERE j.id = o.id
+    RETURNING j.*, o.again
 )
 SELECT c.id, c.project_id, c.kind, c.lane, c.provider, c.model, c.agent, c.attempt, c.max_attempts,
        c.deferrals, c.parent_id, extract(epoch FROM now() - c.deferred_since)::float8 AS deferred_s,
-       c.lease_token, c.max_cost_micros, p.input, p.params, p.fallbacks,
+       c.lease_token, c.intent_id AS first_call, c.max_cost_micros, p.input, p.params, p.fallbacks,
        p.webhook_url, p.traceparent,
        extract(epoch FROM c.deadline_at - now())::float8 AS seconds_left,
        (SELECT jsonb_object_agg(s.step_key, s.output) FROM job_steps s
@@ -75,8 +78,9 @@ def claim(
 ) -> list[ClaimedJob]:
     """Takes those of the jobs that are queued and due.
 
-    Jobs in quarantine are only given to a process for `quarantine`. `call_ids`: the calls that this claim opens. If it
-    is repeated, they must not count as calls of an earlier attempt.
+    Jobs in quarantine are only given to a process for `quarantine`. `call_ids`: the call that each job may begin with.
+    Where its intent now stands in the job's row, it is `first_call`. If the claim is repeated, they must not count as
+    calls of an earlier attempt.
     """
     params = {
         "ids": array(job_ids),
@@ -101,8 +105,9 @@ def _claimed(row: Any) -> ClaimedJob:
 
 # running → succeeded | failed | cancelled | queued | waiting, and where no lease is given queued |
 # waiting → failed | cancelled and waiting → queued. The usage of a finished job is the sum of its calls, those of
-# failed attempts included; a call without a known cost is unknown spend. The webhook job sees the job as it was before
-# the update. An owner's cancel wins over another attempt and over a wait, never over a result.
+# failed attempts included; a call without a known cost is unknown spend, and so is one whose intent is in the row: the
+# trigger journals it after this statement. The webhook job sees the job as it was before the update. An owner's cancel
+# wins over another attempt and over a wait, never over a result.
 FINISH = f"""
 WITH given AS MATERIALIZED (
     SELECT * FROM json_to_recordset(CAST(%(outcomes)s AS json)) AS g(
@@ -115,7 +120,8 @@ WITH given AS MATERIALIZED (
            CASE WHEN g.state = 'queued' AND j.cancel_requested_at IS NULL AND NOT g.spends_attempt
                 THEN 1 ELSE 0 END AS deferred,
            CASE WHEN g.state = 'waiting' AND j.cancel_requested_at IS NULL THEN 1 ELSE 0 END AS waits,
-           CASE WHEN g.worker_died THEN 1 ELSE 0 END AS died
+           CASE WHEN g.worker_died THEN 1 ELSE 0 END AS died,
+           CASE WHEN {is_open("j")} THEN 1 ELSE 0 END AS intents
       FROM jobs j JOIN given g ON g.job_id = j.id
      WHERE (j.state = 'running' AND j.lease_token = g.lease_token)
         OR (g.lease_token IS NULL AND j.state IN ('queued', 'waiting')
@@ -137,16 +143,16 @@ WITH given AS MATERIALIZED (
       FROM held h
      WHERE j.id = h.id
     RETURNING j.id, j.project_id, j.kind, j.lane, j.state, j.finished_at, j.parent_id, h.lease_token,
-              h.output, h.error, h.webhook_job_id
+              h.output, h.error, h.webhook_job_id, h.intents
 ), ended AS (
-    SELECT id AS job_id, project_id, kind, state, finished_at, error, webhook_job_id,
+    SELECT id AS job_id, project_id, kind, state, finished_at, error, webhook_job_id, intents,
            CASE WHEN state = 'succeeded' THEN output END AS output
       FROM moved WHERE finished_at IS NOT NULL
 ), results AS (
     INSERT INTO job_results (job_id, output, error, input_tokens, output_tokens, cached_tokens,
                              cost_micros, unknown_calls)
     SELECT e.job_id, e.output, e.error, u.input_tokens, u.output_tokens, u.cached_tokens,
-           u.cost_micros, u.unknown_calls
+           CASE WHEN e.intents = 0 THEN u.cost_micros END, u.unknown_calls + e.intents
       FROM ended e CROSS JOIN LATERAL ({USAGE}) u
     ON CONFLICT (job_id) DO UPDATE
        SET output = excluded.output, error = excluded.error, input_tokens = excluded.input_tokens,

@@ -19,6 +19,7 @@ from factory.store import optional_columns
 from factory.store.archive import KEPT
 from factory.store.database import Tx, as_json
 from factory.store.events import event_parts
+from factory.store.intents import FIRST_STEP, is_open, model_of
 from factory.store.journal import SUMS, CallEnd
 from factory.store.moves import Moved, event_params, moved
 from factory.store.optional_columns import column_list
@@ -44,6 +45,11 @@ def _ended(source: str) -> str:
     )
 
 
+def _told(source: str) -> str:
+    """What is told of the last call."""
+    return ", ".join(f"{source}.call_{name}" for name in CLOSED)
+
+
 # Only running jobs have a token, so the state is not checked: with it, the planner would read all running jobs. Each
 # part reads its table by the ids of `chosen`: parts that are joined to each other would cost the square of their rows,
 # as the planner takes each for one row. All see the tables as they were before the statement.
@@ -55,7 +61,8 @@ WITH given AS MATERIALIZED (
         call_cached_tokens bigint, call_cost_micros bigint, call_latency_ms int)
 ), held AS MATERIALIZED (
     SELECT j.*, g.output, g.webhook_job_id, g.call_id, g.call_http_status, g.call_input_tokens,
-           g.call_output_tokens, g.call_cached_tokens, g.call_cost_micros, g.call_latency_ms
+           g.call_output_tokens, g.call_cached_tokens, g.call_cost_micros, g.call_latency_ms,
+           CASE WHEN {is_open("j")} THEN j.intent_id END AS first_call
       FROM jobs j JOIN given g ON g.job_id = j.id AND j.lease_token = g.lease_token
      WHERE j.ends_in_archive
      ORDER BY j.id FOR UPDATE OF j
@@ -64,9 +71,12 @@ WITH given AS MATERIALIZED (
       FROM held h CROSS JOIN LATERAL (
            SELECT {SUMS},
                   count(*) FILTER (WHERE c.open AND c.id IS DISTINCT FROM h.call_id) AS left_open,
-                  count(*) FILTER (WHERE c.open) > 0 AS closed
-             FROM (SELECT c.id, c.finished_at IS NULL AS open, {_ended("h")}
-                     FROM llm_calls c WHERE c.job_id = h.id) c) u
+                  count(*) FILTER (WHERE c.open) > 0 AS closed,
+                  count(*) FILTER (WHERE c.journaled) AS journaled
+             FROM (SELECT c.id, c.finished_at IS NULL AS open, true AS journaled, {_ended("h")}
+                     FROM llm_calls c WHERE c.job_id = h.id
+                    UNION ALL
+                   SELECT h.first_call, true, false, {_told("h")} WHERE h.first_call IS NOT NULL) c) u
      WHERE u.left_open = 0 AND (SELECT count(*) FROM jobs p WHERE p.id = h.parent_id) = 0
 ), ended AS (
     SELECT id AS job_id, project_id, kind, 'succeeded' AS state, now() AS finished_at,
@@ -93,9 +103,13 @@ WITH given AS MATERIALIZED (
            coalesce(c.finished_at, now()),
            CASE WHEN c.finished_at IS NULL THEN 'succeeded' ELSE c.status END,
            c.error_type, c.error_message, {_ended("s")}
-      FROM chosen s JOIN llm_calls c ON c.job_id = s.id
+      FROM chosen s JOIN llm_calls c ON c.job_id = s.id WHERE s.journaled > 0
+     UNION ALL
+    SELECT s.first_call, s.id, s.project_id, '{FIRST_STEP}', s.attempt, s.provider, {model_of("s")},
+           s.started_at, now(), 'succeeded', NULL, NULL, {_told("s")}
+      FROM chosen s WHERE s.first_call IS NOT NULL
 ), calls AS (
-    DELETE FROM llm_calls c USING chosen s WHERE c.job_id = s.id
+    DELETE FROM llm_calls c USING chosen s WHERE c.job_id = s.id AND s.journaled > 0
 ), steps AS (
     DELETE FROM job_steps t USING chosen s WHERE t.job_id = s.id
 ), payloads AS (

@@ -53,6 +53,8 @@ jobs = Table(
     Column("worker_id", UUID),
     Column("lease_token", BigInteger),
     Column("last_lease_token", BigInteger),
+    Column("intent_id", UUID),
+    Column("intent_token", BigInteger),
     when("cancel_requested_at"),
     Column("max_cost_micros", BigInteger),
     Column("ends_in_archive", Boolean),

@@ -30,9 +30,10 @@ from factory.llm.route import route, should_fall_back
 from factory.llm.saying import LENGTH
 from factory.llm.schema import check_schema
 from factory.store.codec import messages_of, params_of
+from factory.store.intents import FIRST_STEP
 from factory.store.journal import Call, Step
 
-STEP = "answer"
+STEP = FIRST_STEP
 MESSAGE_TOKENS = 32
 """Tokens that a provider adds to a message, at most."""
 SCHEMA_TOKENS = 1000

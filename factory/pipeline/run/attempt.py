@@ -6,7 +6,7 @@ call is committed twice and not four times.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
@@ -18,7 +18,7 @@ from factory.kinds.runners import RUNNERS
 from factory.llm.catalog import Catalog
 from factory.metrics import Delta
 from factory.pipeline.finish import ended_deltas, finish_jobs
-from factory.store import counters, journal, moves, successes, waits
+from factory.store import counters, intents, journal, moves, successes, waits
 from factory.store.database import Tx
 from factory.store.journal import Call, CallEnd, Step
 from factory.store.successes import Success
@@ -48,18 +48,35 @@ def claim_jobs(tx: Tx, claims: list[Claim]) -> Sequence[ClaimedJob | None]:
         quarantine=claims[0].quarantine,
     )
     claimed = {job.id: job for job in taken}
-    calls = [
-        call
+    calls = {
+        call.job_id: call
         for claim in claims
         if (job := claimed.get(claim.job_id))
         and (call := opened_call(claim.catalog, job, claim.call_id))
         and not claim.refuses(call)
-    ]
-    if calls:
-        journal.open_calls(tx, calls)
-    for call in calls:
+    }
+    _write_intents(tx, taken, calls)
+    for call in calls.values():
         claimed[call.job_id] = replace(claimed[call.job_id], first_call=call.id)
+    for job_id in claimed.keys() - calls.keys():
+        claimed[job_id] = replace(claimed[job_id], first_call=None)
     return [claimed.get(claim.job_id) for claim in claims]
+
+
+def _write_intents(tx: Tx, jobs: Sequence[ClaimedJob], calls: Mapping[UUID, Call]) -> None:
+    """Where the claim has written something else than the call that the job begins with, or nothing."""
+    written = {job.id for job in jobs if job.first_call}
+    right = {job.id for job in jobs if (call := calls.get(job.id)) and _is_in_row(job, call)}
+    if wrong := written - right:
+        intents.withdraw(tx, list(wrong))
+    if missing := [call for job_id, call in calls.items() if job_id not in right]:
+        journal.open_calls(tx, missing)
+
+
+def _is_in_row(job: ClaimedJob, call: Call) -> bool:
+    """Whether the job's row has this call's intent, and says all of it."""
+    said = (job.first_call, job.provider, job.model, intents.FIRST_STEP)
+    return said == (call.id, call.provider, f"{call.provider}/{call.model}", call.step_key)
 
 
 def opened_call(catalog: Catalog, job: ClaimedJob, call_id: UUID) -> Call | None:
@@ -124,6 +141,9 @@ def _move(tx: Tx, endings: Sequence[Ending], counted: Sequence[Delta]) -> Sequen
     sum of its calls. The final step is journaled only if the job did not succeed. `counted`: to be counted as well.
     """
     calls = [_last_call(ending.outcome, ending.call) for ending in endings if ending.call]
+    if calls and (len(endings) > 1 or endings[0].outcome.parent_id):
+        # A call that ends may stand in its job's row: all rows are locked in order of id before.
+        waits.lock_families(tx, [ending.outcome.job_id for ending in endings])
     closed = record_ends(tx, calls) if calls else []
     states = finish_jobs(tx, [ending.outcome for ending in endings], [*counted, *closed])
     lost = [

@@ -19,7 +19,8 @@ from factory.domain.state import State
 from factory.services import Services
 from factory.store.migrate import revisions, upgrade
 from tests.integration.retention.past import DAY, count, given_archived, given_ended, places, retain
-from tests.integration.store.samples import PROJECT, given_job, tell, view
+from tests.integration.store.ends import claim_with_call
+from tests.integration.store.samples import PROJECT, ask, given_job, tell, view
 
 JOB = """
 INSERT INTO jobs (id, project_id, kind, lane, provider, priority, max_attempts)
@@ -68,6 +69,14 @@ def test_the_way_down_keeps_the_usage_of_what_has_expired(
     upgrade(database_url)
     assert places(services, job_id) == ["jobs"]
     assert view(services, job_id).cost_micros == cost_micros
+
+
+def test_the_way_down_keeps_calls_that_are_under_way(services: Services, database_url: str) -> None:
+    job, call_id = claim_with_call(services, given_job(services))
+    command.downgrade(_config(database_url), "0013")
+    [call] = ask(services, "SELECT * FROM llm_calls")
+    assert (call.id, call.job_id, call.status) == (call_id, job.id, "open")
+    assert (call.step_key, call.provider, call.model) == ("answer", "openai", "gpt-4o-mini")
 
 
 def test_jobs_are_written_while_the_indexes_are_built(

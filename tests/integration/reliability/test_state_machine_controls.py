@@ -11,6 +11,7 @@ from factory.services import Services
 from factory.store import archive, finished, hints, journal, leases, moves, successes
 from tests.integration.reliability import directed
 from tests.integration.reliability.directed import Life
+from tests.integration.store.samples import tell
 
 GUARDS = {
     "a stale lease may finish": (
@@ -101,8 +102,8 @@ GUARDS = {
         directed.straight,
         successes,
         "FINISH",
-        "DELETE FROM jobs j USING chosen s WHERE j.id = s.id",
-        "SELECT FROM chosen",
+        "DELETE FROM jobs j USING chosen s WHERE",
+        "UPDATE jobs j SET state = 'succeeded', lease_token = NULL FROM chosen s WHERE",
     ),
     "an end in the archive is forgotten": (
         directed.straight,
@@ -151,6 +152,13 @@ def test_a_reaper_that_does_not_hold_is_caught(
     monkeypatch.setattr(reaper, "LONGEST_SILENCE_S", float("inf"))
     with pytest.raises(AssertionError, match="a live worker's job was taken"):
         Life(hasty).lead(directed.pause_of_all)
+
+
+def test_without_the_trigger_a_call_is_missed(hasty: Services) -> None:
+    life = Life(hasty)
+    tell(hasty, "ALTER TABLE jobs DISABLE TRIGGER journal_intent")
+    with pytest.raises(AssertionError):
+        life.lead(directed.late_end)
 
 
 LIVES = dict.fromkeys((*(life for life, *_ in GUARDS.values()), directed.pause_of_all))

@@ -70,6 +70,8 @@ def test_a_commit_of_which_nobody_heard_is_no_stale_lease(
 ) -> None:
     caplog.set_level(logging.WARNING)
     job_id, ended = bench.submit(webhook={"url": NOWHERE}), dict[UUID, State | None]()
+    if write == "intent":  # that of a job that was started before
+        tell(services, "UPDATE jobs SET started_at = now()")
     if write in LIVE_WRITES:
         tell(services, "UPDATE jobs SET ends_in_archive = NULL")
     worker = bench.worker()

@@ -15,6 +15,7 @@ from factory.pipeline.upkeep.rescue import fail_overdue, republish_lost
 from factory.services import Services
 from factory.store import archive, hints, leases, partitions
 from factory.store.database import Tx, rows, run
+from factory.store.intents import is_open
 from factory.store.partitions import CONTENTS
 from tests.integration.pipeline.clock import Clock
 from tests.integration.reliability import turned_clock
@@ -26,7 +27,8 @@ jobs, job_payloads, job_results, job_steps, llm_calls, workers, counters, projec
 job_contents, llm_calls_archive
 """
 
-FOUND = """
+IN_ROW = f"CASE WHEN {is_open('j')} THEN 1 ELSE 0 END"
+FOUND = f"""
 SELECT j.id, j.project_id, j.state, j.attempt, j.max_attempts, j.deferrals, j.deaths, j.worker_id,
        j.lease_token, j.state = 'queued' AND j.run_at <= now() AS due,
        coalesce(j.deadline_at <= now(), false) AS overdue, false AS archived, 0 AS left_behind,
@@ -34,8 +36,8 @@ SELECT j.id, j.project_id, j.state, j.attempt, j.max_attempts, j.deferrals, j.de
        (SELECT count(*) FROM job_results r WHERE r.job_id = j.id AND r.output IS NOT NULL) AS outputs,
        (SELECT count(*) FROM job_steps s WHERE s.job_id = j.id) AS steps,
        (SELECT count(*) FROM jobs w WHERE w.parent_id = j.id AND w.kind = 'webhook') AS events,
-       (SELECT count(*) FROM llm_calls c WHERE c.job_id = j.id) AS calls,
-       (SELECT count(*) FROM llm_calls c WHERE c.job_id = j.id AND c.status = 'open') AS open_calls
+       (SELECT count(*) FROM llm_calls c WHERE c.job_id = j.id) + {IN_ROW} AS calls,
+       (SELECT count(*) FROM llm_calls c WHERE c.job_id = j.id AND c.status = 'open') + {IN_ROW} AS open_calls
   FROM jobs j
  UNION ALL
 SELECT j.id, j.project_id, j.state, j.attempt, j.max_attempts, j.deferrals, j.deaths, NULL,

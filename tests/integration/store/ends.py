@@ -1,20 +1,31 @@
-"""Ends of jobs as workers write them, and what is told of them."""
+"""Claims and ends of jobs as workers write them, and what is told of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from uuid import UUID
 
-from factory.domain.job import ClaimedJob
+from factory.domain.job import ClaimedJob, new_id
 from factory.domain.money import Usage
 from factory.domain.state import State
-from factory.pipeline.run.attempt import Ending, end_attempts
+from factory.llm.catalog import load_catalog
+from factory.pipeline.run.attempt import Claim, Ending, claim_jobs, end_attempts
 from factory.services import Services
 from factory.store import counters, details
 from factory.store.journal import CallEnd
 from tests.integration.store.samples import PROJECT, end, record_call, tell
 
 OUTPUT = {"text": "hello"}
+CATALOG = load_catalog("")
+
+
+def claim_with_call(services: Services, job_id: UUID) -> tuple[ClaimedJob, UUID]:
+    """As a worker does. The call that the job begins with as well."""
+    with services.database.transaction() as tx:
+        [job] = claim_jobs(tx, [Claim(new_id(), job_id, CATALOG)])
+    assert job
+    assert job.first_call
+    return job, job.first_call
 
 
 def write(services: Services, *endings: Ending) -> Sequence[State | None]:

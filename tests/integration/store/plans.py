@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from factory.services import Services
-from factory.store import hints, jobs, journal, moves, successes
+from factory.store import hints, intents, jobs, journal, moves, successes
 from factory.store.database import rows
 from factory.store.prepared import prepared_form
 
@@ -17,6 +17,7 @@ PREPARED = {
     successes.FINISH: "finish_archived",
     journal.OPEN: "open",
     journal.CLOSE: "close",
+    intents.TO_JOURNAL: "move_intents",
     hints.LOOK: "look",
     jobs.GET: "get",
     jobs.GET_ARCHIVED: "get_archived",

@@ -14,6 +14,7 @@ from factory.store import (
     backlog,
     hints,
     idempotency,
+    intents,
     jobs,
     journal,
     leases,
@@ -143,6 +144,11 @@ def _close(services: Services) -> tuple[str, dict[str, Any]]:
     return journal.CLOSE, {"ends": as_json(ends)}
 
 
+def _move_intents(services: Services) -> tuple[str, dict[str, Any]]:
+    held = array(_some_ids(services, State.RUNNING))
+    return intents.TO_JOURNAL, {"ids": held, "call_ids": held}
+
+
 def _one(services: Services, state: State) -> dict[str, Any]:
     return {"id": _some_ids(services, state)[0], "project_id": str(PROJECT)}
 
@@ -193,6 +199,7 @@ QUERIES = {
     "abandoned calls": lambda _: (journal.ABANDONED, {}),
     "open": _open,
     "close": _close,
+    "move intents": _move_intents,
     "due": lambda s: (quarantine.DUE, {"ids": _some_ids(s, State.QUEUED)}),
     "cancel": lambda s: (moves.REQUEST_CANCEL, _one(s, State.QUEUED)),
     "retry": lambda s: (moves.RETRY, _one(s, State.SUCCEEDED)),
@@ -220,7 +227,9 @@ def test_no_hot_statement_reads_a_whole_table(history: Services, name: str) -> N
     assert scans == []
 
 
-@pytest.mark.parametrize("name", ["claim", "open", "close", "finish", "finish archived"])
+@pytest.mark.parametrize(
+    "name", ["claim", "open", "close", "move intents", "finish", "finish archived"]
+)
 def test_a_step_of_50_jobs_does_not_read_the_1000_that_others_hold(
     history: Services, name: str
 ) -> None:

@@ -48,7 +48,7 @@ def test_an_answer_that_a_drain_interrupts_ends_its_job(bench: Bench) -> None:
     async def work() -> None:
         running = asyncio.ensure_future(execute(worker, [job_id]))
         await until(lambda: bench.calls(job_id))
-        with _holding(bench.services, "SELECT FROM llm_calls FOR UPDATE") as lock:
+        with _holding(bench.services, "SELECT FROM jobs FOR UPDATE") as lock:
             await _a_write_waits(bench.services)
             worker.draining = True
             running.cancel()
@@ -68,7 +68,7 @@ def test_an_answer_that_a_cancel_interrupts_is_the_jobs_result(bench: Bench) -> 
     async def work() -> None:
         running = asyncio.ensure_future(execute(worker, [job_id]))
         await until(lambda: bench.calls(job_id))
-        with _holding(bench.services, "SELECT FROM llm_calls FOR UPDATE") as lock:
+        with _holding(bench.services, "SELECT FROM jobs FOR UPDATE") as lock:
             await _a_write_waits(bench.services)
             worker.cancel(job_id)
             await _pass_writes(worker)
@@ -85,7 +85,7 @@ def test_a_call_that_was_cancelled_before_it_was_sent_cost_nothing(bench: Bench)
     job_id, worker = bench.submit(), bench.worker()
 
     async def work() -> None:
-        with _holding(bench.services, "LOCK TABLE llm_calls IN SHARE MODE") as lock:
+        with _holding(bench.services, "LOCK TABLE jobs IN SHARE MODE") as lock:
             running = asyncio.ensure_future(execute(worker, [job_id]))
             await _a_write_waits(bench.services)
             worker.cancel(job_id)
