@@ -7,9 +7,10 @@ import pytest
 
 from factory.cli.ports import Ports, is_free
 from factory.errors import Conflict, Misconfigured
-from tests.integration.reliability.ports import free_port
 
 HOST = "127.0.0.1"
+UNUSED = 19_000
+"""Where no other test looks for ports."""
 
 
 def test_a_port_that_somebody_listens_on_is_not_given() -> None:
@@ -27,9 +28,8 @@ def test_two_installations_that_start_at_once_get_different_ports() -> None:
 
 
 def test_a_port_is_free_again_once_its_installation_is_gone() -> None:
-    port = free_port()
     with closing(Ports(HOST)) as ports:
-        ports.take(port)
+        port = ports.take_from(UNUSED)
     with closing(Ports(HOST)) as ports:
         assert ports.take(port) == port
 
