@@ -186,6 +186,9 @@ def test_the_end_waits_for_a_request_on_its_way_and_not_for_idle_ones(
 ) -> None:
     head, body = b"GET /health HTTP/1.1\r\nHost: x\r\n", b"\r\n"
     with connections(listener, 20, b""), connections(listener, 20, head) as lines:
+        # A listener's connections are accepted in the order in which they came.
+        host, port = listener.getsockname()
+        httpx.get(f"http://{host}:{port}/health", timeout=PATIENCE_S)
         client.get("/health")
         server.send_signal(signal.SIGTERM)
         eventually(lambda: client.get("/health").headers.get("Connection") == "close")
