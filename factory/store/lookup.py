@@ -1,7 +1,8 @@
 """Looking jobs up by their ids, wherever they are.
 
-A live job is found at once, and so is an archived one where it is archived ones that are asked for. In the archive, ids say where to look: a job cannot have ended before it was made. So the
-partitions of before are left out when the statement starts, and a look costs the same however long the archive is.
+A look begins among live jobs; on a connection that has found archived ones alone lately, it begins in the archive.
+There, ids say where to look: a job cannot have ended before it was made. So the partitions of before are left out when
+the statement starts, and a look costs the same however long the archive is.
 """
 
 from __future__ import annotations
