@@ -33,7 +33,7 @@ WITH made AS (
                            (ARRAY['bulk', 'normal', 'bulk'])[1 + n %% 3] AS priority) drawn
     RETURNING id
 )
-INSERT INTO job_payloads (job_id, input)
+INSERT INTO job_requests (job_id, input)
 SELECT id, '{"messages": [{"role": "user", "content": "What is a queue, in one sentence?"}]}' FROM made
 """
 ENDED = """
@@ -46,7 +46,7 @@ WITH made AS (
       FROM generate_series(%(first)s, %(last)s) n
     RETURNING id, project_id
 ), payloads AS (
-    INSERT INTO job_payloads (job_id, input)
+    INSERT INTO job_requests (job_id, input)
     SELECT id, '{"messages": [{"role": "user", "content": "What is a queue?"}]}' FROM made
 ), calls AS (
     INSERT INTO llm_calls (id, job_id, project_id, step_key, attempt, provider, model, started_at,
@@ -59,7 +59,7 @@ WITH made AS (
     INSERT INTO job_steps (job_id, step_key, output)
     SELECT id, 'answer', '{"text": "A line in which work waits for its turn."}' FROM made
 )
-INSERT INTO job_results (job_id, output, input_tokens, output_tokens, cached_tokens, cost_micros,
+INSERT INTO job_outcomes (job_id, output, input_tokens, output_tokens, cached_tokens, cost_micros,
                          unknown_calls)
 SELECT id, '{"text": "A line in which work waits for its turn."}', 12, 30, 0, 20, 0 FROM made
 """

@@ -21,6 +21,7 @@ from factory.log import configure_logging
 from factory.metrics import delta
 from factory.pipeline.dispatch.publish import dispatch
 from factory.pipeline.upkeep.broker import BrokerWatch
+from factory.pipeline.upkeep.owners import Owners
 from factory.pipeline.upkeep.periodic import PeriodicTask
 from factory.pipeline.upkeep.rescue import TICK_S, Rescue
 from factory.pipeline.upkeep.retention import Retention
@@ -108,6 +109,7 @@ class Dispatcher:
         self._broker = BrokerWatch(services)
         self._rescue = Rescue(services)
         self._retention = Retention(services)
+        self._owners = Owners(services)
         self._agents = AgentFiles(services, partial(load_catalog, settings.extra_models))
         self._wake_ups = WakeUpListener(services, self._stopping)
         self._count = RoundsCount(services)
@@ -123,6 +125,7 @@ class Dispatcher:
         self._start(PeriodicTask("rescue", self._rescue_once, LONGEST_PAUSE_S))
         self._start(PeriodicTask("the watch on agents' files", self._agents.tick, LONGEST_PAUSE_S))
         self._start(PeriodicTask("retention", self._retention.tick, LONGEST_RETENTION_PAUSE_S))
+        self._start(PeriodicTask("owners", self._owners.tick, LONGEST_RETENTION_PAUSE_S))
         self._repeat(PeriodicTask("dispatch", self._dispatch_once, LONGEST_PAUSE_S))
 
     def _start(self, task: PeriodicTask) -> None:

@@ -15,7 +15,7 @@ from uuid import UUID
 
 KEY = "job_field"
 SqlType = Literal["uuid", "text", "integer"]
-JobTable = Literal["jobs", "job_payloads"]
+JobTable = Literal["jobs", "job_requests"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class OptionalFields:
         default=None,
         metadata=_stored("uuid", asked="An id of your own (a UUID), shown with the job."),
     )
-    traceparent: str | None = field(default=None, metadata=_stored("text", "job_payloads"))
+    traceparent: str | None = field(default=None, metadata=_stored("text", "job_requests"))
 
 
 OPTIONAL: Mapping[str, JobField] = {one.name: one.metadata[KEY] for one in fields(OptionalFields)}

@@ -25,12 +25,23 @@ def be_brief(tx: Tx) -> None:
     run(tx, BRIEF)
 
 
-KEPT = f"""
-    id, project_id, kind, lane, provider, model, priority, attempt, max_attempts, deferrals, deaths,
-    run_at, deadline_at, cancel_requested_at, max_cost_micros, created_at, started_at,
-    {column_list(optional_columns.JOBS)}"""
+KEPT = (
+    *(
+        "id",
+        "project_id",
+        "kind",
+        "lane",
+        "provider",
+        "model",
+        "priority",
+        "attempt",
+        "max_attempts",
+    ),
+    *("deferrals", "deaths", "run_at", "deadline_at", "cancel_requested_at", "max_cost_micros"),
+    *("created_at", "started_at", *optional_columns.JOBS),
+)
 """What the archive takes over from a job as it is; its end is apart."""
-JOB = f"{KEPT}, state, finished_at, last_lease_token"
+JOB = (*KEPT, "state", "finished_at", "last_lease_token")
 PAYLOAD = optional_columns.PAYLOADS
 CALL = """
     id, job_id, project_id, step_key, attempt, provider, model, started_at, finished_at, status,
@@ -54,9 +65,9 @@ WITH old AS MATERIALIZED (
 ), ended AS (
     DELETE FROM jobs j USING old o WHERE j.id = o.id RETURNING j.*
 ), payloads AS (
-    DELETE FROM job_payloads p USING old o WHERE p.job_id = o.id RETURNING p.*
+    DELETE FROM job_requests p USING old o WHERE p.job_id = o.id RETURNING p.*
 ), results AS (
-    DELETE FROM job_results r USING old o WHERE r.job_id = o.id RETURNING r.*
+    DELETE FROM job_outcomes r USING old o WHERE r.job_id = o.id RETURNING r.*
 ), steps AS (
     DELETE FROM job_steps s USING old o WHERE s.job_id = o.id RETURNING s.*
 ), calls AS (
@@ -64,9 +75,9 @@ WITH old AS MATERIALIZED (
 ), kept_calls AS (
     INSERT INTO llm_calls_archive ({CALL}) SELECT {CALL} FROM calls
 ), kept_contents AS (
-    INSERT INTO job_contents (job_id, finished_at, input, params, fallbacks, webhook_url, output,
-                              error, steps)
-    SELECT e.id, e.finished_at, p.input, p.params, p.fallbacks, p.webhook_url, r.output, r.error,
+    INSERT INTO job_contents (job_id, project_id, finished_at, input, params, fallbacks, webhook_url,
+                              output, error, steps)
+    SELECT e.id, e.project_id, e.finished_at, p.input, p.params, p.fallbacks, p.webhook_url, r.output, r.error,
            CASE WHEN e.state = 'failed' THEN s.outputs END
       FROM ended e
       JOIN payloads p ON p.job_id = e.id
@@ -74,9 +85,9 @@ WITH old AS MATERIALIZED (
       LEFT JOIN (SELECT job_id, jsonb_object_agg(step_key, output) AS outputs
                    FROM steps GROUP BY job_id) s ON s.job_id = e.id
 )
-INSERT INTO jobs_archive ({JOB}, {column_list(PAYLOAD)}, webhook_job_id, metadata, input_tokens,
+INSERT INTO jobs_archive ({column_list(JOB)}, {column_list(PAYLOAD)}, webhook_job_id, metadata, input_tokens,
                           output_tokens, cached_tokens, cost_micros, unknown_calls)
-SELECT {JOB}, {column_list(PAYLOAD, "p")},
+SELECT {column_list(JOB, "e")}, {column_list(PAYLOAD, "p")},
        CASE WHEN p.webhook_url IS NOT NULL THEN ({WEBHOOK_JOB}) END, coalesce(p.metadata, '{{}}'),
        coalesce(r.input_tokens, 0), coalesce(r.output_tokens, 0), coalesce(r.cached_tokens, 0), r.cost_micros,
        coalesce(r.unknown_calls, 0)
@@ -108,25 +119,26 @@ WITH wanted AS MATERIALIZED (
 ), calls AS (
     DELETE FROM llm_calls_archive l USING wanted w WHERE l.job_id = w.id RETURNING l.*
 ), payloads AS (
-    INSERT INTO job_payloads (job_id, input, params, fallbacks, metadata, webhook_url,
+    INSERT INTO job_requests (job_id, project_id, input, params, fallbacks, metadata, webhook_url,
                               {column_list(PAYLOAD)})
-    SELECT e.id, c.input, c.params, c.fallbacks, e.metadata, c.webhook_url,
+    SELECT e.id, e.project_id, c.input, c.params, c.fallbacks, e.metadata, c.webhook_url,
            {column_list(PAYLOAD, "e")}
       FROM ended e JOIN contents c ON c.job_id = e.id
 ), results AS (
-    INSERT INTO job_results (job_id, output, error, input_tokens, output_tokens, cached_tokens,
-                             cost_micros, unknown_calls)
-    SELECT e.id, c.output, c.error, e.input_tokens, e.output_tokens, e.cached_tokens, e.cost_micros,
+    INSERT INTO job_outcomes (job_id, project_id, output, error, input_tokens, output_tokens,
+                              cached_tokens, cost_micros, unknown_calls)
+    SELECT e.id, e.project_id, c.output, c.error, e.input_tokens, e.output_tokens, e.cached_tokens, e.cost_micros,
            e.unknown_calls
       FROM ended e JOIN contents c ON c.job_id = e.id
 ), steps AS (
-    INSERT INTO job_steps (job_id, step_key, output)
-    SELECT c.job_id, s.key, s.value FROM contents c CROSS JOIN LATERAL jsonb_each(c.steps) s
+    INSERT INTO job_steps (job_id, project_id, step_key, output)
+    SELECT e.id, e.project_id, s.key, s.value
+      FROM ended e JOIN contents c ON c.job_id = e.id CROSS JOIN LATERAL jsonb_each(c.steps) s
     ON CONFLICT (job_id, step_key) DO NOTHING
 ), restored_calls AS (
     INSERT INTO llm_calls ({CALL}) SELECT {CALL} FROM calls
 )
-INSERT INTO jobs ({JOB}, ends_in_archive) SELECT {JOB}, true FROM ended
+INSERT INTO jobs ({column_list(JOB)}, ends_in_archive) SELECT {column_list(JOB)}, true FROM ended
 """
 
 
@@ -146,14 +158,14 @@ def oldest(tx: Tx) -> datetime | None:
     return found
 
 
-SHARED = f"{KEPT}, state, finished_at"
+SHARED = column_list((*KEPT, "state", "finished_at"))
 EVERY_JOB = f"(SELECT {SHARED} FROM jobs UNION ALL SELECT {SHARED} FROM jobs_archive)"
 EVERY_CALL = f"""
 (SELECT {CALL} FROM llm_calls UNION ALL SELECT {CALL} FROM llm_calls_archive UNION ALL
  SELECT {intent_of("j")}, NULL, 'open', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
    FROM jobs j WHERE {is_open("j")})"""
 EVERY_INPUT = (
-    "(SELECT job_id, input FROM job_payloads UNION ALL SELECT job_id, input FROM job_contents)"
+    "(SELECT job_id, input FROM job_requests UNION ALL SELECT job_id, input FROM job_contents)"
 )
-EVERY_RESULT = "(SELECT job_id FROM job_results UNION ALL SELECT job_id FROM job_contents)"
+EVERY_RESULT = "(SELECT job_id FROM job_outcomes UNION ALL SELECT job_id FROM job_contents)"
 """Live and archived together, for those who count or check them: tests, drills and benchmarks."""

@@ -23,11 +23,11 @@ events AS (
                       ends_in_archive)
     SELECT e.webhook_job_id, e.project_id, 'webhook', %(webhook_lane)s, 'webhook', 'normal',
            %(webhook_attempts)s, e.job_id, true
-      FROM ended e JOIN job_payloads p ON p.job_id = e.job_id
+      FROM ended e JOIN job_requests p ON p.job_id = e.job_id
      WHERE {OWED}
 ), event_payloads AS (
-    INSERT INTO job_payloads (job_id, input, webhook_url)
-    SELECT e.webhook_job_id,
+    INSERT INTO job_requests (job_id, project_id, input, webhook_url)
+    SELECT e.webhook_job_id, e.project_id,
            jsonb_build_object(
                'v', {EVENT_VERSION},
                'type', 'job.' || e.state,
@@ -35,7 +35,7 @@ events AS (
                    || jsonb_build_object('state', e.state, 'finished_at', e.finished_at)),
            p.webhook_url
       FROM ended e
-      JOIN job_payloads p ON p.job_id = e.job_id
+      JOIN job_requests p ON p.job_id = e.job_id
       JOIN jobs j ON j.id = e.job_id
      {results}
      CROSS JOIN LATERAL (

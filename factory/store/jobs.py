@@ -29,9 +29,9 @@ WITH given AS MATERIALIZED (
         max_cost_micros bigint, input jsonb, params jsonb, fallbacks jsonb, metadata jsonb,
         webhook_url text, {column_list(f"{name} {one.sql}" for name, one in OPTIONAL.items())})
 ), payloads AS (
-    INSERT INTO job_payloads (job_id, input, params, fallbacks, metadata, webhook_url,
+    INSERT INTO job_requests (job_id, project_id, input, params, fallbacks, metadata, webhook_url,
                               {PAYLOAD_FIELDS})
-    SELECT id, input, params, ARRAY(SELECT jsonb_array_elements_text(fallbacks)), metadata,
+    SELECT id, project_id, input, params, ARRAY(SELECT jsonb_array_elements_text(fallbacks)), metadata,
            webhook_url, {PAYLOAD_FIELDS}
       FROM given
 )
@@ -171,7 +171,7 @@ SELECT j.id, j.project_id, j.kind, j.state, j.lane, j.provider, j.model, j.prior
        {column_list(optional_columns.JOBS, "j")},
 """
 PAYLOAD_SHOWN = column_list(("metadata", *optional_columns.PAYLOADS), "p")
-"""What `SHOWN` lacks of a live job, from its row `p` of `job_payloads`."""
+"""What `SHOWN` lacks of a live job, from its row `p` of `job_requests`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +189,8 @@ LIVE = Source(
        r.cost_micros, coalesce(r.unknown_calls, 0) AS unknown_calls, false AS expired""",
     """
   FROM jobs j
-  JOIN job_payloads p ON p.job_id = j.id
-  LEFT JOIN job_results r ON r.job_id = j.id""",
+  JOIN job_requests p ON p.job_id = j.id
+  LEFT JOIN job_outcomes r ON r.job_id = j.id""",
 )
 ARCHIVED = Source(
     f"""

@@ -98,8 +98,9 @@ WITH given AS MATERIALIZED (
         input_tokens bigint, output_tokens bigint, cached_tokens bigint, cost_micros bigint,
         latency_ms int, output jsonb)
 ), steps AS (
-    INSERT INTO job_steps (job_id, step_key, output)
-    SELECT job_id, step_key, output FROM given WHERE output IS NOT NULL
+    INSERT INTO job_steps (job_id, project_id, step_key, output)
+    SELECT g.job_id, (SELECT c.project_id FROM llm_calls c WHERE c.id = g.call_id), g.step_key, g.output
+      FROM given g WHERE g.output IS NOT NULL
     ON CONFLICT (job_id, step_key) DO NOTHING
 )
 UPDATE llm_calls c
@@ -107,7 +108,7 @@ UPDATE llm_calls c
        error_message = g.error_message, http_status = g.http_status, input_tokens = g.input_tokens, output_tokens = g.output_tokens,
        cached_tokens = g.cached_tokens, cost_micros = g.cost_micros, latency_ms = g.latency_ms
   FROM given g WHERE c.id = g.call_id AND c.finished_at IS NULL
-RETURNING c.id, c.job_id, EXISTS (SELECT FROM job_results r
+RETURNING c.id, c.job_id, EXISTS (SELECT FROM job_outcomes r
                          WHERE r.job_id = c.job_id AND r.unknown_calls > 0) AS settles
 """
 
@@ -125,10 +126,10 @@ USAGE = f"SELECT {SUMS} FROM llm_calls c WHERE c.job_id = e.job_id"
 # A call of a worker that lost its lease may end after its job. Then the job's cost becomes known after all.
 SETTLE = f"""
 WITH settled AS MATERIALIZED (
-    SELECT e.job_id, u.* FROM job_results e CROSS JOIN LATERAL ({USAGE}) u
+    SELECT e.job_id, u.* FROM job_outcomes e CROSS JOIN LATERAL ({USAGE}) u
      WHERE e.job_id = ANY(CAST(%(ids)s AS uuid[])) AND e.unknown_calls > 0
 )
-UPDATE job_results r
+UPDATE job_outcomes r
    SET input_tokens = s.input_tokens, output_tokens = s.output_tokens,
        cached_tokens = s.cached_tokens, cost_micros = s.cost_micros, unknown_calls = s.unknown_calls
   FROM settled s WHERE r.job_id = s.job_id
@@ -138,7 +139,7 @@ UPDATE job_results r
 # Locked in the order in which the end of a job locks them, so that SETTLE reads what the last writer has committed.
 LOCK = (
     "SELECT FROM jobs WHERE id = ANY(CAST(%(ids)s AS uuid[])) ORDER BY id FOR UPDATE",
-    "SELECT FROM job_results WHERE job_id = ANY(CAST(%(ids)s AS uuid[])) ORDER BY job_id FOR UPDATE",
+    "SELECT FROM job_outcomes WHERE job_id = ANY(CAST(%(ids)s AS uuid[])) ORDER BY job_id FOR UPDATE",
 )
 
 
@@ -186,8 +187,8 @@ def close_calls(tx: Tx, ends: Sequence[CallEnd]) -> set[UUID]:
 
 
 RECORD = """
-INSERT INTO job_steps (job_id, step_key, output)
-SELECT job_id, step_key, output
+INSERT INTO job_steps (job_id, project_id, step_key, output)
+SELECT g.job_id, (SELECT j.project_id FROM jobs j WHERE j.id = g.job_id), g.step_key, g.output
   FROM json_to_recordset(CAST(%(steps)s AS json)) AS g(job_id uuid, step_key text, output jsonb)
     ON CONFLICT (job_id, step_key) DO NOTHING
 """

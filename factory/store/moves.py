@@ -64,7 +64,7 @@ SELECT c.id, c.project_id, c.kind, c.lane, c.provider, c.model, c.agent, c.attem
          WHERE l.job_id = c.id AND c.again AND l.cost_micros IS NULL
            AND l.id <> ALL(CAST(%(call_ids)s AS uuid[]))) AS unknown_models
   FROM claimed c
-  JOIN job_payloads p ON p.job_id = c.id
+  JOIN job_requests p ON p.job_id = c.id
 """
 
 
@@ -149,9 +149,9 @@ WITH given AS MATERIALIZED (
            CASE WHEN state = 'succeeded' THEN output END AS output
       FROM moved WHERE finished_at IS NOT NULL
 ), results AS (
-    INSERT INTO job_results (job_id, output, error, input_tokens, output_tokens, cached_tokens,
-                             cost_micros, unknown_calls)
-    SELECT e.job_id, e.output, e.error, u.input_tokens, u.output_tokens, u.cached_tokens,
+    INSERT INTO job_outcomes (job_id, project_id, output, error, input_tokens, output_tokens,
+                              cached_tokens, cost_micros, unknown_calls)
+    SELECT e.job_id, e.project_id, e.output, e.error, u.input_tokens, u.output_tokens, u.cached_tokens,
            CASE WHEN e.intents = 0 THEN u.cost_micros END, u.unknown_calls + e.intents
       FROM ended e CROSS JOIN LATERAL ({USAGE}) u
     ON CONFLICT (job_id) DO UPDATE
@@ -226,7 +226,7 @@ WITH moved AS (
      WHERE id = %(id)s AND project_id = %(project_id)s AND state = 'failed'
     RETURNING id
 ), forgotten AS (
-    DELETE FROM job_results r USING moved m WHERE r.job_id = m.id
+    DELETE FROM job_outcomes r USING moved m WHERE r.job_id = m.id
 )
 SELECT id FROM moved
 """

@@ -28,4 +28,4 @@ def column_list(names: Iterable[str], source: str = "") -> str:
 
 
 JOBS = names_in("jobs")
-PAYLOADS = names_in("job_payloads")
+PAYLOADS = names_in("job_requests")

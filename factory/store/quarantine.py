@@ -69,7 +69,7 @@ class QuarantinedJob:
 
 STORED = """
 SELECT j.id, j.kind, j.state, j.lane, j.model, j.agent, j.attempt, coalesce(r.error, j.last_error) AS error
-  FROM jobs j LEFT JOIN job_results r ON r.job_id = j.id
+  FROM jobs j LEFT JOIN job_outcomes r ON r.job_id = j.id
  WHERE j.id = ANY(CAST(%(ids)s AS uuid[]))
  UNION ALL
 SELECT id, kind, state, lane, model, agent, attempt, NULL FROM jobs_archive

@@ -84,17 +84,18 @@ WITH given AS MATERIALIZED (
            input_tokens, output_tokens, cached_tokens, cost_micros, unknown_calls
       FROM chosen
 ), {event_parts("CROSS JOIN LATERAL (SELECT e.*) r")}, kept AS (
-    INSERT INTO jobs_archive ({KEPT}, state, finished_at, last_lease_token, {column_list(PAYLOAD)},
+    INSERT INTO jobs_archive ({column_list(KEPT)}, state, finished_at, last_lease_token, {column_list(PAYLOAD)},
                               webhook_job_id, metadata, input_tokens, output_tokens, cached_tokens,
                               cost_micros, unknown_calls)
-    SELECT {KEPT}, 'succeeded', now(), lease_token, {column_list(PAYLOAD, "p")},
+    SELECT {column_list(KEPT, "s")}, 'succeeded', now(), lease_token, {column_list(PAYLOAD, "p")},
            CASE WHEN p.webhook_url IS NOT NULL AND kind <> 'webhook' THEN webhook_job_id END, p.metadata,
            input_tokens, output_tokens, cached_tokens, cost_micros, unknown_calls
-      FROM chosen s JOIN job_payloads p ON p.job_id = s.id
+      FROM chosen s JOIN job_requests p ON p.job_id = s.id
 ), kept_contents AS (
-    INSERT INTO job_contents (job_id, finished_at, input, params, fallbacks, webhook_url, output)
-    SELECT s.id, now(), p.input, p.params, p.fallbacks, p.webhook_url, s.output
-      FROM chosen s JOIN job_payloads p ON p.job_id = s.id
+    INSERT INTO job_contents (job_id, project_id, finished_at, input, params, fallbacks, webhook_url,
+                              output)
+    SELECT s.id, s.project_id, now(), p.input, p.params, p.fallbacks, p.webhook_url, s.output
+      FROM chosen s JOIN job_requests p ON p.job_id = s.id
 ), kept_calls AS (
     INSERT INTO llm_calls_archive (id, job_id, project_id, step_key, attempt, provider, model,
                                    started_at, finished_at, status, error_type, error_message,
@@ -113,7 +114,7 @@ WITH given AS MATERIALIZED (
 ), steps AS (
     DELETE FROM job_steps t USING chosen s WHERE t.job_id = s.id
 ), payloads AS (
-    DELETE FROM job_payloads p USING chosen s WHERE p.job_id = s.id
+    DELETE FROM job_requests p USING chosen s WHERE p.job_id = s.id
 ), gone AS (
     DELETE FROM jobs j USING chosen s WHERE j.id = s.id
 )

@@ -123,18 +123,19 @@ jobs = Table(
     postgresql_with={"fillfactor": "80"},
 )
 
-job_payloads = Table(
-    "job_payloads",
+job_requests = Table(
+    "job_requests",
     metadata,
     Column("job_id", UUID, primary_key=True),
+    Column("project_id", UUID),
     Column("input", JSONB, nullable=False),
     Column("params", JSONB, nullable=False, server_default=text("'{}'")),
     Column("fallbacks", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     Column("metadata", JSONB, nullable=False, server_default=text("'{}'")),
     Column("webhook_url", Text),
-    *optional_columns("job_payloads"),
+    *optional_columns("job_requests"),
     Index(
-        "ix_job_payloads_metadata",
+        "ix_job_requests_metadata",
         "metadata",
         postgresql_using="gin",
         postgresql_ops={"metadata": "jsonb_path_ops"},
@@ -142,10 +143,11 @@ job_payloads = Table(
     ),
 )
 
-job_results = Table(
-    "job_results",
+job_outcomes = Table(
+    "job_outcomes",
     metadata,
     Column("job_id", UUID, primary_key=True),
+    Column("project_id", UUID),
     Column("output", JSONB),
     Column("error", JSONB),
     Column("input_tokens", BigInteger, nullable=False),
@@ -159,6 +161,7 @@ job_steps = Table(
     "job_steps",
     metadata,
     Column("job_id", UUID, primary_key=True),
+    Column("project_id", UUID),
     Column("step_key", Text, primary_key=True),
     Column("output", JSONB, nullable=False),
     when("finished_at", required=True),

@@ -64,7 +64,7 @@ def test_a_field_that_is_declared_nowhere_is_missing_everywhere() -> None:
 
 def test_a_declared_field_lacks_only_its_migration_and_the_pages_that_are_made_of_it() -> None:
     left = ["a migration", "docs/reference/api.md", "docs/reference/cli.md"]
-    for table in ("jobs", "job_payloads"):
+    for table in ("jobs", "job_requests"):
         assert _declared_with(COLOUR.replace("TABLE", f'"{table}"')) == {"colour": left}
 
 
@@ -101,7 +101,7 @@ def test_each_field_of_a_view_is_read() -> None:
         assert [one.name for one in fields(JobDetail) if not named(statement, one.name)] == []
 
 
-@pytest.mark.parametrize("table", ["jobs", "job_payloads"])
+@pytest.mark.parametrize("table", ["jobs", "job_requests"])
 def test_each_column_goes_to_the_archive_and_comes_back(table: str) -> None:
     names = {column.name for column in metadata.tables[table].columns} - LIVE
     for statement in (archive.MOVE, archive.RESTORE):

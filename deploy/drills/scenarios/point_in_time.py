@@ -17,7 +17,7 @@ from factory.store.database import ids, rows, run
 
 LOAD_S, NOTICED_S = 12.0, 3.0
 DELETE = (
-    "DELETE FROM job_payloads; DELETE FROM job_results; DELETE FROM jobs; DELETE FROM jobs_archive"
+    "DELETE FROM job_requests; DELETE FROM job_outcomes; DELETE FROM jobs; DELETE FROM jobs_archive"
 )
 KNOWN = """
 SELECT id FROM jobs WHERE id = ANY(CAST(%(ids)s AS uuid[]))

@@ -101,7 +101,7 @@ def other_caller(app: APIFlask, services: Services) -> Caller:
 def count_jobs(services: Services) -> int:
     with services.database.transaction() as tx:
         statement = (
-            "SELECT (SELECT count(*) FROM jobs) + (SELECT count(*) FROM job_payloads)"
+            "SELECT (SELECT count(*) FROM jobs) + (SELECT count(*) FROM job_requests)"
             " + (SELECT count(*) FROM idempotency_keys) AS n"
         )
         return int(rows(tx, statement)[0].n)

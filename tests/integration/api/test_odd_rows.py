@@ -24,10 +24,10 @@ STARTED = "UPDATE jobs SET started_at = CAST(%(value)s AS timestamptz) WHERE id 
 STATE = "UPDATE jobs SET state = %(value)s WHERE id = %(id)s"
 KIND = "UPDATE jobs SET kind = %(value)s WHERE id = %(id)s"
 PRIORITY = "UPDATE jobs SET priority = %(value)s WHERE id = %(id)s"
-METADATA = "UPDATE job_payloads SET metadata = CAST(%(value)s AS jsonb) WHERE job_id = %(id)s"
-TRACE = "UPDATE job_payloads SET traceparent = %(value)s WHERE job_id = %(id)s"
-INPUT = "UPDATE job_payloads SET input = CAST(%(value)s AS jsonb) WHERE job_id = %(id)s"
-PARAMS = "UPDATE job_payloads SET params = CAST(%(value)s AS jsonb) WHERE job_id = %(id)s"
+METADATA = "UPDATE job_requests SET metadata = CAST(%(value)s AS jsonb) WHERE job_id = %(id)s"
+TRACE = "UPDATE job_requests SET traceparent = %(value)s WHERE job_id = %(id)s"
+INPUT = "UPDATE job_requests SET input = CAST(%(value)s AS jsonb) WHERE job_id = %(id)s"
+PARAMS = "UPDATE job_requests SET params = CAST(%(value)s AS jsonb) WHERE job_id = %(id)s"
 WAITS = (
     "UPDATE jobs SET state = 'waiting', waiting_for = CAST(%(value)s AS jsonb) WHERE id = %(id)s"
 )

@@ -50,7 +50,7 @@ def test_every_field_reaches_the_job(caller: Caller, services: Services) -> None
     assert job["metadata"] == {"customer": "42"}
     assert job["trace_id"] == TRACEPARENT.split("-")[1]
     with services.database.transaction() as tx:
-        (row,) = rows(tx, "SELECT * FROM jobs JOIN job_payloads ON job_id = id")
+        (row,) = rows(tx, "SELECT * FROM jobs JOIN job_requests ON job_id = id")
     assert row.max_cost_micros == 50_000
     assert row.deadline_at is not None
     assert row.input["messages"][0] == {"role": "system", "content": "Be short."}

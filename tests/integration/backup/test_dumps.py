@@ -9,17 +9,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from alembic import command
 
 from factory.backup import dump as dumps
 from factory.backup.retention import prune
 from factory.backup.seal import seal
 from factory.backup.vault import Vault
 from factory.backup.verify import verify
+from factory.domain.state import State
 from factory.errors import Misconfigured, Unavailable
 from factory.services import Services
 from factory.store import restores, servers
 from factory.store.migrate import upgrade
 from tests.integration.backup.conftest import Key
+from tests.integration.migrations.test_migrations import config
+from tests.integration.retention.past import given_archived
+from tests.integration.retention.test_owners import fill_in, unowned
 from tests.integration.store.samples import ask, given_jobs
 
 
@@ -54,6 +59,23 @@ def test_a_restore_replaces_the_database_and_keeps_the_one_that_was_there(
     with services.database.transaction() as tx:
         [held] = restores.undecided(tx)
     assert (held.backup, held.restored_to) == (made.name, made.at)
+
+
+def test_a_backup_of_before_each_row_had_a_project_is_filled_in(
+    services: Services, vault: Vault, database_url: str, swept: None
+) -> None:
+    url = services.settings.libpq_url
+    given_archived(services, State.FAILED)
+    given_jobs(services, 1)
+    command.downgrade(config(database_url), "0014")
+    made = dumps.dump(vault, url, None, quiet)
+    dumps.restore(vault, made, url, None)
+    services.database.close()
+    upgrade(database_url)
+    lacking = unowned(services)
+    assert lacking["job_contents"] == lacking["job_requests"] == 1
+    fill_in(services)
+    assert set(unowned(services).values()) == {0}
 
 
 def test_a_dropped_database_is_made_again(

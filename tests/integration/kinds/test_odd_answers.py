@@ -89,7 +89,7 @@ def test_a_schema_that_breaks_its_check_is_refused_before_it_costs(
 ) -> None:
     job_id = odd.submit(params={"json_schema": {"type": "object"}})
     schema = '{"json_schema": {"$ref": "#/x", "x": {"type": 5}}}'
-    tell(odd.services, "UPDATE job_payloads SET params = %(params)s", params=schema)
+    tell(odd.services, "UPDATE job_requests SET params = %(params)s", params=schema)
     odd.execute(job_id)
     job = odd.view(job_id)
     assert (job.state, job.cost_micros, job.unknown_calls) == (State.FAILED, 0, 0)
@@ -157,7 +157,7 @@ def test_an_answer_that_cannot_be_journaled_is_unknown_spend(bench: Bench) -> No
 def test_a_request_that_was_never_sent_costs_nothing(bench: Bench) -> None:
     job_id = bench.submit()
     schema = '{"json_schema": {"patternProperties": {}}}'
-    tell(bench.services, "UPDATE job_payloads SET params = %(params)s", params=schema)
+    tell(bench.services, "UPDATE job_requests SET params = %(params)s", params=schema)
     bench.execute(job_id)
     job = bench.view(job_id)
     assert (job.state, job.cost_micros, job.unknown_calls) == (State.FAILED, 0, 0)

@@ -51,12 +51,12 @@ def test_an_event_says_its_version_and_one_of_before_is_sent_byte_for_byte(
 ) -> None:
     _, event_id = _event_of(bench, receiver)
     stored = {"id": str(event_id)}
-    [row] = ask(bench.services, "SELECT input FROM job_payloads WHERE job_id = %(id)s", **stored)
+    [row] = ask(bench.services, "SELECT input FROM job_requests WHERE job_id = %(id)s", **stored)
     assert row.input.keys() == {"v", "type", "job"}
     assert row.input["v"] == 1
     receiver.status = 500
     bench.execute(event_id)
-    before = "UPDATE job_payloads SET input = input - 'v' WHERE job_id = %(id)s"
+    before = "UPDATE job_requests SET input = input - 'v' WHERE job_id = %(id)s"
     tell(bench.services, before, **stored)
     bench.make_due(event_id)
     bench.execute(event_id)

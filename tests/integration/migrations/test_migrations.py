@@ -28,7 +28,7 @@ def empty_url(postgres_url: str) -> Iterator[str]:
 def test_up_down_and_up_again(empty_url: str) -> None:
     upgrade(empty_url)
     first = _schema(empty_url)
-    command.downgrade(_config(empty_url), "base")
+    command.downgrade(config(empty_url), "base")
     assert _schema(empty_url) == [("alembic_version", "r")]
     assert revisions(empty_url)[0] is None
     upgrade(empty_url)
@@ -44,7 +44,7 @@ def test_an_upgrade_of_what_is_new_changes_nothing(empty_url: str) -> None:
 
 def test_the_tables_are_those_that_the_code_describes(empty_url: str) -> None:
     upgrade(empty_url)
-    command.check(_config(empty_url))
+    command.check(config(empty_url))
 
 
 def test_the_checks_are_those_that_the_code_describes(empty_url: str) -> None:
@@ -67,7 +67,7 @@ def test_the_checks_are_those_that_the_code_describes(empty_url: str) -> None:
         assert text in checks[name]
 
 
-def _config(url: str) -> Config:
+def config(url: str) -> Config:
     config = Config()
     config.set_main_option("script_location", str(Path(migrations.__file__).parent))
     config.set_main_option("path_separator", "os")

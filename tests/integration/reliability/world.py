@@ -23,7 +23,7 @@ from tests.integration.reliability import turned_clock
 SLOTS = 50
 MOST = 1000
 TABLES = """
-jobs, job_payloads, job_results, job_steps, llm_calls, workers, counters, projects, jobs_archive,
+jobs, job_requests, job_outcomes, job_steps, llm_calls, workers, counters, projects, jobs_archive,
 job_contents, llm_calls_archive
 """
 
@@ -32,8 +32,8 @@ FOUND = f"""
 SELECT j.id, j.project_id, j.state, j.attempt, j.max_attempts, j.deferrals, j.deaths, j.worker_id,
        j.lease_token, j.state = 'queued' AND j.run_at <= now() AS due,
        coalesce(j.deadline_at <= now(), false) AS overdue, false AS archived, 0 AS left_behind,
-       (SELECT count(*) FROM job_results r WHERE r.job_id = j.id) AS results,
-       (SELECT count(*) FROM job_results r WHERE r.job_id = j.id AND r.output IS NOT NULL) AS outputs,
+       (SELECT count(*) FROM job_outcomes r WHERE r.job_id = j.id) AS results,
+       (SELECT count(*) FROM job_outcomes r WHERE r.job_id = j.id AND r.output IS NOT NULL) AS outputs,
        (SELECT count(*) FROM job_steps s WHERE s.job_id = j.id) AS steps,
        (SELECT count(*) FROM jobs w WHERE w.parent_id = j.id AND w.kind = 'webhook') AS events,
        (SELECT count(*) FROM llm_calls c WHERE c.job_id = j.id) + {IN_ROW} AS calls,
@@ -42,8 +42,8 @@ SELECT j.id, j.project_id, j.state, j.attempt, j.max_attempts, j.deferrals, j.de
  UNION ALL
 SELECT j.id, j.project_id, j.state, j.attempt, j.max_attempts, j.deferrals, j.deaths, NULL,
        NULL, false, false, true,
-       (SELECT count(*) FROM job_payloads p WHERE p.job_id = j.id)
-           + (SELECT count(*) FROM job_results r WHERE r.job_id = j.id)
+       (SELECT count(*) FROM job_requests p WHERE p.job_id = j.id)
+           + (SELECT count(*) FROM job_outcomes r WHERE r.job_id = j.id)
            + (SELECT count(*) FROM job_steps s WHERE s.job_id = j.id)
            + (SELECT count(*) FROM llm_calls l WHERE l.job_id = j.id),
        (SELECT count(*) FROM job_contents c WHERE c.job_id = j.id),

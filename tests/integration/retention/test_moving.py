@@ -42,7 +42,7 @@ from tests.integration.store.samples import (
     webhooks_of,
 )
 
-LIVE_TABLES = ("jobs", "job_payloads", "job_results", "job_steps", "llm_calls")
+LIVE_TABLES = ("jobs", "job_requests", "job_outcomes", "job_steps", "llm_calls")
 
 
 @pytest.mark.parametrize("state", [State.SUCCEEDED, State.FAILED, State.CANCELLED])
@@ -190,7 +190,7 @@ def test_after_a_day_the_spend_stays_unknown_and_is_shown_so(services: Services)
 
 def test_a_job_without_its_payload_holds_up_no_other(services: Services) -> None:
     broken, whole = given_ended(services), given_ended(services)
-    tell(services, "DELETE FROM job_payloads WHERE job_id = %(id)s", id=str(broken))
+    tell(services, "DELETE FROM job_requests WHERE job_id = %(id)s", id=str(broken))
     retain(services)
     assert places(services, broken) == places(services, whole) == ["jobs_archive"]
     found = find(services, broken)
@@ -229,13 +229,13 @@ WITH made AS (
       FROM generate_series(1, 20000) n
     RETURNING id
 ), payloads AS (
-    INSERT INTO job_payloads (job_id, input) SELECT id, '{}' FROM made
+    INSERT INTO job_requests (job_id, input) SELECT id, '{}' FROM made
 ), steps AS (
     INSERT INTO job_steps (job_id, step_key, output) SELECT id, 'answer', '{}' FROM made
 ), calls AS (
     INSERT INTO llm_calls (id, job_id, project_id, step_key, attempt, provider, model, status)
     SELECT gen_random_uuid(), id, gen_random_uuid(), 'answer', 1, 'openai', 'gpt-4o-mini', 'succeeded' FROM made
 )
-INSERT INTO job_results (job_id, input_tokens, output_tokens, cached_tokens, unknown_calls)
+INSERT INTO job_outcomes (job_id, input_tokens, output_tokens, cached_tokens, unknown_calls)
 SELECT id, 1, 1, 0, 0 FROM made
 """

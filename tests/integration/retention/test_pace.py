@@ -23,7 +23,7 @@ WITH made AS (
       FROM generate_series(1, %(jobs)s) n
     RETURNING id
 ), payloads AS (
-    INSERT INTO job_payloads (job_id, input)
+    INSERT INTO job_requests (job_id, input)
     SELECT id, jsonb_build_object('text', repeat(md5(id::text), 10)) FROM made
 ), steps AS (
     INSERT INTO job_steps (job_id, step_key, output)
@@ -32,14 +32,14 @@ WITH made AS (
     INSERT INTO llm_calls (id, job_id, project_id, step_key, attempt, provider, model, status)
     SELECT gen_random_uuid(), id, gen_random_uuid(), 'answer', 1, 'openai', 'gpt-4o-mini', 'succeeded' FROM made
 )
-INSERT INTO job_results (job_id, output, input_tokens, output_tokens, cached_tokens, unknown_calls)
+INSERT INTO job_outcomes (job_id, output, input_tokens, output_tokens, cached_tokens, unknown_calls)
 SELECT id, jsonb_build_object('text', repeat(md5(id::text), 10)), 1, 1, 0, 0 FROM made
 """
 
 
 def test_fifty_thousand_jobs_move_in_short_steps(services: Services) -> None:
     tell(services, ENDED_JOBS, jobs=JOBS)
-    for table in ("jobs", "job_payloads", "job_results", "job_steps", "llm_calls"):
+    for table in ("jobs", "job_requests", "job_outcomes", "job_steps", "llm_calls"):
         tell(services, f"ANALYZE {table}")
     retention = Retention(services)
     ticks_s = []
@@ -84,7 +84,7 @@ def test_a_batch_that_fails_is_followed_by_a_smaller_one(services: Services) -> 
     job_id = given_ended(services)
     retention = Retention(services)
     with services.database.transaction() as tx:
-        tx.exec_driver_sql("SELECT FROM job_payloads FOR UPDATE")
+        tx.exec_driver_sql("SELECT FROM job_requests FOR UPDATE")
         with pytest.raises(Unavailable):
             go_round(retention)
         assert places(services, job_id) == ["jobs"]

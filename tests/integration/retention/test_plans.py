@@ -23,7 +23,7 @@ WITH made AS (
       FROM generate_series(1, 9000) n
     RETURNING id, finished_at
 ), payloads AS (
-    INSERT INTO job_payloads (job_id, input) SELECT id, '{}' FROM made
+    INSERT INTO job_requests (job_id, input) SELECT id, '{}' FROM made
 ), calls AS (
     INSERT INTO llm_calls (id, job_id, project_id, step_key, attempt, provider, model, status,
                            started_at, cost_micros)
@@ -31,7 +31,7 @@ WITH made AS (
            finished_at, 1
       FROM made
 )
-INSERT INTO job_results (job_id, output, input_tokens, output_tokens, cached_tokens, unknown_calls)
+INSERT INTO job_outcomes (job_id, output, input_tokens, output_tokens, cached_tokens, unknown_calls)
 SELECT id, '{}', 1, 1, 0, 0 FROM made
 """
 PAGE = {"project_id": str(PROJECT), "limit": 20}

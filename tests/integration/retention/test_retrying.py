@@ -28,7 +28,7 @@ def test_a_retry_brings_a_failed_job_back(services: Services) -> None:
     job = control.retry(services, OWNER, job_id)
     assert (job.state, job.attempt, job.error, job.finished_at) == (State.QUEUED, 0, None, None)
     assert places(services, job_id) == ["jobs"]
-    for table in ("job_contents", "llm_calls_archive", "job_results"):
+    for table in ("job_contents", "llm_calls_archive", "job_outcomes"):
         assert count(services, table) == 0
 
 

@@ -130,7 +130,7 @@ def _event(rig: Rig) -> dict[str, object]:
     rig.all_ended([told])
     with rig.services.database.transaction() as tx:
         statement = (
-            "SELECT p.input FROM jobs j JOIN job_payloads p ON p.job_id = j.id"
+            "SELECT p.input FROM jobs j JOIN job_requests p ON p.job_id = j.id"
             " WHERE j.parent_id = %(id)s"
         )
         [found] = rows(tx, statement, {"id": str(told)})

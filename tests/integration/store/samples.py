@@ -173,7 +173,7 @@ def webhooks_of(services: Services, job_id: UUID) -> list[Any]:
         ask(
             services,
             "SELECT j.id, j.kind, j.lane, j.max_attempts, p.input, p.webhook_url FROM jobs j"
-            " JOIN job_payloads p ON p.job_id = j.id WHERE j.parent_id = %(id)s UNION ALL"
+            " JOIN job_requests p ON p.job_id = j.id WHERE j.parent_id = %(id)s UNION ALL"
             " SELECT j.id, j.kind, j.lane, j.max_attempts, c.input, c.webhook_url FROM jobs_archive j"
             " JOIN job_contents c ON c.job_id = j.id WHERE j.parent_id = %(id)s",
             id=str(job_id),

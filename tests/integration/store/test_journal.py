@@ -98,7 +98,7 @@ def _abandoned(services: Services) -> int:
 
 
 def _sums(services: Services) -> tuple[int, int | None, int]:
-    [row] = ask(services, "SELECT input_tokens, cost_micros, unknown_calls FROM job_results")
+    [row] = ask(services, "SELECT input_tokens, cost_micros, unknown_calls FROM job_outcomes")
     return row.input_tokens, row.cost_micros, row.unknown_calls
 
 

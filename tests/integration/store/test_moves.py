@@ -93,7 +93,7 @@ def test_a_move_starts_from_the_states_that_allow_it_and_from_no_other(
 def test_a_job_that_waits_has_not_ended(services: Services) -> None:
     job_id, _ = given_state(services, State.WAITING, webhook_url=HOOK)
     assert view(services, job_id).finished_at is None
-    assert ask(services, "SELECT FROM job_results WHERE job_id = %(id)s", id=str(job_id)) == []
+    assert ask(services, "SELECT FROM job_outcomes WHERE job_id = %(id)s", id=str(job_id)) == []
     assert webhooks_of(services, job_id) == []
 
 

@@ -50,7 +50,7 @@ WITH made AS (
       FROM generate_series(1, 40000) n
     RETURNING id, state
 ), payloads AS (
-    INSERT INTO job_payloads (job_id, input) SELECT id, '{}' FROM made
+    INSERT INTO job_requests (job_id, input) SELECT id, '{}' FROM made
 ), calls AS (
     INSERT INTO llm_calls (id, job_id, project_id, step_key, attempt, provider, model, status,
                            cost_micros, started_at)
@@ -64,7 +64,7 @@ WITH made AS (
     INSERT INTO idempotency_keys (project_id, key, request_hash, job_id)
     SELECT %(mine)s, id::text, 'hash', id FROM made
 )
-INSERT INTO job_results (job_id, input_tokens, output_tokens, cached_tokens, cost_micros, unknown_calls)
+INSERT INTO job_outcomes (job_id, input_tokens, output_tokens, cached_tokens, cost_micros, unknown_calls)
 SELECT id, 1, 1, 0, 7, 0 FROM made WHERE state = 'succeeded'
 """
 ACTIVE = """
@@ -213,7 +213,7 @@ QUERIES = {
     "repeated key": lambda _: (idempotency.READ, {"project_id": str(PROJECT), "key": "a"}),
     "archive": lambda _: (archive.MOVE, {"after_s": 3600, "limit": 1000}),
 }
-LARGE = {"jobs", "job_payloads", "job_results", "job_steps", "llm_calls", "idempotency_keys"}
+LARGE = {"jobs", "job_requests", "job_outcomes", "job_steps", "llm_calls", "idempotency_keys"}
 
 
 @pytest.mark.parametrize("name", QUERIES)

@@ -49,7 +49,7 @@ from tests.integration.store.samples import (
     webhooks_of,
 )
 
-LIVE = ("jobs", "job_payloads", "job_results", "job_steps", "llm_calls")
+LIVE = ("jobs", "job_requests", "job_outcomes", "job_steps", "llm_calls")
 ARCHIVE = ("jobs_archive", "job_contents", "llm_calls_archive")
 
 

@@ -87,7 +87,7 @@ def test_bulks_together_leave_connections_for_single_jobs(
     monkeypatch.setattr(bulk_module, "WAIT_S", PATIENCE_S)
     bulks = Bulks(bench.intake)
     with bench.services.database.transaction() as tx:
-        tx.exec_driver_sql("LOCK TABLE job_payloads IN SHARE MODE")  # nobody can write
+        tx.exec_driver_sql("LOCK TABLE job_requests IN SHARE MODE")  # nobody can write
         answers = [
             threads.submit(bulks.submit, owner, [Line(1, GOOD)])
             for owner in (OWNER, OTHER_OWNER) * (MOST // 2)

@@ -41,7 +41,7 @@ def _jobs(bench: Bench) -> int:
 def test_a_repeated_key_gives_the_first_job(bench: Bench) -> None:
     assert bench.submit(key=KEY) == bench.submit(key=KEY)
     assert _jobs(bench) == 1
-    assert len(ask(bench.services, "SELECT FROM job_payloads")) == 1
+    assert len(ask(bench.services, "SELECT FROM job_requests")) == 1
 
 
 def test_a_key_with_another_body_is_refused(bench: Bench) -> None:
@@ -118,7 +118,7 @@ def test_a_job_of_an_agent_carries_the_version_that_it_was_made_of(bench: Bench)
         assert agents.register(tx, "writer", {**spec, "system": "Be long."}, "hash 2") == 2
     job = bench.view(bench.submit(agent="writer"))
     assert (job.agent, job.agent_version, job.model) == ("writer", 2, "openai/gpt-4o-mini")
-    [row] = ask(bench.services, "SELECT input FROM job_payloads")
+    [row] = ask(bench.services, "SELECT input FROM job_requests")
     assert row.input["messages"][0] == {"role": "system", "content": "Be long."}
 
 

@@ -106,7 +106,7 @@ def test_a_job_that_kills_its_own_process_is_poison(services: Services) -> None:
     with services.database.transaction() as tx:
         found = rows(
             tx,
-            "SELECT j.state, j.deaths, r.error FROM jobs j JOIN job_results r ON r.job_id = j.id",
+            "SELECT j.state, j.deaths, r.error FROM jobs j JOIN job_outcomes r ON r.job_id = j.id",
         )[0]
     assert (found.state, found.deaths) == ("failed", QUARANTINE_DEATHS + 1)
     assert found.error["type"] == "poison_job"

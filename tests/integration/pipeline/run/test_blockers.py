@@ -120,7 +120,7 @@ def test_what_an_older_version_has_accepted_fails_at_once_and_costs_nothing(
 ) -> None:
     job_id = bench.submit(model=model, params={"json_schema": {"type": "object"}})
     stored = json.dumps({"json_schema": schema})
-    tell(bench.services, "UPDATE job_payloads SET params = %(params)s", params=stored)
+    tell(bench.services, "UPDATE job_requests SET params = %(params)s", params=stored)
     assert bench.run(timed(execute(bench.worker(), [job_id]))) < ENDS_S
     job = bench.view(job_id)
     assert (job.state, job.cost_micros, job.unknown_calls) == (State.FAILED, 0, 0)

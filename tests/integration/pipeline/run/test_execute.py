@@ -234,7 +234,7 @@ def test_the_jobs_of_a_hint_run_at_once_and_end_apart(bench: Bench) -> None:
 
 def test_a_failure_of_the_platform_itself_is_a_failed_attempt(bench: Bench) -> None:
     job_id = bench.submit(max_attempts=2)
-    tell(bench.services, "UPDATE job_payloads SET input = '{}'")
+    tell(bench.services, "UPDATE job_requests SET input = '{}'")
     bench.execute(job_id)
     assert bench.view(job_id).state is State.QUEUED
     bench.make_due(job_id)

@@ -18,7 +18,7 @@ from tests.integration.pipeline.bench import Bench, script, until
 from tests.integration.store.samples import state_of, waits_for_locks
 
 LOCK_HEARTBEATS = "LOCK TABLE workers IN EXCLUSIVE MODE"
-LOCK_CLAIMS = "LOCK TABLE job_payloads IN ACCESS EXCLUSIVE MODE"
+LOCK_CLAIMS = "LOCK TABLE job_requests IN ACCESS EXCLUSIVE MODE"
 
 
 @contextmanager

@@ -105,7 +105,7 @@ def test_a_late_cancel_does_not_part_a_hint_from_its_other_jobs(bench: Bench, mo
     quick = bench.submit(input="Hi. {{simulate latency_ms=1500}}")
     slow = bench.submit(input="Hi. {{simulate latency_ms=2500}}")
     worker = bench.worker()
-    lock_table = "LOCK TABLE job_payloads IN ACCESS EXCLUSIVE MODE"
+    lock_table = "LOCK TABLE job_requests IN ACCESS EXCLUSIVE MODE"
     lock_row = f"SELECT FROM jobs WHERE id = '{quick}' FOR UPDATE"
 
     async def work() -> None:

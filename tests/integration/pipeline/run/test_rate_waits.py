@@ -70,7 +70,7 @@ def test_the_time_counts_from_the_first_of_the_waits_in_a_row(bench: Bench) -> N
     assert first is not None
     assert _waits_since(bench, job_id) == first
     bench.simulator.replace_scripts({"openai": "status=500"})
-    tell(bench.services, "UPDATE job_payloads SET input = %(input)s WHERE job_id = %(id)s",
+    tell(bench.services, "UPDATE job_requests SET input = %(input)s WHERE job_id = %(id)s",
          id=str(job_id), input='{"messages": [{"role": "user", "content": "Hello."}]}')  # fmt: skip
     _run_again(bench, job_id)
     assert _waits_since(bench, job_id) is None

@@ -22,7 +22,7 @@ FUTURE = json.dumps({"from_the_future": {"a": [1]}})
 
 def enrich(bench: Bench, column: str, added: str, job_id: UUID) -> None:
     """Adds members to a document of the job, as a newer version would."""
-    statement = f"UPDATE job_payloads SET {column} = {column} || CAST(%(added)s AS jsonb)"
+    statement = f"UPDATE job_requests SET {column} = {column} || CAST(%(added)s AS jsonb)"
     tell(bench.services, statement + " WHERE job_id = %(id)s", added=added, id=str(job_id))
 
 
@@ -89,7 +89,7 @@ def test_an_event_of_another_version_is_delivered(
     [event] = ask(bench.services, "SELECT id FROM jobs WHERE kind = 'webhook'")
     tell(
         bench.services,
-        f"UPDATE job_payloads SET input = {change} WHERE job_id = %(id)s",
+        f"UPDATE job_requests SET input = {change} WHERE job_id = %(id)s",
         id=str(event.id),
     )
     bench.execute(event.id)
