@@ -6,7 +6,8 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, TypeVar
 
 LONGEST_ROUND_S = 0.005
@@ -18,11 +19,17 @@ log = logging.getLogger(__name__)
 
 
 class Threads(Generic[T]):
-    """Runs one function over what is put in. No Future for each: that would cost more than all else here."""
+    """Runs one function over what is put in. No Future for each: that would cost more than all else here.
+
+    Threads that are woken together contend for the interpreter, each of them again at every call into the kernel. So
+    what is put in together wakes one thread, which takes the first of it and wakes the next thread.
+    """
 
     def __init__(self, number: int, serve: Callable[[T], None]) -> None:
         self._serve = serve
-        self._given: queue.SimpleQueue[T | None] = queue.SimpleQueue()
+        self._given: deque[T] = deque()
+        self._turns: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        """Each wakes a thread to see what was given; False once they are to end."""
         self._threads = [
             threading.Thread(target=self._run, name=f"request-{place}", daemon=True)
             for place in range(number)
@@ -30,25 +37,37 @@ class Threads(Generic[T]):
         for thread in self._threads:
             thread.start()
 
-    def put(self, one: T) -> None:
-        """Has a thread serve this as soon as one is free."""
-        self._given.put(one)
+    def put(self, some: Iterable[T]) -> None:
+        """Has threads serve these, in order, as soon as some are free."""
+        self._given.extend(some)
+        self._turns.put(True)
 
     def shutdown(self, wait: bool = False) -> None:
-        """Ends each thread once it is free."""
-        for _ in self._threads:
-            self._given.put(None)
+        """Ends each thread once it is free and nothing is left to serve."""
+        self._turns.put(False)
         if wait:
             for thread in self._threads:
                 thread.join()
 
     def _run(self) -> None:
-        while (one := self._given.get()) is not None:
+        while self._goes_on():
+            try:
+                one = self._given.popleft()
+            except IndexError:
+                continue  # another thread was awake already, and took it
+            if self._given:
+                self._turns.put(True)
             try:
                 self._serve(one)
             # A thread that ended here would be missing for good.
             except Exception:
                 log.exception("a request failed, and its connection was not given back")
+
+    def _goes_on(self) -> bool:
+        if self._turns.get():
+            return True
+        self._turns.put(False)  # for the other threads
+        return bool(self._given)
 
 
 class Round(Generic[T]):
@@ -59,7 +78,7 @@ class Round(Generic[T]):
     """
 
     def __init__(
-        self, put: Callable[[T], None], clock: Callable[[], float] = time.perf_counter
+        self, put: Callable[[Sequence[T]], None], clock: Callable[[], float] = time.perf_counter
     ) -> None:
         self._put = put
         self._clock = clock
@@ -79,6 +98,6 @@ class Round(Generic[T]):
 
     def end(self) -> None:
         """Hands everything over, in order."""
-        for one in self._come:
-            self._put(one)
-        self._come.clear()
+        if self._come:
+            self._put(self._come)
+            self._come = []

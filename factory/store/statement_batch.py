@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Generic, TypeVar
 
 from factory.domain.principal import Principal, together
@@ -25,6 +26,8 @@ class _Entry:
     result: Any = None
     error: Exception | None = None
     done: bool = False
+    next: _Entry | None = None
+    """Whose thread this one's thread wakes. All woken at once would contend for the interpreter."""
     ready: threading.Lock = field(default_factory=threading.Lock)
     """Held until the result is there, or until this entry's thread is the one to run the statement."""
 
@@ -62,6 +65,8 @@ class StatementBatch(Generic[Item, Result]):
             is_first, self._busy = not self._busy, True
         if not is_first:
             entry.ready.acquire()
+            if entry.next:
+                entry.next.ready.release()
         if not entry.done:
             self._run_for_all(database)
         if entry.error:
@@ -76,9 +81,11 @@ class StatementBatch(Generic[Item, Result]):
         try:
             self._transact(database, batch)
         finally:
+            for entry, following in pairwise(batch[1:]):
+                entry.next = following
             self._pass_on()
-            for entry in batch[1:]:
-                entry.ready.release()
+            if len(batch) > 1:
+                batch[1].ready.release()
 
     def _pass_on(self) -> None:
         with self._lock:
