@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from flask import Response, request
 
@@ -32,6 +33,28 @@ class Answer(Response):
         return (self.get_data(),)
 
 
+@dataclass(frozen=True, slots=True)
+class AcceptedAnswer:
+    """As `job_answer` with 202, for a request that Flask has not seen: without all that a Response can do."""
+
+    text: bytes
+    headers: dict[str, str]
+    status_code: ClassVar[int] = 202
+
+    def __call__(
+        self, _environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
+        """The headers and the body."""
+        start_response("202 ACCEPTED", list(self.headers.items()))
+        return (self.text,)
+
+
+def accepted_answer(job: Mapping[str, Any]) -> AcceptedAnswer:
+    """A job that was accepted."""
+    text = write_json(job)
+    return AcceptedAnswer(text, {**_head(job, text, 202), "Content-Length": str(len(text))})
+
+
 def json_answer(body: Any, status: int = 200) -> Answer:
     """A body as JSON; times in UTC end in Z."""
     return Answer(write_json(body), status, {"Content-Type": JSON})
@@ -48,18 +71,22 @@ def job_answer(
     Answers the current request, or that of `environ`.
     """
     text = write_json(job)
-    head = {"Content-Type": JSON, **(headers or {})}
-    if status == 202:
-        head |= {"Location": f"/api/jobs/{job['id']}", "Retry-After": "1"}
-    # It need not be secret: SHA-1 is the fastest that tells two bodies apart.
-    head["ETag"] = f'"{hashlib.sha1(text, usedforsecurity=False).hexdigest()}"'
-    answer = Answer(text, status, head)
+    answer = Answer(text, status, {**(headers or {}), **_head(job, text, status)})
     if environ is None:
         environ = request.environ
     if environ["REQUEST_METHOD"] == "GET" and any(name in environ for name in CONDITIONS):
         answer.make_conditional(environ)
         del answer.headers["Date"]  # the server adds its own
     return answer
+
+
+def _head(job: Mapping[str, Any], text: bytes, status: int) -> dict[str, str]:
+    # It need not be secret: SHA-1 is the fastest that tells two bodies apart.
+    tag = f'"{hashlib.sha1(text, usedforsecurity=False).hexdigest()}"'
+    head = {"Content-Type": JSON, "ETag": tag}
+    if status == 202:
+        head |= {"Location": f"/api/jobs/{job['id']}", "Retry-After": "1"}
+    return head
 
 
 def list_answer(

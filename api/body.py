@@ -19,6 +19,8 @@ from factory.errors import InvalidInput
 LONGEST_BODY_BYTES = 1024 * 1024
 DEEPEST = 32
 JSON = "application/json"
+WHOLE_BODY = "factory.body"
+"""Where a request's environment may hold its body, which then has arrived as announced."""
 
 
 class StrictRequest(Request):
@@ -44,6 +46,9 @@ class StrictRequest(Request):
         Werkzeug ends a body at the limit, or where the connection broke, as if that were all of it:
         the first lines of a bulk would be accepted, and the others silently lost.
         """
+        whole: bytes | None = self.environ.get(WHOLE_BODY)
+        if whole is not None:
+            return whole  # Werkzeug's streams around it would cost a tenth of a POST
         text = self.get_data()
         if self.content_length is None:
             if len(text) >= (self.max_content_length or 0):

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from flask import Response
 
-from api.answers import job_answer
+from api.answers import AcceptedAnswer, accepted_answer
 from api.auth import caller
 from api.body import StrictRequest
 from api.gateway import Gateway
@@ -38,7 +38,7 @@ class Call(NamedTuple):
 
     route: str
     """The template of its path, as Flask has it."""
-    answer: Callable[[Gateway, Principal, StrictRequest], Response]
+    answer: Callable[[Gateway, Principal, StrictRequest], Response | AcceptedAnswer]
 
 
 def before(serve: Serve, here: Gateway) -> Serve:
@@ -75,15 +75,14 @@ def _call(environ: dict[str, Any]) -> Call | None:
     return call if not unusual and HOST.fullmatch(environ.get("HTTP_HOST", "")) else None
 
 
-def _submit(here: Gateway, who: Principal, asked: StrictRequest) -> Response:
+def _submit(here: Gateway, who: Principal, asked: StrictRequest) -> AcceptedAnswer:
     job = job_request(asked.get_json())
     headers = SubmitHeaders(
         prefer="",
         idempotency_key=asked.environ.get("HTTP_IDEMPOTENCY_KEY"),
         traceparent=asked.environ.get("HTTP_TRACEPARENT", ""),
     )
-    accepted = accepted_json(here, who, asked, job, headers)
-    return job_answer(accepted, 202, environ=asked.environ)
+    return accepted_answer(accepted_json(here, who, asked, job, headers))
 
 
 def _read(here: Gateway, who: Principal, asked: StrictRequest) -> Response:

@@ -54,6 +54,7 @@ class PlainRequest(Request):  # type: ignore[misc]  # gunicorn has no types
         self.method, self.uri = line
         self.path = self.uri
         self.headers = fields
+        self.whole_body = body
         self.body = BytesIO(body)
 
     def take_scheme(self, told: Fields) -> None:

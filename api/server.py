@@ -23,6 +23,7 @@ from gunicorn.http.unreader import IterUnreader
 from gunicorn.http.wsgi import create
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 
+from api.body import WHOLE_BODY
 from api.connection import ClientSocket, Connection, Phase
 from api.framing import Received
 from api.gateway import Gateway, gateway_of
@@ -243,6 +244,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         given = (req, conn.sock, conn.client, conn.server, self.cfg)
         answer, environ = create(*given, response_class=PlainResponse)
         environ["wsgi.multithread"] = True
+        environ[WHOLE_BODY] = req.whole_body
         if not self.alive or not self.cfg.keepalive:
             answer.force_close()
         parts = self.wsgi(environ, answer.start_response)

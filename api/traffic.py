@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from flask import Flask, Request, Response, g, request
 
 from api.access import AccessRecord
+from api.answers import AcceptedAnswer
 from api.gateway import Gateway, gateway
 from api.parked import ParkedResponse
 from api.problems import of_factory_error
@@ -117,7 +118,7 @@ def _end(response: Response) -> Response:
     return response
 
 
-def finish(here: Gateway, record: AccessRecord, response: Response) -> None:
+def finish(here: Gateway, record: AccessRecord, response: Response | AcceptedAnswer) -> None:
     """A request has been answered: the answer bears its id, and it is counted and logged."""
     response.headers["X-Request-Id"] = record.request_id
     _record(here, record, response.status_code)

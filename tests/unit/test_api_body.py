@@ -2,8 +2,9 @@
 
 import pytest
 from werkzeug.exceptions import BadRequest
+from werkzeug.test import create_environ
 
-from api.body import parse_json
+from api.body import WHOLE_BODY, StrictRequest, parse_json
 from factory.errors import InvalidInput
 
 
@@ -41,3 +42,10 @@ def test_a_nul_is_named_by_its_path() -> None:
 
 def test_a_backslash_before_u0000_is_no_nul() -> None:
     assert parse_json(rb'"\\u0000"') == r"\u0000"
+
+
+def test_a_body_that_the_server_has_whole_is_read_as_its_stream() -> None:
+    environ = create_environ(method="POST", data=b'{"a": 1}', content_type="application/json")
+    by_stream = StrictRequest(environ).get_json()
+
+    assert StrictRequest(environ | {WHOLE_BODY: b'{"a": 1}'}).get_json() == by_stream == {"a": 1}

@@ -101,6 +101,7 @@ def test_a_plain_head_is_read_as_by_gunicorn(name: str, client: Any) -> None:
 
     assert request
     assert environment(request) == environment(expected)
+    assert request.whole_body == given.body
     assert request.should_close() is expected.should_close()
 
 
