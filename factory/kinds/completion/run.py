@@ -44,8 +44,8 @@ async def complete(means: Means, job: ClaimedJob) -> Result:
     """The answer as JSON. Nothing that an earlier attempt paid for is called again, not even a model that refused."""
     if STEP in job.steps:
         return Result(job.steps[STEP])
-    asked = job.input.get("fallback_on", ())
-    budget = open_budget(means.catalog, job, call_size(job))
+    asked, params = job.input.get("fallback_on", ()), _params(job)
+    budget = open_budget(means.catalog, job, _size(job, params))
     failures: list[FactoryError] = []
     opened = job.first_call
     for model in route(means.catalog, job.model or "", job.fallbacks):
@@ -54,7 +54,7 @@ async def complete(means: Means, job: ClaimedJob) -> Result:
             failures.append(kind(refused["message"]))
             continue
         try:
-            return await _ask(means, job, model, budget, opened)
+            return await _ask(means, job, model, params, budget, opened)
         except FactoryError as error:
             failures.append(error)
             opened = None
@@ -102,9 +102,14 @@ def first_call(catalog: Catalog, job: ClaimedJob, call_id: UUID) -> Call | None:
 
 
 async def _ask(
-    means: Means, job: ClaimedJob, model: Model, budget: Budget, opened: UUID | None
+    means: Means,
+    job: ClaimedJob,
+    model: Model,
+    asked: Params,
+    budget: Budget,
+    opened: UUID | None,
 ) -> Result:
-    messages, asked = _messages(job), _params(job)
+    messages = _messages(job)
     most_bytes = means.settings.result_max_bytes
 
     async def send(passage: Passage) -> tuple[Completion, Any]:
@@ -122,7 +127,10 @@ async def _ask(
 
 def call_size(job: ClaimedJob) -> CallSize:
     """Upper bounds of a call's tokens; only counted if the job has a limit on its cost."""
-    params = _params(job)
+    return _size(job, _params(job))
+
+
+def _size(job: ClaimedJob, params: Params) -> CallSize:
     if job.max_cost_micros is None:
         return CallSize(0, params.max_tokens)
     texts = sum(most_tokens(message.content) + MESSAGE_TOKENS for message in _messages(job))

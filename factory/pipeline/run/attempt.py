@@ -56,11 +56,15 @@ def claim_jobs(tx: Tx, claims: list[Claim]) -> Sequence[ClaimedJob | None]:
         and not claim.refuses(call)
     }
     _write_intents(tx, taken, calls)
-    for call in calls.values():
-        claimed[call.job_id] = replace(claimed[call.job_id], first_call=call.id)
-    for job_id in claimed.keys() - calls.keys():
-        claimed[job_id] = replace(claimed[job_id], first_call=None)
-    return [claimed.get(claim.job_id) for claim in claims]
+    return [
+        job and _with_first_call(job, calls.get(job.id))
+        for job in (claimed.get(claim.job_id) for claim in claims)
+    ]
+
+
+def _with_first_call(job: ClaimedJob, call: Call | None) -> ClaimedJob:
+    first_call = call.id if call else None
+    return job if job.first_call == first_call else replace(job, first_call=first_call)
 
 
 def _write_intents(tx: Tx, jobs: Sequence[ClaimedJob], calls: Mapping[UUID, Call]) -> None:
