@@ -15,12 +15,14 @@ from api import (
     health,
     jobs,
     keys,
+    login,
     models,
     openapi,
     problems,
     queues,
     search,
     traffic,
+    users,
     workers,
 )
 from api.body import StrictRequest
@@ -38,6 +40,8 @@ RESOURCES = (
     models.blueprint,
     search.blueprint,
     keys.blueprint,
+    login.blueprint,
+    users.blueprint,
     health.blueprint,
 )
 

@@ -10,6 +10,7 @@ from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 import orjson
 
@@ -34,6 +35,7 @@ class AccessRecord:
     supervisor: bool = False
     """Whether `factory up` sent it, to see whether all programs are up."""
     key: KeyView | None = None
+    user_id: UUID | None = None
     began: float = field(default_factory=time.time)
     started_s: float = field(default_factory=time.perf_counter)
     waits: bool = False
@@ -54,6 +56,7 @@ class AccessRecord:
             "request_id": self.request_id,
             "project_id": self.key.project_id if self.key else None,
             "key": self.key.prefix if self.key else None,
+            "user_id": self.user_id,
             "client": self.client,
         }
 

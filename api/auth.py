@@ -1,4 +1,4 @@
-"""Who calls: an API key as bearer token makes a principal."""
+"""Who calls: a bearer token is an API key, which makes a principal, or the access token of a person."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from flask import Request, g, request
 
 from api.access import AccessRecord
 from api.gateway import Gateway, gateway
+from api.live_sessions import Visitor
 from factory.domain.access import Scope
 from factory.domain.principal import Principal
 from factory.errors import Forbidden, Unauthorized
 from factory.store.keys import KeyView
+
+DOTS_OF_A_JWT = 2
 
 
 def require(scope: Scope) -> Callable[[], None]:
@@ -25,13 +28,38 @@ def require(scope: Scope) -> Callable[[], None]:
 
 def caller(here: Gateway, asked: Request, record: AccessRecord, scope: Scope) -> Principal:
     """Who sent this request; its key is noted in `record`. Raises Unauthorized, Forbidden."""
-    key = here.keyring.verify(_bearer_token(asked))
+    token = _bearer_token(asked)
+    if _is_of_a_person(token):
+        _visitor(here, token, record)
+        raise Forbidden(
+            "this call needs an API key of a project; the token of a person is not enough",
+            code="api_key_required",
+        )
+    key = here.keyring.verify(token)
     if key is None:
         raise Unauthorized("the API key is unknown, expired or revoked", code="invalid_token")
     record.key, who = key, principal_of(key)
     if scope not in who.scopes:
         raise Forbidden(f"this key lacks the scope {scope}", code="insufficient_scope")
     return who
+
+
+def require_person() -> Visitor:
+    """The person who makes the current request. Raises Unauthorized, Forbidden."""
+    here, token = gateway(), _bearer_token(request)
+    if not _is_of_a_person(token):
+        if here.keyring.verify(token):
+            raise Forbidden("this call needs the token of a person", code="user_required")
+        raise Unauthorized("the access token is not valid", code="invalid_token")
+    return _visitor(here, token, g.access)
+
+
+def require_administrator() -> Visitor:
+    """The same, of somebody who may manage users."""
+    visitor = require_person()
+    if not visitor.user.is_admin:
+        raise Forbidden("only an administrator may do this", code="insufficient_role")
+    return visitor
 
 
 def principal() -> Principal:
@@ -43,6 +71,18 @@ def principal() -> Principal:
 def principal_of(key: KeyView) -> Principal:
     """Who holds this key."""
     return Principal(frozenset((key.project_id,)), f"key:{key.prefix}", frozenset(key.scopes))
+
+
+def _visitor(here: Gateway, token: str, record: AccessRecord) -> Visitor:
+    found = here.live_sessions.verify(token)
+    if found is None:
+        raise Unauthorized("the access token is not valid", code="invalid_token")
+    record.user_id = found.user.id
+    return found
+
+
+def _is_of_a_person(token: str) -> bool:
+    return token.count(".") == DOTS_OF_A_JWT
 
 
 def _bearer_token(asked: Request) -> str:

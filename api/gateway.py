@@ -8,11 +8,13 @@ from flask import Flask, current_app
 
 from api.access import AccessLog
 from api.keyring import Keyring
+from api.live_sessions import LiveSessions
 from api.meter import Meter, NoMeter
 from api.parked import ParkedConnections
 from api.readiness import Readiness
 from api.sender import Sender
 from api.waiting import WaitingRequests
+from factory.accounts.accounts import Accounts
 from factory.limits.backlog import Backpressure
 from factory.limits.places import Places
 from factory.llm.catalog import Catalog
@@ -45,6 +47,8 @@ class Gateway:
     """One job at a time: who reads a large one waits for others who do, and nobody else does."""
     lists: Places
     keyring: Keyring
+    accounts: Accounts
+    live_sessions: LiveSessions
     waiting: WaitingRequests
     parked: ParkedConnections
     meter: Meter | NoMeter
@@ -71,6 +75,7 @@ def open_gateway(services: Services, catalog: Catalog) -> Gateway:
     """A gateway whose threads start with the first request, so after any fork."""
     intake = Intake(services, catalog, WakeUpSender(services.redis), Backpressure(services))
     sender = Sender(services.settings.send_timeout_s)
+    accounts = Accounts(services)
     return Gateway(
         services,
         intake,
@@ -79,6 +84,8 @@ def open_gateway(services: Services, catalog: Catalog) -> Gateway:
         StatementBatch(get_details, most=1),
         _places_of_lists(services),
         Keyring(services),
+        accounts,
+        LiveSessions(services.database, accounts.keys),
         WaitingRequests(Waiter(services)),
         ParkedConnections(services.database, sender),
         Meter(services.database) if services.settings.enable_metrics else NoMeter(),

@@ -23,7 +23,8 @@ A durable queue for LLM jobs: submit a job, and poll, wait or be called back for
 
 **Authentication.** `Authorization: Bearer af_…`, an API key of your project. Make the first one with
 `factory keys create`, further ones with `POST /api/keys`. A revoked key is refused everywhere within
-30 seconds.
+30 seconds. People log in with `POST /api/auth/login`, and send the access token that it gives in the same
+place; it is good for `/api/auth` and `/api/users`.
 
 **Errors** are `application/problem+json` (RFC 9457). Their `error` member `{message, type, param,
 code}` names the field that is to blame. Every answer carries `X-Request-Id`; send your own to find a
@@ -40,11 +41,19 @@ crash, for at least 24 hours; another body is refused with 422.
 ASSETS = "/docs/assets"
 """Swagger UI's own files come from the package swagger-ui-py, as a closed network has no CDN."""
 SCHEME = "api_key"
+PERSON = "access_token"
+OF_PEOPLE = ("Login", "Users")
+"""Tags of calls that take the access token of a person."""
+WITHOUT_TOKEN = ("log_in", "refresh_tokens", "log_out", "accept_invitation")
 PUBLIC_TAG = "Health"
 REF = "#/components/schemas/"
 NESTED = re.compile(re.escape(REF) + r"\w+\.(\w+)")
 
-PATH_PARTS = {"job_id": "The job's id, `job_…`.", "prefix": "The key's prefix, as lists show it."}
+PATH_PARTS = {
+    "job_id": "The job's id, `job_…`.",
+    "prefix": "The key's prefix, as lists show it.",
+    "user_id": "The user's id.",
+}
 
 blueprint = APIBlueprint("docs", __name__, enable_openapi=False)
 
@@ -58,7 +67,10 @@ def describe(app: APIFlask, base_url: str) -> None:
     app.config.update(
         # Not from the Host header: that of the first caller would be shown to all.
         SERVERS=[{"url": base_url}],
-        SECURITY_SCHEMES={SCHEME: {"type": "http", "scheme": "bearer", "bearerFormat": "af_…"}},
+        SECURITY_SCHEMES={
+            SCHEME: {"type": "http", "scheme": "bearer", "bearerFormat": "af_…"},
+            PERSON: {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+        },
         VALIDATION_ERROR_DESCRIPTION="The content is not valid; `error.param` names the field",
         NOT_FOUND_DESCRIPTION="There is no such thing, or it belongs to another project",
         DOCS_FAVICON="data:,",
@@ -108,6 +120,7 @@ def _finish_operation(operation: Operation) -> None:
     if operation["tags"] == [PUBLIC_TAG]:
         operation["security"] = []
     else:
+        _name_token(operation)
         for status, told in _shared_problems(operation).items():
             responses.setdefault(status, {"description": told})
     for status, response in responses.items():
@@ -121,6 +134,14 @@ def _finish_operation(operation: Operation) -> None:
         operation["requestBody"]["required"] = True
     for parameter in operation["parameters"]:
         _finish_parameter(parameter)
+
+
+def _name_token(operation: Operation) -> None:
+    """Says which token it takes, unless that is an API key."""
+    if operation["operationId"] in WITHOUT_TOKEN:
+        operation["security"] = []
+    elif operation["tags"][0] in OF_PEOPLE:
+        operation["security"] = [{PERSON: []}]
 
 
 def _success(responses: dict[str, Any]) -> Any:
@@ -137,6 +158,14 @@ def _shared_problems(operation: Operation) -> dict[str, str]:
         "403": "The API key lacks the scope of this call",
         "503": "The platform cannot answer now; `Retry-After` says when to try again",
     }
+    if operation["operationId"] in WITHOUT_TOKEN:
+        told |= {"401": "What was sent is not valid"}
+        del told["403"]
+    elif operation["tags"][0] in OF_PEOPLE:
+        told |= {
+            "401": "The access token is missing, expired, or its session is over",
+            "403": "It is an API key, or not the token of an administrator",
+        }
     if "requestBody" in operation:
         told |= {
             "400": "The body is not JSON; the message names line and column",

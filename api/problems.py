@@ -23,6 +23,7 @@ from factory.errors import (
     IdempotencyInFlight,
     InvalidInput,
     NotFound,
+    TooManyAttempts,
     TooManyQueued,
     Unauthorized,
     Unavailable,
@@ -41,6 +42,7 @@ STATUS: dict[type[FactoryError], HTTPStatus] = {
     NotFound: HTTPStatus.NOT_FOUND,
     Conflict: HTTPStatus.CONFLICT,
     Gone: HTTPStatus.GONE,
+    TooManyAttempts: HTTPStatus.TOO_MANY_REQUESTS,
     TooManyQueued: HTTPStatus.TOO_MANY_REQUESTS,
     Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     SearchFailed: HTTPStatus.BAD_GATEWAY,
@@ -99,7 +101,7 @@ def _headers(error: FactoryError) -> dict[str, str]:
         case Unauthorized():
             told = f', error="{error.code}"' if error.code else ""
             return {"WWW-Authenticate": CHALLENGE + told}
-        case Unavailable() | TooManyQueued():
+        case Unavailable() | TooManyQueued() | TooManyAttempts():
             return {"Retry-After": str(error.retry_after_s)}
         case IdempotencyInFlight():
             return {"Retry-After": "1"}

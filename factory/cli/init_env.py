@@ -51,6 +51,7 @@ def new_secrets() -> dict[str, str]:
 
     return {
         "SECRET_KEY": secrets.token_hex(SECRET_BYTES),
+        "JWT_SECRET_KEY": secrets.token_hex(SECRET_BYTES),
         "DATABASE_PASSWORD": password(),
         "POSTGRES_PASSWORD": password(),
         "POSTGRES_EXPORTER_PASSWORD": password(),

@@ -25,6 +25,8 @@ from factory.providers import PROVIDERS
 SECRETS = (
     "SECRET_KEY",
     "SECRET_KEY_PREVIOUS",
+    "JWT_SECRET_KEY",
+    "JWT_SECRET_KEY_PREVIOUS",
     *key_names(),
     "DATABASE_URL",
     "DATABASE_PASSWORD",

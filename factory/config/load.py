@@ -19,7 +19,8 @@ from factory.errors import Misconfigured
 
 USAGE = 2
 """The exit status of a program with wrong settings."""
-FREE_TEXT = ("SECRET_KEY_PREVIOUS", "EXTRA_MODELS", "NO_PROXY")
+SIGNING = ("SECRET_KEY", "JWT_SECRET_KEY")
+FREE_TEXT = ("SECRET_KEY_PREVIOUS", "JWT_SECRET_KEY_PREVIOUS", "EXTRA_MODELS", "NO_PROXY")
 """An earlier secret is not checked: it is in use."""
 LIMITS = {
     "greater_than_equal": ("ge", "must be {} or more"),
@@ -103,7 +104,7 @@ def without_placeholders(found: Mapping[str, str], weak: Sequence[Fault]) -> dic
 
 
 def _weakness(name: str, value: str) -> str | None:
-    return weak_secret(value) if name == "SECRET_KEY" else placeholder(value)
+    return weak_secret(value) if name in SIGNING else placeholder(value)
 
 
 def _needed(name: str) -> bool:

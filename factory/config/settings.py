@@ -62,6 +62,11 @@ class PlatformSettings(BaseModel):
     `openssl rand -hex 32`."""
     secret_key_previous: str | None = None
     """The earlier SECRET_KEY while it is replaced: its API keys are good, and webhooks carry both signatures."""
+    jwt_secret_key: str | None = Field(default=None, min_length=SECRET_LETTERS)
+    """Signs the tokens of people who log in. At least 32 random characters: `openssl rand -hex 32`. Without it they are
+    signed with a key that is derived from SECRET_KEY."""
+    jwt_secret_key_previous: str | None = None
+    """Another JWT_SECRET_KEY whose tokens are good too, while one is replaced."""
     database_pool_size: int = Field(default=10, ge=1, le=1000)
     """Connections to Postgres that one process keeps."""
     allow_weak_settings: bool = False
@@ -190,6 +195,15 @@ class PlatformSettings(BaseModel):
         """Beside the current one: as long as it is replaced."""
         earlier = self.secret_key_previous
         return (earlier,) if earlier and earlier != self.secret_key else ()
+
+    @cached_property
+    def token_secrets(self) -> tuple[str, ...]:
+        """What keys for people's tokens are derived from; those of the first one sign."""
+        if self.jwt_secret_key is None:
+            return (self.secret_key, *self.previous_secrets)
+        earlier = self.jwt_secret_key_previous
+        given = (earlier,) if earlier and earlier != self.jwt_secret_key else ()
+        return (self.jwt_secret_key, *given)
 
     @property
     def gateway_processes(self) -> int:

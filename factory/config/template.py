@@ -32,6 +32,7 @@ PRODUCTION: Mapping[str, str] = MappingProxyType(
         "REDIS_HOST": "redis-broker",
         "REDIS_PASSWORD": SECRET,
         "SECRET_KEY": SECRET,
+        "JWT_SECRET_KEY": SECRET,
         **{one.key.setting: "<your key, or nothing>" for one in PROVIDERS if one.usual and one.key},
         "API_BASE_URL": "https://api.yourdomain.com",
         "TRUSTED_PROXIES": "1",
@@ -92,7 +93,6 @@ OPTIONAL = ("NETWORK_PREFIX", "VERSION")
 """Those of COMPOSE that have a default in the compose file."""
 GUIDE: Mapping[str, str] = MappingProxyType(
     {
-        "JWT_SECRET_KEY": "SECRET_KEY is what signs here. Tokens for people come with users: open.",
         "GRAFANA_API_KEY": "not needed: Grafana reads its dashboards from files.",
         "API_CORS_ORIGINS": "no page of another origin may call the API yet: open.",
         "SENTRY_DSN": "errors go to the log, as JSON; Sentry is open.",

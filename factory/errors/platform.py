@@ -104,6 +104,17 @@ class TooSlow(Unavailable):
         self.measured = measured
 
 
+class TooManyAttempts(FactoryError):
+    """More logins were tried than may be."""
+
+    type = "rate_limit_error"
+    retryable = True
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
+        super().__init__(message, code="too_many_attempts")
+        self.retry_after_s = retry_after_s
+
+
 class TooManyQueued(FactoryError):
     """The project has as many jobs queued as it may have."""
 

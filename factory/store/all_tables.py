@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from factory.store import archive_tables, knowledge_tables, platform_tables, tables
+from factory.store import (
+    archive_tables,
+    knowledge_tables,
+    platform_tables,
+    tables,
+    user_tables,
+)
 from factory.store.metadata import metadata
 
-__all__ = ["archive_tables", "knowledge_tables", "metadata", "platform_tables", "tables"]
+__all__ = [
+    "archive_tables",
+    "knowledge_tables",
+    "metadata",
+    "platform_tables",
+    "tables",
+    "user_tables",
+]

@@ -17,7 +17,15 @@ from factory.domain.period import Period
 from factory.domain.principal import PLATFORM
 from factory.errors import Unavailable
 from factory.services import Services
-from factory.store import archive, deliveries, idempotency, partitions
+from factory.store import (
+    archive,
+    deliveries,
+    idempotency,
+    invitations,
+    login_attempts,
+    partitions,
+    sessions,
+)
 from factory.store.database import Tx
 from factory.store.partitions import CONTENTS, FAMILIES, MADE, Family, ahead
 
@@ -131,6 +139,9 @@ class Retention:
     def _trim(self, bounds: Limits) -> Iterator[None]:
         forgetting: list[Callable[..., int]] = [
             idempotency.forget_old,
+            login_attempts.forget_old,
+            sessions.forget_old,
+            invitations.forget_old,
             partial(deliveries.forget_old, before=bounds.content),
         ]
         for family in FAMILIES:

@@ -1,0 +1,1 @@
+"""People who log in: passwords, tokens, invitations, and when a session ends."""
