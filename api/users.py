@@ -103,14 +103,13 @@ def _id_of(text: str) -> UUID:
 
 def user_json(user: users.User) -> dict[str, Any]:
     """A user as the API shows one."""
-    state = "deactivated" if user.deactivated_at else "invited" if user.invited else "active"
     return {
         "id": str(user.id),
         "object": "user",
         "email": user.email,
         "name": user.name,
         "is_admin": user.is_admin,
-        "state": state,
+        "state": user.state,
         "created_at": user.created_at,
         "last_login_at": user.last_login_at,
         "deactivated_at": user.deactivated_at,

@@ -34,6 +34,9 @@ class Banner:
     simulator_url: str | None = None
     """Where scripts for the simulated providers are put."""
     gateway_metrics_url: str | None = None
+    admin_email: str | None = None
+    admin_invitation: str | None = None
+    """Of the first administrator, at the start that made one; then never again."""
 
     @property
     def docs_url(self) -> str:
@@ -52,6 +55,11 @@ class Banner:
         if self.simulator_url:
             rows.append(("simulator", f"{self.simulator_url}  (docs/simulator.md)"))
         rows.append(("API key", self.api_key))
+        if self.admin_invitation:
+            rows.append(
+                ("admin", f"{self.admin_email}, who sets a password once, with the invitation")
+            )
+            rows.append(("", f"{self.admin_invitation}  (docs/how-to/users.md)"))
         if self.loopback_webhooks:
             rows.append(("webhooks", "may go to this machine (WEBHOOK_ALLOW_LOOPBACK)"))
         label = [*self._simulation_label(), ""] if self.simulated else []

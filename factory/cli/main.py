@@ -26,6 +26,7 @@ from factory.cli import (
     simulate,
     submit,
     up,
+    users,
 )
 from factory.cli.exits import ExitCode, exit_code
 from factory.cli.output import complain, print_json
@@ -66,6 +67,7 @@ def create_app() -> typer.Typer:
         app.command()(command)
     app.add_typer(jobs.create_app(), name="jobs")
     app.add_typer(keys.create_app(), name="keys")
+    app.add_typer(users.create_app(), name="users")
     app.add_typer(database.create_app(), name="db")
     app.add_typer(backup.create_app(), name="backup")
     app.add_typer(maintenance.create_app(), name="maintenance")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +16,9 @@ from factory.cli.output import JsonOption, complain, print_json, print_lines
 from factory.cli.providers import example_model, to_simulate
 from factory.domain.lanes import parse_lanes
 from factory.embedded.home import Home, InstallationState, home_directory
+
+if TYPE_CHECKING:
+    from factory.cli.platform import Platform
 
 
 def up(
@@ -62,9 +66,27 @@ def up(
 
         def announce() -> None:
             platform.publish()
-            _show(platform.banner(), "up; Ctrl-C stops it", as_json=as_json)
+            _show(_with_first_admin(platform), "up; Ctrl-C stops it", as_json=as_json)
 
         Supervisor(platform.programs, sys.stderr).run(announce)
+
+
+def _with_first_admin(platform: Platform) -> Banner:
+    """The banner; at the first start also the invitation of the first administrator, made when all is up to show it."""
+    from factory.cli.users import invite_first_admin
+    from factory.services import connect
+
+    services = connect(platform.installation.settings, "up")
+    try:
+        made = invite_first_admin(services)
+    finally:
+        services.close()
+    banner = platform.banner()
+    return (
+        replace(banner, admin_email=made.user.email, admin_invitation=made.token)
+        if made
+        else banner
+    )
 
 
 def _known_banner(home: Home, state: InstallationState, environ: Mapping[str, str]) -> Banner:

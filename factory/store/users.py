@@ -27,6 +27,13 @@ class User:
     last_login_at: datetime | None
 
     @property
+    def state(self) -> str:
+        """`invited`, `active` or `deactivated`."""
+        if self.deactivated_at:
+            return "deactivated"
+        return "invited" if self.invited else "active"
+
+    @property
     def subject(self) -> str:
         """How logs and rows name this user."""
         return f"user:{self.id}"
