@@ -12,6 +12,10 @@ INSTALLATIONS = {
     "counters": "its metrics, which name lanes and models and no project",
     "backups": "its backups",
     "restores": "times at which it came out of one",
+    "users": "people log in to the installation; which projects are theirs, members will say",
+    "invitations": "as the users that they are for",
+    "sessions": "as the users that they are of",
+    "login_attempts": "made before anybody is known",
 }
 """The tables that are the installation's own, and why."""
 
