@@ -40,6 +40,7 @@ SHAPES = re.compile(
     r"|(?:AKIA|ASIA)[0-9A-Z]{16}"  # AWS
     r"|whsec_[\w+/-]{16,}=*"
     r"|af_[0-9a-f]{12}_[0-9a-f]{48}"  # this platform's own
+    r"|afr_[0-9a-f]{32}_[\w-]{43}|afi_[\w-]{43}"  # of people
     r"|eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]+"  # a JSON Web Token
     r"|(?i:bearer)\s+[\w.~+/-]{16,}=*"
     r")"
@@ -86,6 +87,8 @@ HINTS = (
         "asia",
         "whsec_",
         "af_",
+        "afr_",
+        "afi_",
     ),
     "eyj",
 )

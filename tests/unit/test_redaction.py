@@ -42,6 +42,8 @@ REDACTOR = Redactor(
         "sk-ant-api03-abcdefghijklmnopqrstuvwxyz",
         "AI" + "zaSyA1234567890abcdefghijklmnopqrstuv",
         "af_0123456789ab_" + "0" * 48,
+        f"afr_{'0' * 32}_{'A' * 43}",
+        f"afi_{'A-' * 21}A",
         "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
         "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.abc-def",
     ],
