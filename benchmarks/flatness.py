@@ -152,7 +152,7 @@ class Platform:
             self._timed("submit", lambda: submit(self.intake, who, REQUEST))
             self._timed("poll", lambda: self._poll(self._live))
             self._timed("poll_archived", lambda: self._poll(self._archived))
-        history.insert(self.services, history.QUEUED, self._projects, len(published))
+        history.insert(self.services.database, history.QUEUED, self._projects, len(published))
 
     def redis_growth_mb(self) -> float:
         """Of publishing a wide window of this backlog for real."""

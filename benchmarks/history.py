@@ -11,7 +11,7 @@ from datetime import timedelta
 from factory.domain.job import new_id
 from factory.services import Services
 from factory.store import partitions
-from factory.store.database import Tx, rows, run
+from factory.store.database import Database, Tx, rows, run
 
 PROJECTS = 10
 CHUNK = 50_000
@@ -31,10 +31,10 @@ WITH made AS (
            LATERAL (SELECT make_interval(secs => (%(count)s - n) / 100.0) AS age,
                            (ARRAY['openai', 'openai', 'anthropic'])[1 + n %% 3] AS provider,
                            (ARRAY['bulk', 'normal', 'bulk'])[1 + n %% 3] AS priority) drawn
-    RETURNING id
+    RETURNING id, project_id
 )
-INSERT INTO job_requests (job_id, input)
-SELECT id, '{"messages": [{"role": "user", "content": "What is a queue, in one sentence?"}]}' FROM made
+INSERT INTO job_requests (job_id, project_id, input)
+SELECT id, project_id, '{"messages": [{"role": "user", "content": "What is a queue, in one sentence?"}]}' FROM made
 """
 ENDED = """
 WITH made AS (
@@ -46,8 +46,8 @@ WITH made AS (
       FROM generate_series(%(first)s, %(last)s) n
     RETURNING id, project_id
 ), payloads AS (
-    INSERT INTO job_requests (job_id, input)
-    SELECT id, '{"messages": [{"role": "user", "content": "What is a queue?"}]}' FROM made
+    INSERT INTO job_requests (job_id, project_id, input)
+    SELECT id, project_id, '{"messages": [{"role": "user", "content": "What is a queue?"}]}' FROM made
 ), calls AS (
     INSERT INTO llm_calls (id, job_id, project_id, step_key, attempt, provider, model, started_at,
                            finished_at, status, input_tokens, output_tokens, cached_tokens,
@@ -56,12 +56,12 @@ WITH made AS (
            now() - interval '40 min', now() - interval '40 min', 'succeeded', 12, 30, 0, 20, 900
       FROM made
 ), steps AS (
-    INSERT INTO job_steps (job_id, step_key, output)
-    SELECT id, 'answer', '{"text": "A line in which work waits for its turn."}' FROM made
+    INSERT INTO job_steps (job_id, project_id, step_key, output)
+    SELECT id, project_id, 'answer', '{"text": "A line in which work waits for its turn."}' FROM made
 )
-INSERT INTO job_outcomes (job_id, output, input_tokens, output_tokens, cached_tokens, cost_micros,
+INSERT INTO job_outcomes (job_id, project_id, output, input_tokens, output_tokens, cached_tokens, cost_micros,
                          unknown_calls)
-SELECT id, '{"text": "A line in which work waits for its turn."}', 12, 30, 0, 20, 0 FROM made
+SELECT id, project_id, '{"text": "A line in which work waits for its turn."}', 12, 30, 0, 20, 0 FROM made
 """
 ARCHIVED = """
 WITH made AS (
@@ -77,8 +77,8 @@ WITH made AS (
                            AS age) past
     RETURNING id, project_id, finished_at
 ), contents AS (
-    INSERT INTO job_contents (job_id, finished_at, input, params, fallbacks, output)
-    SELECT id, finished_at, '{"messages": [{"role": "user", "content": "What is a queue?"}]}', '{}', '{}',
+    INSERT INTO job_contents (job_id, project_id, finished_at, input, params, fallbacks, output)
+    SELECT id, project_id, finished_at, '{"messages": [{"role": "user", "content": "What is a queue?"}]}', '{}', '{}',
            '{"text": "A line in which work waits for its turn."}'
       FROM made WHERE finished_at > now() - make_interval(days => %(content_days)s)
 )
@@ -89,45 +89,60 @@ SELECT uuidv7(finished_at - now()), id, project_id, 'answer', 1, 'openai', 'gpt-
        finished_at, 'succeeded', 12, 30, 0, 20, 900
   FROM made
 """
+ARCHIVED_BEFORE = ARCHIVED.replace("id, project_id, finished_at, ", "id, finished_at, ")
+"""As a release wrote them whose content did not say whose it was."""
 
 
 def fill(services: Services, queued: int, finished: int) -> None:
     """So many queued and ended jobs of `PROJECTS` projects, vacuumed and analyzed."""
     live = int(finished * LIVE_SHARE)
     with services.database.transaction() as tx:
-        project_ids = _projects(tx)
-        _make_partitions(tx)
+        project_ids = projects(tx)
+        make_partitions(tx)
     for statement, count in ((QUEUED, queued), (ENDED, live), (ARCHIVED, finished - live)):
-        insert(services, statement, project_ids, count)
-    with services.database.engine.connect() as connection:
+        insert(services.database, statement, project_ids, count)
+    vacuum(services.database)
+
+
+def vacuum(database: Database) -> None:
+    """Everything, with statistics, and on disk."""
+    with database.engine.connect() as connection:
         free = connection.execution_options(isolation_level="AUTOCOMMIT")
         run(free, "SET statement_timeout = 0")
         run(free, "VACUUM (ANALYZE)")
         run(free, "CHECKPOINT")
 
 
-def insert(services: Services, statement: str, project_ids: list[str], count: int) -> None:
-    """Runs one of the statements above for `count` jobs."""
+def insert(
+    database: Database,
+    statement: str,
+    project_ids: list[str],
+    count: int,
+    days: int = ARCHIVE_DAYS,
+) -> None:
+    """Runs one of the statements above for `count` jobs; archived ones ended in the last `days`."""
     given = {
         "projects": project_ids,
         "many": len(project_ids),
         "count": count,
-        "days": ARCHIVE_DAYS,
+        "days": days,
         "content_days": CONTENT_DAYS,
     }
     for first in range(1, count + 1, CHUNK):
-        with services.database.transaction(answer_s=60) as tx:
+        with database.transaction(answer_s=60) as tx:
             run(tx, "SET LOCAL synchronous_commit = off")
             run(tx, statement, {**given, "first": first, "last": min(first + CHUNK - 1, count)})
 
 
-def _projects(tx: Tx) -> list[str]:
+def projects(tx: Tx) -> list[str]:
+    """New ones, `PROJECTS` of them; gives their ids."""
     statement = "INSERT INTO projects (id, name) VALUES (%(id)s, %(name)s) RETURNING id"
     names = [f"project {number}" for number in range(PROJECTS)]
     return [str(rows(tx, statement, {"id": str(new_id()), "name": name})[0].id) for name in names]
 
 
-def _make_partitions(tx: Tx) -> None:
+def make_partitions(tx: Tx) -> None:
+    """For all that the statements above write."""
     now = partitions.database_now(tx)
     for family in partitions.FAMILIES:
         days = CONTENT_DAYS if family is partitions.CONTENTS else ARCHIVE_DAYS

@@ -213,7 +213,11 @@ class Stack:
 
 
 def run_factory(
-    home: Path, *arguments: str, text: str = "", factory: Sequence[str] = (FACTORY,)
+    home: Path,
+    *arguments: str,
+    text: str = "",
+    factory: Sequence[str] = (FACTORY,),
+    within_s: float = 60,
 ) -> subprocess.CompletedProcess[str]:
     """A command of `factory` to its end."""
     return subprocess.run(
@@ -223,7 +227,7 @@ def run_factory(
         input=text,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=within_s,
         check=False,
     )
 

@@ -1,6 +1,7 @@
 """`python -m tests.faults quick|full [--only NAME] [--seed N] [--json]`: one line a fault, exit 1 on a FAIL.
 
-quick: every fault, more than 500 jobs in all, in some 6 minutes. full: more strikes, and 10,000 jobs.
+quick: every fault, more than 500 jobs in all, in some 6 minutes. full: more strikes, and 10,000 jobs; what is upgraded
+has a million jobs already.
 Each stack is a `factory up` with two workers, two dispatchers and two gateway processes; the leases,
 heartbeats and ticks are those of production. A fault's jobs are submitted while it strikes.
 """
@@ -18,7 +19,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import asdict
 
 from tests.acceptance.stack import Stack
-from tests.faults.catalog import FAULTS, MANY
+from tests.faults.catalog import FAULTS, MANY, PAST_JOBS
 from tests.faults.judge import Verdict, skipped
 from tests.faults.progress import Progress
 from tests.faults.runner import FULL, QUICK, fresh_stack, run_fault
@@ -48,6 +49,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", action="append", choices=sorted(FAULTS), help="may be repeated")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--stacks", type=int, default=3, help="platforms beside each other")
+    parser.add_argument("--past", type=int, help="jobs that the fault `upgrade` finds in Postgres")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
 
@@ -105,7 +107,8 @@ def _on_own_stack(name: str, fault: Fault, options: argparse.Namespace) -> Verdi
 
 
 def _run(stack: Stack, name: str, fault: Fault, options: argparse.Namespace) -> Verdict:
-    scene = Scene(stack, random.Random(f"{options.seed} {name}"))
+    past_jobs = PAST_JOBS[options.mode] if options.past is None else options.past
+    scene = Scene(stack, random.Random(f"{options.seed} {name}"), past_jobs=past_jobs)
     return run_fault(stack, name, fault, QUICK if options.mode == "quick" else FULL, scene)
 
 

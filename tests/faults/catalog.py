@@ -178,6 +178,9 @@ FAULTS: Mapping[str, Fault] = {
         outside.cancel_some, expected=Expectation(frozenset({"succeeded", "cancelled"}))
     ),
 }
+PAST_JOBS = {"quick": 10_000, "full": 1_000_000}
+"""What an installation that is upgraded has in Postgres."""
+
 MANY: Mapping[str, Fault] = {
     # A program needs seconds to start, and one that ends soon waits before: with a kill every 2 s none lives.
     "worker_kill": replace(

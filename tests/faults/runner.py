@@ -64,7 +64,7 @@ def run_fault(
         except (AssertionError, TimeoutError) as error:
             return broken_off(name, scene, str(error) or repr(error))
     verdict = judge(name, scene, accepted, fault.expected, _with_requests(found, fault, client))
-    return replace(verdict, note=_requests(client))
+    return replace(verdict, note="; ".join(filter(None, (*scene.notes, _requests(client)))))
 
 
 def _with_requests(found: Found, fault: Fault, client: CarefulClient) -> Found:

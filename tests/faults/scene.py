@@ -36,6 +36,10 @@ class Scene:
     hooks: list[str] = field(default_factory=list)
     """URLs for the jobs' webhooks, in turn; none without."""
     receivers: Mapping[str, Any] = field(default_factory=dict)
+    past_jobs: int = 0
+    """How many jobs an installation has that is upgraded, beside those that are judged."""
+    notes: list[str] = field(default_factory=list)
+    """What a strike has measured, for its line."""
     extra_pid: int = 0
     """Of the harness' own worker, where there is one."""
     ways: Mapping[str, Proxy] = field(default_factory=dict)

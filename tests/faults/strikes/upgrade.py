@@ -11,6 +11,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +25,8 @@ from tests.acceptance.image import ROOT, compile_programs, install, make_venv
 from tests.acceptance.stack import eventually, run_factory
 from tests.faults.client import Accepted
 from tests.faults.scene import LONG_S, Found, Scene
-from tests.faults.strikes import programs
+from tests.faults.strikes import past, programs
+from tests.faults.strikes.asking import asking
 from tests.faults.strikes.extra_program import extra_program
 from tests.faults.strikes.receivers import Receiver, deliveries, serving, settled
 
@@ -41,7 +43,11 @@ DRAIN_S = 3.0
 """How long a load balancer lets a gateway finish that it sends nothing more to."""
 DELIVERED_S = 180.0
 GATEWAY_PORT = 28_000
-ENDED = f"SELECT count(*) FROM {EVERY_JOB} j WHERE finished_at IS NOT NULL"
+# Not those of the past.
+ENDED = f"SELECT count(*) FROM {EVERY_JOB} j WHERE finished_at > now() - interval '50 min'"
+MIGRATED_S, FILLED_S = 300.0, 400.0
+LOOK_S = 0.5
+"""Between two looks at millions of rows."""
 # The next try of a delivery may be hours away; here that time has passed.
 DUE = """
 UPDATE jobs SET run_at = now() WHERE kind = 'webhook' AND state = 'queued' AND run_at > now()
@@ -106,7 +112,10 @@ def _mark(directory: Path) -> Path:
 
 @contextmanager
 def loaded(scene: Scene) -> Iterator[None]:
-    """A thousand jobs wait and a hundred run; one of two receivers is down all the while."""
+    """A thousand jobs wait and a hundred run; one of two receivers is down all the while. The past is there already."""
+    began = time.monotonic()
+    past.write(scene)
+    scene.notes.append(f"{scene.past_jobs:,} jobs of the past in {time.monotonic() - began:.0f} s")
     scene.receivers = {"well": Receiver(204), "down": Receiver(204, down_s=float("inf"))}
     with serving(scene):
         bodies = (_body(scene, number) for number in range(QUEUED + 2 * SLOTS))
@@ -131,8 +140,10 @@ def _running(scene: Scene) -> int:
 
 def migrate(scene: Scene) -> None:
     """By this release's own command, while all of the old one runs."""
-    done = run_factory(scene.stack.home, "db", "migrate")
+    began = time.monotonic()
+    done = run_factory(scene.stack.home, "db", "migrate", within_s=MIGRATED_S)
     assert done.returncode == 0, done.stderr
+    scene.notes.append(f"migrated in {time.monotonic() - began:.1f} s")
 
 
 def migrate_carelessly(scene: Scene) -> None:
@@ -143,9 +154,32 @@ def migrate_carelessly(scene: Scene) -> None:
 
 
 def roll(scene: Scene, migration: Callable[[Scene], None] = migrate) -> None:
-    """Every program is replaced by its successor, the gateways behind a load balancer: the client is sent to another."""
-    scene.struck()
-    migration(scene)
+    """Every program is replaced by its successor, the gateways behind a load balancer: the client is sent to another.
+
+    Meanwhile jobs are posted and read, and the rows of the past are told whose they are.
+    """
+    with asking(scene) as requests, ThreadPoolExecutor(1) as hand:
+        scene.struck()
+        migration(scene)
+        filled_s = hand.submit(_filled_s, scene)
+        _replace_all(scene)
+        if migration is migrate_carelessly:
+            _tell(scene, MENDED)
+        scene.notes.append(f"owners filled in by {filled_s.result():.0f} s later")
+    scene.notes.append(requests.told())
+    assert not requests.failed, f"requests failed: {dict(requests.failed)}"
+
+
+def _filled_s(scene: Scene) -> float:
+    """How long the migration is over when no row of the past lacks its owner any more."""
+    began = time.monotonic()
+    while past.lacks_owners(scene):
+        assert time.monotonic() - began < FILLED_S, "rows still do not say whose they are"
+        time.sleep(LOOK_S)
+    return time.monotonic() - began
+
+
+def _replace_all(scene: Scene) -> None:
     _mark(scene.stack.home.parent).touch()
     for module in ("workers.dispatcher", "workers.worker", "workers.exporter"):
         for pid in programs.masters(scene, module):
@@ -155,8 +189,6 @@ def roll(scene: Scene, migration: Callable[[Scene], None] = migrate) -> None:
             eventually(lambda: len(scene.stack.workers()) == 2, LONG_S)
     _await_more_ends(scene)
     _replace_gateway(scene)
-    if migration is migrate_carelessly:
-        _tell(scene, MENDED)
 
 
 def _await_more_ends(scene: Scene) -> None:
@@ -217,7 +249,7 @@ def verify(scene: Scene, accepted: Sequence[Accepted]) -> Found:
     for delivery in deliveries(scene):
         ids[delivery.job_id].add(delivery.webhook_id)
     return Found(
-        lost=len(wanted - settled(scene)),
+        lost=len(wanted - settled(scene)) + past.missing(scene),
         double=sum(len(found) - 1 for found in ids.values()),
         complaints=tuple(_left(scene)),
     )
