@@ -1,32 +1,33 @@
-"""Which queued jobs to publish, and the marks on those that were.
+"""Which queued jobs go out, and the rows of those that are out.
 
-`published_at` is set while a job's hint is out; a claim or any other move clears it. Nothing here changes a state: a
-hint that is lost, doubled or stale does no harm.
+A row of `hints` stands while a job's hint is out; the claim deletes it. The table is as lossy as Redis: a crash of
+Postgres empties it, and all hints go out again. Nothing here changes a state: a hint that is lost, doubled or stale
+does no harm. What is out is few, and read whole; that a job is not out is a filter, never a join, so that no plan can
+read the backlog. A dispatcher of before sets `jobs.published_at` in place of a row; both count. `store.lost_hints`
+takes back what was lost.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID
 
 from factory.domain.lanes import group_of, lanes_of
-from factory.store.database import Tx, ids, rows, run
+from factory.store.database import Tx, array, ids, rows
 from factory.store.prepared import prepared_rows
 from factory.store.quarantine import QUARANTINED, QUARANTINED_LANES
 from factory.store.restores import HELD
 
-FIRST_PATIENCE_S = 10
-LONGEST_PATIENCE_S = 300
-"""How long a hint may stay unclaimed before it counts as lost: doubled with each publish."""
-
 # Reads an index that is as small as the windows, however deep the backlog.
 IN_FLIGHT = f"""
-SELECT lane, count(*) FILTER (WHERE NOT {QUARANTINED}) AS jobs,
-       count(*) FILTER (WHERE {QUARANTINED}) AS quarantined
-  FROM jobs
- WHERE state = 'running' OR (state = 'queued' AND published_at IS NOT NULL)
+SELECT lane, count(*) FILTER (WHERE NOT is_quarantined) AS jobs,
+       count(*) FILTER (WHERE is_quarantined) AS quarantined
+  FROM (SELECT lane, {QUARANTINED} AS is_quarantined FROM jobs
+         WHERE state = 'running' OR (state = 'queued' AND published_at IS NOT NULL)
+         UNION ALL
+        SELECT lane, is_quarantined FROM hinted) out
  GROUP BY lane
 """
 
@@ -41,6 +42,7 @@ class InFlight:
 
 # The lanes with work, by hopping from lane to lane along ix_jobs_due: the cost is one index probe a
 # lane and not a scan of the backlog. https://wiki.postgresql.org/wiki/Loose_indexscan
+# What is out stands first in a lane, so a job that is not out is looked for from the lane's end.
 DUE_LANES = """
 WITH RECURSIVE lanes AS (
     (SELECT lane FROM jobs WHERE state = 'queued' AND published_at IS NULL ORDER BY lane LIMIT 1)
@@ -50,7 +52,11 @@ WITH RECURSIVE lanes AS (
              ORDER BY j.lane LIMIT 1)
       FROM lanes l WHERE l.lane IS NOT NULL
 )
-SELECT lane FROM lanes WHERE lane IS NOT NULL
+SELECT l.lane FROM lanes l CROSS JOIN LATERAL (
+    SELECT FROM jobs
+     WHERE lane = l.lane AND state = 'queued' AND published_at IS NULL
+       AND id NOT IN (SELECT job_id FROM hinted)
+     ORDER BY project_id DESC, run_at DESC, id DESC LIMIT 1) due
 """
 
 
@@ -67,6 +73,7 @@ SELECT lane, jsonb_object_agg(slots, workers) AS sizes
 
 # One snapshot and one round trip: each end of a job causes a round of dispatch, and most find no room.
 LOOK = f"""
+WITH hinted AS MATERIALIZED (SELECT job_id, lane, is_quarantined FROM hints)
 SELECT (SELECT array_agg(lane) FROM ({DUE_LANES}) due) AS due,
        (SELECT jsonb_object_agg(lane, sizes) FROM ({WORKERS}) serving) AS workers,
        (SELECT jsonb_object_agg(lane, jsonb_build_array(jobs, quarantined))
@@ -114,63 +121,76 @@ def look(tx: Tx, lease_s: float) -> Look:
 # beyond that may only go to projects that then hold at most `few` in the group. What the group holds is counted
 # under the group's lock; otherwise two dispatchers would fill it twice.
 #
-# SKIP LOCKED lets two dispatchers pick different jobs at the same moment. CASE keeps the planner from the index of
-# due jobs: with statistics from before a large bulk it chose that, and read the whole backlog instead of a window
-# by primary key. Jobs in quarantine are published apart.
+# No job is locked: one that is claimed or ended meanwhile has a stale hint. Jobs in quarantine are published apart.
 PUBLISH = f"""
-WITH RECURSIVE owners AS (
-    (SELECT project_id, run_at FROM jobs
+WITH RECURSIVE hinted AS MATERIALIZED (
+    SELECT job_id, lane, project_id, is_quarantined FROM hints
+     WHERE lane = ANY(CAST(%(lanes)s AS text[]))
+), owners AS (
+    (SELECT project_id FROM jobs
       WHERE lane = %(lane)s AND state = 'queued' AND published_at IS NULL AND NOT {QUARANTINED}
-      ORDER BY project_id, run_at, id LIMIT 1)
+      ORDER BY project_id LIMIT 1)
     UNION ALL
-    SELECT next.project_id, next.run_at FROM owners o CROSS JOIN LATERAL (
-         SELECT project_id, run_at FROM jobs
+    SELECT next.project_id FROM owners o CROSS JOIN LATERAL (
+         SELECT project_id FROM jobs
           WHERE lane = %(lane)s AND state = 'queued' AND published_at IS NULL AND NOT {QUARANTINED}
             AND project_id > o.project_id
-          ORDER BY project_id, run_at, id LIMIT 1) next
+          ORDER BY project_id LIMIT 1) next
+), wanting AS (
+    SELECT o.project_id FROM owners o CROSS JOIN LATERAL (
+         SELECT FROM jobs
+          WHERE lane = %(lane)s AND project_id = o.project_id AND state = 'queued'
+            AND published_at IS NULL AND NOT {QUARANTINED} AND run_at <= now()
+            AND id NOT IN (SELECT job_id FROM hinted)
+          ORDER BY run_at DESC, id DESC LIMIT 1) due
 ), busy AS (
-    SELECT project_id, count(*) FILTER (WHERE lane = %(lane)s) AS jobs, count(*) AS held FROM jobs
-     WHERE lane = ANY(%(lanes)s) AND NOT {QUARANTINED}
-       AND (state = 'running' OR (state = 'queued' AND published_at IS NOT NULL))
+    SELECT project_id, count(*) FILTER (WHERE lane = %(lane)s) AS jobs, count(*) AS held
+      FROM (SELECT project_id, lane FROM jobs
+             WHERE lane = ANY(CAST(%(lanes)s AS text[])) AND NOT {QUARANTINED}
+               AND (state = 'running' OR (state = 'queued' AND published_at IS NOT NULL))
+             UNION ALL
+            SELECT project_id, lane FROM hinted WHERE NOT is_quarantined) out
      GROUP BY project_id
 ), room AS (
-    SELECT greatest(least(%(free)s, %(full)s - coalesce(sum(held), 0)), 0)::bigint AS free FROM busy
+    SELECT greatest(least(CAST(%(free)s AS bigint), CAST(%(full)s AS bigint) - coalesce(sum(held), 0)), 0)::bigint
+               AS free
+      FROM busy
 ), poorest AS (
-    SELECT o.project_id, coalesce(b.jobs, 0) AS jobs, greatest(%(few)s - coalesce(b.held, 0), 0) AS few,
+    SELECT w.project_id, coalesce(b.jobs, 0) AS jobs,
+           greatest(CAST(%(few)s AS bigint) - coalesce(b.held, 0), 0) AS few,
            row_number() OVER by_jobs AS projects, sum(coalesce(b.jobs, 0)) OVER by_jobs AS held
-      FROM owners o LEFT JOIN busy b ON b.project_id = o.project_id
-     WHERE o.run_at <= now() AND ((SELECT free FROM room) > 0 OR coalesce(b.held, 0) < %(few)s)
-    WINDOW by_jobs AS (ORDER BY coalesce(b.jobs, 0), o.project_id)
+      FROM wanting w LEFT JOIN busy b ON b.project_id = w.project_id
+     WHERE (SELECT free FROM room) > 0 OR coalesce(b.held, 0) < CAST(%(few)s AS bigint)
+    WINDOW by_jobs AS (ORDER BY coalesce(b.jobs, 0), w.project_id)
 ), level AS (
-    SELECT ceil(min((held + %(window)s) / projects))::bigint AS jobs FROM poorest
+    SELECT ceil(min((held + CAST(%(window)s AS bigint)) / projects))::bigint AS jobs FROM poorest
 ), candidates AS (
-    SELECT d.id, d.run_at,
+    SELECT d.id, p.project_id, d.run_at, d.publishes,
            row_number() OVER (PARTITION BY p.project_id ORDER BY d.run_at, d.id) AS place, p.jobs, p.few
       FROM poorest p
      CROSS JOIN LATERAL (
-          SELECT id, run_at FROM jobs
+          SELECT id, run_at, publishes FROM jobs
            WHERE lane = %(lane)s AND project_id = p.project_id AND state = 'queued'
              AND published_at IS NULL AND NOT {QUARANTINED} AND run_at <= now()
+             AND id NOT IN (SELECT job_id FROM hinted)
            ORDER BY run_at, id
            LIMIT greatest(least((SELECT jobs FROM level) - p.jobs,
                                 greatest(p.few, (SELECT free FROM room))), 0)) d
 ), in_turn AS (
-    SELECT id, run_at, jobs + place AS turn, place <= few AS is_few,
+    SELECT id, project_id, run_at, publishes, jobs + place AS turn, place <= few AS is_few,
            row_number() OVER (ORDER BY jobs + place, run_at, id) AS place
       FROM candidates
 ), allowed AS (
-    SELECT id, run_at, turn FROM in_turn WHERE is_few OR place <= (SELECT free FROM room)
-     ORDER BY turn, run_at, id LIMIT %(window)s
-), chosen AS (
-    SELECT j.id, c.turn, c.run_at FROM jobs j JOIN allowed c ON c.id = j.id
-     WHERE CASE WHEN j.state = 'queued' AND j.published_at IS NULL THEN true END
-       FOR UPDATE OF j SKIP LOCKED
+    SELECT id, project_id, run_at, publishes, turn FROM in_turn
+     WHERE is_few OR place <= (SELECT free FROM room)
+     ORDER BY turn, run_at, id LIMIT CAST(%(window)s AS bigint)
 ), marked AS (
-    UPDATE jobs j SET published_at = now(), publishes = least(j.publishes + 1, 20)
-      FROM chosen c WHERE j.id = c.id
-    RETURNING j.id, c.turn, c.run_at
+    INSERT INTO hints (lane, job_id, project_id, is_quarantined, publishes, published_at)
+    SELECT %(lane)s, id, project_id, false, least(publishes + 1, 20), now() FROM allowed ORDER BY id
+    ON CONFLICT DO NOTHING
+    RETURNING job_id
 )
-SELECT id FROM marked ORDER BY turn, run_at, id
+SELECT id FROM allowed WHERE id IN (SELECT job_id FROM marked) ORDER BY turn, run_at, id
 """
 
 
@@ -187,11 +207,11 @@ class Limits:
 ANY = Limits(2**31, 2**31, 0)
 """As many as there are."""
 
-# Without waiting for an fsync: a mark that is lost in a crash of Postgres lets its hint go out again, which does no
+# Without waiting for an fsync: a row that is lost in a crash of Postgres lets its hint go out again, which does no
 # harm. Sent in one round trip, and one transaction, with the statement.
 WITHOUT_FSYNC = "SET LOCAL synchronous_commit = off;"
 
-# One dispatcher per group at a time, so that each sees the marks of the one before. Sent in the same round trip.
+# One dispatcher per group at a time, so that each sees the rows of the one before. Sent in the same round trip.
 TURN = "SELECT pg_advisory_xact_lock(7246175, hashtext(%(group)s));"
 
 
@@ -200,14 +220,14 @@ def publish(tx: Tx, lane: str, window: int, limits: Limits = ANY) -> list[UUID]:
 
     Its commit, and so any other write of the same transaction, may be lost when Postgres crashes.
     """
-    statement = WITHOUT_FSYNC + TURN + PUBLISH
     params = {"group": group_of(lane)} | publish_params(lane, window, limits)
-    return [row.id for row in rows(tx, statement, params)]
+    found = prepared_rows(tx, "publish", PUBLISH, params, before=WITHOUT_FSYNC + TURN)
+    return [row.id for row in found]
 
 
 def publish_params(lane: str, window: int, limits: Limits = ANY) -> dict[str, Any]:
     """What PUBLISH wants to know."""
-    lanes = list(lanes_of(group_of(lane)))
+    lanes = array(lanes_of(group_of(lane)))
     return {"lane": lane, "lanes": lanes, "window": window, **asdict(limits)}
 
 
@@ -217,84 +237,3 @@ PROVIDERS = "SELECT id, provider FROM jobs WHERE id = ANY(CAST(%(ids)s AS uuid[]
 def providers(tx: Tx, job_ids: Sequence[UUID]) -> dict[UUID, str]:
     """The jobs' providers."""
     return {row.id: row.provider for row in rows(tx, PROVIDERS, {"ids": ids(job_ids)})}
-
-
-# Rows are locked in the order in which claims lock them.
-UNPUBLISH = """
-UPDATE jobs SET published_at = NULL
- WHERE id IN (
-    SELECT id FROM jobs
-     WHERE id = ANY(CAST(%(ids)s AS uuid[])) AND state = 'queued' AND published_at IS NOT NULL
-     ORDER BY id FOR UPDATE)
-"""
-
-
-def unpublish(tx: Tx, job_ids: Sequence[UUID]) -> int:
-    """Takes the marks back from jobs whose hints were not sent."""
-    return run(tx, UNPUBLISH, {"ids": ids(job_ids)})
-
-
-LOST = """
-UPDATE jobs SET published_at = NULL
- WHERE id IN (
-    SELECT id FROM jobs
-     WHERE state = 'queued' AND published_at < now() - make_interval(secs => %(first)s)
-       AND published_at < now() - make_interval(
-               secs => least(%(longest)s, %(first)s * power(2, publishes - 1)))
-     LIMIT 1000 FOR UPDATE SKIP LOCKED)
-"""
-
-
-def forget_lost(tx: Tx) -> int:
-    """Lets hints that nobody claimed in time be published again; gives how many."""
-    return run(tx, LOST, {"first": FIRST_PATIENCE_S, "longest": LONGEST_PATIENCE_S})
-
-
-# The messages that a worker had fetched are lost with it. It may have fetched until one beat after its last heartbeat,
-# so all hints of its lanes that went out before that are published again; doubled ones do no harm. They then have a
-# later `published_at`, so each death counts once. Earlier deaths are covered by `forget_lost`.
-FETCHED = """
-UPDATE jobs SET published_at = NULL, publishes = 0
- WHERE id IN (
-    SELECT j.id
-      FROM jobs j
-      JOIN (SELECT lane, max(heartbeat_at) + make_interval(secs => %(lease_s)s / 3) AS died_at
-              FROM workers, unnest(lanes) AS lane
-             WHERE stopped_at IS NULL
-               AND heartbeat_at < now() - make_interval(secs => %(lease_s)s)
-               AND heartbeat_at > now() - make_interval(secs => %(lease_s)s + 60)
-             GROUP BY lane) dead ON dead.lane = j.lane
-     WHERE j.state = 'queued' AND j.published_at IS NOT NULL AND j.published_at < dead.died_at
-       FOR UPDATE OF j SKIP LOCKED)
-"""
-
-
-def forget_fetched(tx: Tx, lease_s: float) -> int:
-    """Lets hints go out again that silent workers may have fetched; gives how many."""
-    return run(tx, FETCHED, {"lease_s": lease_s})
-
-
-OF_LANES = """
-UPDATE jobs SET published_at = NULL, publishes = 0
- WHERE id IN (
-    SELECT id FROM jobs
-     WHERE state = 'queued' AND published_at IS NOT NULL AND lane = ANY(%(lanes)s)
-       FOR UPDATE SKIP LOCKED)
-"""
-
-
-def forget_of_lanes(tx: Tx, lanes: Iterable[str]) -> int:
-    """Lets the hints of lanes go out again whose worker is gone, and with it what it had fetched; gives how many."""
-    return run(tx, OF_LANES, {"lanes": sorted(lanes)})
-
-
-FORGET_ALL = """
-UPDATE jobs SET published_at = NULL, publishes = 0
- WHERE id IN (
-    SELECT id FROM jobs WHERE state = 'queued' AND published_at IS NOT NULL ORDER BY id FOR UPDATE)
-"""
-
-
-def forget_all(tx: Tx) -> int:
-    """Lets all hints go out again: the broker is new or was emptied; gives how many."""
-    return run(tx, FORGET_ALL)

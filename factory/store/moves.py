@@ -24,14 +24,14 @@ from factory.store.journal import USAGE
 from factory.store.prepared import prepared_rows
 from factory.store.restores import HELD
 
-# queued → running. The claim alone decides, so `published_at` does not matter; `run_at` refuses a stale message. A worker
+# queued → running. The claim alone decides, so it asks for no hint; `run_at` refuses a stale message. A worker
 # may claim its own running job again if it did not hear of the commit; that is no new attempt. Steps and spend of earlier
 # attempts are read if the job was started before: a retry by the owner resets the count of attempts, not `started_at`.
 # A locked row is waited for: SKIP LOCKED would use up the message, and leave the job until the message counts as lost.
 KINDS = ", ".join(f"'{kind}'" for kind in Kind)
 CLAIM = f"""
 WITH open AS MATERIALIZED (
-    SELECT id, started_at IS NOT NULL AS again, {CLAIMED} AS intent_id FROM jobs
+    SELECT id, lane, started_at IS NOT NULL AS again, {CLAIMED} AS intent_id FROM jobs
      WHERE id = ANY(CAST(%(ids)s AS uuid[]))
        -- A kind that is not known here is left to the workers of a newer version.
        AND kind IN ({KINDS})
@@ -50,6 +50,8 @@ WITH open AS MATERIALIZED (
       FROM (SELECT *, nextval('lease_tokens') AS token FROM open) o
      WHERE j.id = o.id
     RETURNING j.*, o.again
+), arrived AS (
+    DELETE FROM hints h USING open o WHERE h.lane = o.lane AND h.job_id = o.id
 )
 SELECT c.id, c.project_id, c.kind, c.lane, c.provider, c.model, c.agent, c.attempt, c.max_attempts,
        c.deferrals, c.parent_id, extract(epoch FROM now() - c.deferred_since)::float8 AS deferred_s,
@@ -224,9 +226,11 @@ WITH moved AS (
        SET state = 'queued', attempt = 0, deaths = 0, run_at = now(), finished_at = NULL,
            cancel_requested_at = NULL, deadline_at = NULL, published_at = NULL, publishes = 0
      WHERE id = %(id)s AND project_id = %(project_id)s AND state = 'failed'
-    RETURNING id
+    RETURNING id, lane
 ), forgotten AS (
     DELETE FROM job_outcomes r USING moved m WHERE r.job_id = m.id
+), unhinted AS (
+    DELETE FROM hints h USING moved m WHERE h.lane = m.lane AND h.job_id = m.id
 )
 SELECT id FROM moved
 """

@@ -2,8 +2,8 @@
 
 Postgres needs 1.5 ms to plan the end of an attempt and 1.0 ms to run it. A plan must not be kept for long: it fits
 the sizes that tables had, and a bulk can grow an empty table to a million rows before Postgres updates its
-statistics. Nor must a statement be prepared whose plan depends on its values: `publish` would read the whole
-backlog, as `LIMIT $2` may be anything. https://www.postgresql.org/docs/current/sql-prepare.html
+statistics. Nor must a statement be prepared whose plan depends on its values: a join after `LIMIT $2`, which may be
+anything, reads a whole table. https://www.postgresql.org/docs/current/sql-prepare.html
 
 A pooler that gives each transaction another server connection does not keep what was prepared. If a pooler is
 detected, nothing is prepared. If not, the first run that misses its statement fails with an error that passes,
@@ -64,21 +64,27 @@ class _Kept:
 
 
 def prepared_rows(
-    tx: Tx, name: str, statement: str, params: Mapping[str, Any], kept_s: float | None = None
+    tx: Tx,
+    name: str,
+    statement: str,
+    params: Mapping[str, Any],
+    kept_s: float | None = None,
+    before: str = "",
 ) -> Sequence[Row[Any]]:
     """As `rows`, for a statement that runs many times a second. Arrays must come as text, such as `{1,2}`.
 
-    `kept_s`: longer than a second for a statement whose plan fits tables of any size. Logs show `name`, followed by a
+    `kept_s`: longer than a second for a statement whose plan fits tables of any size. `before`: statements that are sent
+    in front, in the same message. Logs show `name`, followed by a
     checksum of the text, as programs of two versions may share a pooler.
     """
     kept = _kept(tx)
     if kept.pooled:
-        return rows(tx, statement, params)
+        return rows(tx, before + statement, params)
     form = prepared_form(name, statement)
     now = time.monotonic()
     text = kept.text(form, now)
     try:
-        found = rows(tx, text, params)
+        found = rows(tx, before + text, params)
     except DBAPIError as error:
         kept.known, kept.until = False, {}  # it may or may not have been prepared
         kept.pooled = getattr(error.orig, "pgcode", None) in LOST

@@ -17,22 +17,25 @@ from factory.store.database import Tx, ids, rows, run
 QUARANTINED = f"deaths >= {QUARANTINE_DEATHS}"
 """As it stands in the index: a parameter would hide it from the planner."""
 
+# Within `hints.LOOK`.
 QUARANTINED_LANES = f"""
 SELECT DISTINCT lane FROM jobs
  WHERE state = 'queued' AND published_at IS NULL AND {QUARANTINED} AND run_at <= now()
+   AND id NOT IN (SELECT job_id FROM hinted)
 """
 PUBLISH = f"""
-WITH chosen AS (
-    SELECT id, run_at FROM jobs
+WITH chosen AS MATERIALIZED (
+    SELECT id, project_id, deaths, publishes, run_at FROM jobs
      WHERE lane = %(lane)s AND state = 'queued' AND published_at IS NULL AND {QUARANTINED}
-       AND run_at <= now()
-     ORDER BY run_at, id LIMIT %(window)s FOR UPDATE SKIP LOCKED
+       AND run_at <= now() AND id NOT IN (SELECT job_id FROM hints WHERE lane = %(lane)s)
+     ORDER BY run_at, id LIMIT %(window)s
 ), marked AS (
-    UPDATE jobs j SET published_at = now(), publishes = least(j.publishes + 1, 20)
-      FROM chosen c WHERE j.id = c.id
-    RETURNING j.id, j.deaths, c.run_at
+    INSERT INTO hints (lane, job_id, project_id, is_quarantined, publishes, published_at)
+    SELECT %(lane)s, id, project_id, true, least(publishes + 1, 20), now() FROM chosen ORDER BY id
+    ON CONFLICT DO NOTHING
+    RETURNING job_id
 )
-SELECT id, deaths FROM marked ORDER BY run_at, id
+SELECT id, deaths FROM chosen WHERE id IN (SELECT job_id FROM marked) ORDER BY run_at, id
 """
 
 

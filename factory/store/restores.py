@@ -31,6 +31,7 @@ UPDATE jobs SET state = 'queued', worker_id = NULL, lease_token = NULL, last_lea
        published_at = NULL, publishes = 0
  WHERE state = 'running' OR (state = 'queued' AND published_at IS NOT NULL)
 """
+FORGET_HINTS = "DELETE FROM hints"
 
 
 def mark(tx: Tx, backup: str, restored_to: datetime) -> None:
@@ -39,6 +40,7 @@ def mark(tx: Tx, backup: str, restored_to: datetime) -> None:
     run(tx, MARK, params)
     rows(tx, SKIP_TOKENS, {"skipped": TOKENS_SKIPPED})
     run(tx, END_LEASES)
+    run(tx, FORGET_HINTS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,3 +191,21 @@ llm_calls = Table(
     CheckConstraint("status IN ('open', 'succeeded', 'failed')", name="status"),
     Index("ix_llm_calls_open", "job_id", postgresql_where=text("status = 'open'")),
 )
+
+hints = Table(
+    "hints",
+    metadata,
+    Column("lane", Text, primary_key=True),
+    Column("job_id", UUID, primary_key=True),
+    Column("project_id", UUID, nullable=False),
+    Column("is_quarantined", Boolean, nullable=False),
+    Column("publishes", SmallInteger, nullable=False),
+    when("published_at", required=True),
+    prefixes=["UNLOGGED"],
+    postgresql_with={
+        "autovacuum_vacuum_scale_factor": "0",
+        "autovacuum_vacuum_threshold": "1000",
+        "autovacuum_vacuum_cost_delay": "0",
+    },
+)
+"""What is out in Redis, and as lossy: a crash of Postgres empties the table. A standby cannot read it."""

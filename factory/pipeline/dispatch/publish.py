@@ -22,7 +22,7 @@ from factory.domain.turns import Turns
 from factory.limits.window import Sizes, Window, windows
 from factory.pipeline.dispatch.shares import Shares
 from factory.services import Services
-from factory.store import hints, quarantine
+from factory.store import hints, lost_hints, quarantine
 from factory.store.database import Tx
 from factory.store.hints import InFlight, Limits
 
@@ -122,7 +122,9 @@ def _publish(this: Round, lane: str, pick: Pick) -> list[Message]:
     # Whatever went wrong, even a stop of the program: what was not sent must not count as sent.
     except BaseException:
         with this.services.database.autocommit(PLATFORM) as tx:
-            hints.unpublish(tx, [job_id for message in messages for job_id in message.job_ids])
+            lost_hints.unpublish(
+                tx, lane, [job_id for message in messages for job_id in message.job_ids]
+            )
         raise
     return messages
 

@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 from factory.domain.principal import PLATFORM
 from factory.errors import Unavailable
 from factory.services import Services
-from factory.store import hints
+from factory.store import lost_hints
 
 LOOK_S = 1.0
 EPOCH_KEY = "factory:epoch"
@@ -52,7 +52,7 @@ def notice_new_broker(services: Services) -> bool:
     if known == run_id.encode():
         return False
     with services.database.transaction(PLATFORM) as tx:
-        forgotten = hints.forget_all(tx)
+        forgotten = lost_hints.forget_all(tx)
     services.redis.set(EPOCH_KEY, run_id)
     level = logging.WARNING if forgotten else logging.DEBUG
     log.log(level, "the broker is new or was emptied: %d hints go out again", forgotten)

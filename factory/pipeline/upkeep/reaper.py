@@ -16,7 +16,7 @@ from factory.errors import WorkerLost
 from factory.metrics import delta
 from factory.pipeline.finish import finish_jobs
 from factory.services import Services
-from factory.store import hints, leases
+from factory.store import leases, lost_hints
 from factory.store.database import Tx
 from factory.store.leases import Expired
 
@@ -67,7 +67,7 @@ class Reaper:
 
 def mark_dead(tx: Tx, worker_ids: Sequence[UUID]) -> None:
     """Ends the leases of workers whose processes are known to be gone, and lets their hints go out again."""
-    hints.forget_of_lanes(tx, leases.mark_dead(tx, worker_ids))
+    lost_hints.forget_of_lanes(tx, leases.mark_dead(tx, worker_ids))
 
 
 def _after_death(lost: Expired) -> Outcome:

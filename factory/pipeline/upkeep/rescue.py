@@ -16,7 +16,7 @@ from factory.pipeline.upkeep.periodic import PeriodicTask
 from factory.pipeline.upkeep.reaper import Reaper
 from factory.pipeline.upkeep.waits import STRANDED_S, StrandedParents, wake_due
 from factory.services import Services
-from factory.store import counters, hints, leases, moves
+from factory.store import counters, leases, lost_hints, moves
 
 TICK_S = 1.0
 LONGEST_PAUSE_S = 2.0
@@ -42,6 +42,7 @@ class Rescue:
             "the end of waits": _every(TICK_S, partial(wake_due, services)),
             "the search for lost wake-ups": _every(STRANDED_S, StrandedParents(services).tick),
             "the search for lost hints": _every(TICK_S, partial(republish_lost, services)),
+            "the search for stale hints": _every(TICK_S, partial(forget_stale, services)),
             "the sweep": _every(SWEEP_S, self._sweep),
         }
         self._due_at = {
@@ -86,4 +87,10 @@ def fail_overdue(services: Services) -> int:
 def republish_lost(services: Services) -> int:
     """Lets hints that nobody claimed in time, and those of dead workers, go out again; gives how many."""
     with services.database.transaction(PLATFORM) as tx:
-        return hints.forget_fetched(tx, services.settings.lease_s) + hints.forget_lost(tx)
+        return lost_hints.forget_fetched(tx, services.settings.lease_s) + lost_hints.forget_lost(tx)
+
+
+def forget_stale(services: Services) -> int:
+    """Deletes the hints of jobs that wait no more, which would count as in flight; gives how many."""
+    with services.database.autocommit(PLATFORM) as tx:
+        return lost_hints.forget_stale(tx)

@@ -28,4 +28,4 @@ class Outbox:
 
 def published(services: Services) -> int:
     """Jobs that are marked as published."""
-    return len(ask(services, "SELECT FROM jobs WHERE published_at IS NOT NULL"))
+    return len(ask(services, "SELECT FROM hints"))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from factory.services import Services
-from factory.store import hints, keys, projects, quarantine
+from factory.store import hints, keys, lost_hints, projects, quarantine
 from factory.store import jobs as stored_jobs
 from factory.store.database import Tx, run
 from factory.store.jobs import JobView
@@ -16,8 +16,8 @@ from factory.store.listing import Filter, find
 MOST = 1000
 # Whatever is waited for has come: each job's time, and the end of all patience with its hint.
 WAIT = """
-UPDATE jobs SET run_at = least(run_at, now()), published_at = published_at - interval '1 day'
- WHERE state = 'queued'
+WITH waited AS (UPDATE hints SET published_at = published_at - interval '1 day')
+UPDATE jobs SET run_at = least(run_at, now()) WHERE state = 'queued'
 """
 
 
@@ -59,7 +59,8 @@ def dispatchable(services: Services) -> set[UUID]:
 
 def _publish_all(tx: Tx) -> set[UUID]:
     run(tx, WAIT)
-    hints.forget_lost(tx)
+    lost_hints.forget_stale(tx)
+    lost_hints.forget_lost(tx)
     return {
         job_id
         for lane in hints.look(tx, 15.0).due

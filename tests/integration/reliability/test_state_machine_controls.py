@@ -8,7 +8,16 @@ import pytest
 
 from factory.pipeline.upkeep import reaper
 from factory.services import Services
-from factory.store import archive, finished, hints, journal, leases, moves, successes
+from factory.store import (
+    archive,
+    finished,
+    hints,
+    journal,
+    leases,
+    lost_hints,
+    moves,
+    successes,
+)
 from tests.integration.reliability import directed
 from tests.integration.reliability.directed import Life
 from tests.integration.store.samples import tell
@@ -51,10 +60,10 @@ GUARDS = {
     ),
     "lost hints stay lost": (
         directed.lost_hint,
-        hints,
+        lost_hints,
         "LOST",
-        "WHERE state = 'queued'",
-        "WHERE false",
+        "LIMIT 1000",
+        "LIMIT 0",
     ),
     "a heartbeat does not count": (
         directed.living_peer,

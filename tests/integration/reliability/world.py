@@ -13,7 +13,7 @@ from factory.pipeline.dispatch.publish import Message, dispatch
 from factory.pipeline.upkeep.reaper import Reaper, mark_dead
 from factory.pipeline.upkeep.rescue import fail_overdue, republish_lost
 from factory.services import Services
-from factory.store import archive, hints, leases, partitions
+from factory.store import archive, leases, lost_hints, partitions
 from factory.store.database import Tx, rows, run
 from factory.store.intents import is_open
 from factory.store.partitions import CONTENTS
@@ -109,7 +109,7 @@ class World:
         """As after a flush that `notice_new_broker` has seen."""
         self.broker.clear()
         with self.services.database.transaction() as tx:
-            hints.forget_all(tx)
+            lost_hints.forget_all(tx)
 
     def republish(self) -> None:
         republish_lost(self.services)

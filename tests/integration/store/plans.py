@@ -8,7 +8,7 @@ from typing import Any
 
 from factory.services import Services
 from factory.store import hints, intents, jobs, journal, moves, successes
-from factory.store.database import rows
+from factory.store.database import Tx, rows
 from factory.store.prepared import prepared_form
 
 PREPARED = {
@@ -19,6 +19,7 @@ PREPARED = {
     journal.CLOSE: "close",
     intents.TO_JOURNAL: "move_intents",
     hints.LOOK: "look",
+    hints.PUBLISH: "publish",
     jobs.GET: "get",
     jobs.GET_ARCHIVED: "get_archived",
     jobs.ENDED: "ended",
@@ -27,9 +28,14 @@ PREPARED = {
 
 
 def rows_read(services: Services, statement: str, params: dict[str, Any], *tables: str) -> float:
+    return reads(plan(services, statement, params, "ANALYZE, "), *tables)
+
+
+def reads(analyzed: dict[str, Any], *tables: str) -> float:
+    """The rows of those tables that a plan has read."""
     return sum(
         (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
-        for node in nodes(plan(services, statement, params, "ANALYZE, "))
+        for node in nodes(analyzed)
         if node.get("Relation Name") in tables and "Scan" in node["Node Type"]
     )
 
@@ -46,7 +52,17 @@ def plan(
     with services.database.engine.connect() as tx:
         [row] = rows(tx, explain + statement, params)
         tx.rollback()
-    found = json.loads(row[0]) if isinstance(row[0], str) else row[0]
+    return _root(row[0])
+
+
+def explained(tx: Tx, execute: str, params: dict[str, Any]) -> dict[str, Any]:
+    """The plan of a statement that the connection has prepared; it runs."""
+    [row] = rows(tx, f"EXPLAIN (ANALYZE, FORMAT JSON) {execute}", params)
+    return _root(row[0])
+
+
+def _root(answer: Any) -> dict[str, Any]:
+    found = json.loads(answer) if isinstance(answer, str) else answer
     root: dict[str, Any] = found[0]["Plan"]
     return root
 

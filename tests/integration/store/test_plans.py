@@ -20,6 +20,7 @@ from factory.store import (
     leases,
     listing,
     lookup,
+    lost_hints,
     moves,
     quarantine,
     successes,
@@ -35,6 +36,7 @@ from tests.integration.store.samples import (
     ask,
     given_jobs,
     given_worker,
+    publish,
     tell,
 )
 
@@ -179,11 +181,17 @@ QUERIES = {
     "publish": lambda _: (hints.PUBLISH, PUBLISHED),
     "publish beside a tenth": lambda _: (hints.PUBLISH, LIMITED),
     "publish quarantined": lambda _: (quarantine.PUBLISH, WINDOW),
-    "fetched hints": lambda _: (hints.FETCHED, {"lease_s": 15.0}),
+    "fetched hints": lambda _: (lost_hints.FETCHED, {"lease_s": 15.0}),
     "look": lambda _: (hints.LOOK, {"lease_s": 15.0}),
-    "unpublish": lambda s: (hints.UNPUBLISH, {"ids": _some_ids(s, State.QUEUED)}),
-    "lost hints": lambda _: (hints.LOST, {"first": 10, "longest": 300}),
-    "all hints": lambda _: (hints.FORGET_ALL, {}),
+    "unpublish": lambda s: (
+        lost_hints.UNPUBLISH,
+        {"lane": "openai.normal", "ids": _some_ids(s, State.QUEUED)},
+    ),
+    "lost hints": lambda _: (lost_hints.LOST, {"first": 10, "longest": 300}),
+    "lost marks": lambda _: (lost_hints.LOST_MARKS, {"first": 10, "longest": 300}),
+    "stale hints": lambda _: (lost_hints.STALE, {}),
+    "all hints": lambda _: (lost_hints.ALL, {}),
+    "all marks": lambda _: (lost_hints.ALL_MARKS, {}),
     "expired": lambda _: (leases.EXPIRED, {"lease_s": 15.0}),
     "heartbeat": lambda _: (leases.HEARTBEAT, {"id": str(new_id())}),
     "overdue": lambda _: (moves.OVERDUE, {"state": "queued"}),
@@ -271,7 +279,7 @@ def test_a_round_of_publishing_reads_no_backlog_of_which_the_planner_has_not_hea
 ) -> None:
     """A bulk of jobs comes within a second; autovacuum tells the planner a minute later."""
     given_jobs(services, 500)
-    tell(services, "UPDATE jobs SET published_at = now()")
-    tell(services, "ANALYZE jobs")
+    assert len(publish(services, "openai.normal", 500)) == 500
+    tell(services, "ANALYZE jobs, hints")
     tell(services, SURGE, mine=str(PROJECT))
     assert rows_read(services, hints.PUBLISH, PUBLISHED, "jobs") < 1000

@@ -82,6 +82,9 @@ def test_a_full_lane_is_refilled_once_many_have_ended(services: Services) -> Non
 
 def _end(services: Services, jobs: int) -> None:
     """So many of those that are out give their places back."""
-    some = "SELECT id FROM jobs WHERE published_at IS NOT NULL LIMIT %(jobs)s"
-    statement = f"UPDATE jobs SET state = 'waiting', published_at = NULL WHERE id IN ({some})"
-    tell(services, statement, jobs=jobs)
+    statement = (
+        "WITH gone AS (DELETE FROM hints WHERE job_id IN (SELECT job_id FROM hints LIMIT %(jobs)s)"
+        " RETURNING job_id)"
+        " UPDATE jobs SET state = 'waiting' WHERE id IN (SELECT job_id FROM gone)"
+    )
+    assert tell(services, statement, jobs=jobs) == jobs

@@ -51,7 +51,7 @@ def _eventually(true: Callable[[], object]) -> None:
 
 
 def _published(services: Services) -> int:
-    return len(ask(services, "SELECT FROM jobs WHERE published_at IS NOT NULL"))
+    return len(ask(services, "SELECT FROM hints"))
 
 
 def test_a_dispatcher_whose_every_statement_failed_goes_on_with_all_of_its_work(

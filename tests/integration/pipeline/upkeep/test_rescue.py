@@ -172,7 +172,7 @@ def test_a_lost_hint_goes_out_again(services: Services) -> None:
     job_id = given_job(services)
     publish(services, "openai.normal", 1)
     assert republish_lost(services) == 0
-    tell(services, "UPDATE jobs SET published_at = now() - interval '11 seconds'")
+    tell(services, "UPDATE hints SET published_at = now() - interval '11 seconds'")
     assert republish_lost(services) == 1
     assert publish(services, "openai.normal", 1) == [job_id]
 
@@ -204,7 +204,7 @@ def _publish_all(services: Services, count: int) -> list[UUID]:
 
 
 def _published(services: Services) -> int:
-    return len(ask(services, "SELECT FROM jobs WHERE published_at IS NOT NULL"))
+    return len(ask(services, "SELECT FROM hints"))
 
 
 def test_rescue_does_all_of_it_once_a_second(services: Services) -> None:
@@ -242,10 +242,10 @@ def test_the_hints_that_a_dead_worker_had_fetched_go_out_again(services: Service
     given_worker(services)
     fetched, fresh = given_job(services), given_job(services)
     publish(services, "openai.normal", 2)
-    tell(services, "UPDATE jobs SET publishes = 5")
+    tell(services, "UPDATE hints SET publishes = 5")
     tell(
         services,
-        "UPDATE jobs SET published_at = now() - interval '30 seconds' WHERE id = %(id)s",
+        "UPDATE hints SET published_at = now() - interval '30 seconds' WHERE job_id = %(id)s",
         id=str(fetched),
     )
     assert republish_lost(services) == 1
