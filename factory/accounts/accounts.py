@@ -14,7 +14,7 @@ from factory.domain.account import check_password, normal_email
 from factory.domain.job import new_id
 from factory.domain.principal import PLATFORM
 from factory.domain.session import Ending, Verdict, judge
-from factory.errors import InvalidInput, Unauthorized
+from factory.errors import InvalidInput, Unauthorized, Unavailable
 from factory.services import Services
 from factory.store import invitations, sessions, users
 from factory.store.database import Tx
@@ -168,6 +168,9 @@ class Accounts:
         self, tx: Tx, session_id: UUID, locked: LockedSession, token: str
     ) -> SignedIn | None:
         """The tokens that follow; None if none do, and then the session may have been ended."""
+        if not self.keys.made(locked.state.token_hash):
+            # A gateway with a newer secret has rotated it: to this one the good token looks like a stolen one.
+            raise Unavailable("the secret of tokens is being replaced; try again")
         successors = refresh_tokens.successors(self.keys, token)
         match judge(locked.state, self.keys.hashes(token), locked.now):
             case Verdict.ROTATE:

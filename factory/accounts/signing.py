@@ -23,19 +23,30 @@ class SigningKeys:
     @cached_property
     def access(self) -> dict[str, bytes]:
         """Keys that sign access tokens, by name (`kid`)."""
-        return {_derive(s, NAME).hex()[:NAME_LETTERS]: _derive(s, ACCESS) for s in self._secrets}
+        return dict(zip(self._names, self._of(ACCESS), strict=True))
 
     def hashes(self, token: str) -> list[str]:
-        """Keyed hashes under which a token may be stored; the first is the one to store it under."""
-        return [_mac(key, token).hex() for key in self._of(HASH)]
+        """Keyed hashes under which a token may be stored, each behind the name of its key; the first is the one to store
+        it under.
+        """
+        named = zip(self._names, self._of(HASH), strict=True)
+        return [f"{name}.{_mac(key, token).hex()}" for name, key in named]
 
     def hash(self, token: str) -> str:
         """The keyed hash to store."""
         return self.hashes(token)[0]
 
+    def made(self, stored: str) -> bool:
+        """Whether a hash was made with a key that is known here."""
+        return stored.partition(".")[0] in self._names
+
     def successors(self, secret: str) -> list[bytes]:
         """What may follow a refresh token's secret part. It is derived, so whoever asks twice gets the same one."""
         return [_mac(key, secret) for key in self._of(SUCCESSOR)]
+
+    @cached_property
+    def _names(self) -> list[str]:
+        return [key.hex()[:NAME_LETTERS] for key in self._of(NAME)]
 
     def _of(self, purpose: bytes) -> list[bytes]:
         return [_derive(secret, purpose) for secret in self._secrets]

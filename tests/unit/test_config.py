@@ -79,6 +79,10 @@ def test_what_is_harmless_is_corrected(name: str, given: str, taken: object) -> 
         ("SECRET_KEY", "changeme-changeme!changeme,changeme", "placeholder"),
         ("SECRET_KEY", "short", "32 characters or more"),
         ("SECRET_KEY", "", "is not set"),
+        ("JWT_SECRET_KEY", "$(openssl rand -hex 32) and some more", "command that nobody runs"),
+        ("JWT_SECRET_KEY", "<make one: openssl rand -hex 32>", "placeholder"),
+        ("JWT_SECRET_KEY", "abc" * 20, "repeats itself"),
+        ("JWT_SECRET_KEY", "short", "32 characters or more"),
         ("OPENAI_BASE_URL", "api.openai.com/v1", "must start with http"),
         ("OPENAI_BASE_URL", "localhost:11434", "must start with http"),
         ("OPENAI_BASE_URL", "http://", "no host"),
@@ -198,3 +202,13 @@ def test_where_weak_settings_are_allowed_a_placeholder_is_no_key_and_a_weak_secr
     )
     assert settings.openai_api_key is None
     assert settings.secret_key == "a" * 40
+
+
+def test_tokens_of_people_are_signed_with_a_secret_of_their_own_or_else_with_the_one() -> None:
+    one, other, third = GOOD["SECRET_KEY"], "9d2e7c41b8f0536a" + "1c4be87f20d39a56", "earlier"
+    assert load_settings(GOOD).token_secrets == (one,)
+    assert load_settings({**GOOD, "SECRET_KEY_PREVIOUS": third}).token_secrets == (one, third)
+    own = {**GOOD, "SECRET_KEY_PREVIOUS": third, "JWT_SECRET_KEY": other}
+    assert load_settings(own).token_secrets == (other,)
+    turning = {**own, "JWT_SECRET_KEY_PREVIOUS": third}
+    assert load_settings(turning).token_secrets == (other, third)
