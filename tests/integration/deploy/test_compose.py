@@ -46,6 +46,8 @@ CA_FILE = ssl.get_default_verify_paths().openssl_cafile
 OTHERS = {
     "secret_key": "9f2c5d1e7ab34860" * 3,
     "secret_key_previous": "1a5c7d2e9fb34864" * 3,
+    "jwt_secret_key": "4b8e1f6a3dc95072" * 3,
+    "jwt_secret_key_previous": "7d0c2b9e5fa13846" * 3,
     **{one.key.setting.lower(): f"key-of-{one.name}" for one in PROVIDERS if one.key},
     **{one.base_url.setting.lower(): f"http://{one.name}.test/v9" for one in PROVIDERS},
     "api_base_url": "https://api.test",
