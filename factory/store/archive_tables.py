@@ -94,8 +94,7 @@ llm_calls_archive = Table(
     "llm_calls_archive",
     metadata,
     *_like(llm_calls, "started_at"),
-    PrimaryKeyConstraint("id", "started_at"),
-    Index("ix_llm_calls_archive_job_id", "job_id"),
+    PrimaryKeyConstraint("job_id", "id", "started_at"),
     Index("ix_llm_calls_archive_open", "job_id", postgresql_where=text("status = 'open'")),
     postgresql_partition_by="RANGE (started_at)",
 )

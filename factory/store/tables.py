@@ -88,13 +88,12 @@ jobs = Table(
         ),
     ),
     Index(
-        "ix_jobs_in_flight",
+        "ix_jobs_held",
+        "worker_id",
         "lane",
-        "project_id",
         postgresql_where=text(f"state = 'running' OR ({LIVE_HINT})"),
     ),
     Index("ix_jobs_hints", "published_at", postgresql_where=text(LIVE_HINT)),
-    Index("ix_jobs_leases", "worker_id", postgresql_where=text("state = 'running'")),
     Index("ix_jobs_waiting", "lane", postgresql_where=text("state = 'waiting'")),
     Index(
         "ix_jobs_waits",
@@ -120,7 +119,8 @@ jobs = Table(
         "parent_id",
         postgresql_where=text("parent_id IS NOT NULL"),
     ),
-    postgresql_with={"fillfactor": "80"},
+    # Each row is updated once or twice in its life, by its claim above all: its new version fits beside it.
+    postgresql_with={"fillfactor": "50"},
 )
 
 job_requests = Table(

@@ -169,6 +169,13 @@ def _page(chosen: Filter, **params: Any) -> tuple[str, dict[str, Any]]:
     return listing.statement(chosen, new_id()), given
 
 
+# Programs of before run beside new ones during an update.
+HELD_OF_BEFORE = """
+SELECT project_id, count(*) AS jobs FROM jobs
+ WHERE lane = %(lane)s AND NOT deaths >= 2
+   AND (state = 'running' OR (state = 'queued' AND published_at IS NOT NULL))
+ GROUP BY project_id
+"""
 WINDOW = {"lane": "openai.normal", "window": 50}
 PUBLISHED = hints.publish_params("openai.normal", 50)
 LIMITED = hints.publish_params("openai.normal", 50, hints.Limits(free=10, full=2000, few=5))
@@ -192,6 +199,7 @@ QUERIES = {
     "stale hints": lambda _: (lost_hints.STALE, {}),
     "all hints": lambda _: (lost_hints.ALL, {}),
     "all marks": lambda _: (lost_hints.ALL_MARKS, {}),
+    "what a lane holds, for programs of before": lambda _: (HELD_OF_BEFORE, WINDOW),
     "expired": lambda _: (leases.EXPIRED, {"lease_s": 15.0}),
     "heartbeat": lambda _: (leases.HEARTBEAT, {"id": str(new_id())}),
     "overdue": lambda _: (moves.OVERDUE, {"state": "queued"}),
