@@ -18,15 +18,17 @@ from factory.domain.job import new_id
 from factory.domain.state import State
 from factory.services import Services
 from factory.store.migrate import revisions, upgrade
+from tests.integration.reliability.rig import eventually
 from tests.integration.retention.past import DAY, count, given_archived, given_ended, places, retain
 from tests.integration.store.ends import claim_with_call
-from tests.integration.store.samples import PROJECT, ask, given_job, tell, view
+from tests.integration.store.samples import PROJECT, ask, given_job, tell, view, waits_for_locks
 
 JOB = """
 INSERT INTO jobs (id, project_id, kind, lane, provider, priority, max_attempts)
 VALUES (%(id)s, %(project)s, 'completion', 'openai.normal', 'openai', 'normal', 5)
 """
 """As the program of that revision writes one."""
+PAYLOAD = "INSERT INTO job_payloads (job_id, input) VALUES (%(id)s, '{}')"
 
 
 def _config(url: str) -> Config:
@@ -94,6 +96,25 @@ def test_jobs_are_written_while_the_indexes_are_built(
     upgrading.join()
     current, head = revisions(database_url)
     assert current == head
+
+
+def test_jobs_are_written_while_a_column_waits_for_a_long_read(
+    services: Services, database_url: str
+) -> None:
+    """It asks for its lock for a moment, again and again: nobody queues behind it for longer."""
+    command.downgrade(_config(database_url), "0014")
+    with closing(psycopg2.connect(database_url)) as reading:
+        reading.cursor().execute("SELECT FROM job_payloads")
+        upgrading = threading.Thread(target=upgrade, args=(database_url,))
+        upgrading.start()
+        eventually(lambda: waits_for_locks(services) > 0)
+        tell(services, PAYLOAD, id=str(new_id()))
+        assert count(services, "pg_class WHERE relname = 'job_requests'") == 0
+        reading.commit()
+    upgrading.join()
+    current, head = revisions(database_url)
+    assert current == head
+    assert count(services, "job_requests") == 1
 
 
 def _wait_for_builder(database_url: str) -> None:
