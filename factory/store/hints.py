@@ -9,6 +9,7 @@ takes back what was lost.
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -22,12 +23,16 @@ from factory.store.restores import HELD
 
 # Reads an index that is as small as the windows, however deep the backlog.
 IN_FLIGHT = f"""
-SELECT lane, count(*) FILTER (WHERE NOT is_quarantined) AS jobs,
-       count(*) FILTER (WHERE is_quarantined) AS quarantined
-  FROM (SELECT lane, {QUARANTINED} AS is_quarantined FROM jobs
+SELECT lane, sum(jobs) AS jobs, sum(quarantined) AS quarantined
+  FROM (SELECT lane, count(*) FILTER (WHERE NOT {QUARANTINED}) AS jobs,
+               count(*) FILTER (WHERE {QUARANTINED}) AS quarantined
+          FROM jobs
          WHERE state = 'running' OR (state = 'queued' AND published_at IS NOT NULL)
+         GROUP BY lane
          UNION ALL
-        SELECT lane, is_quarantined FROM hinted) out
+        SELECT lane, count(*) FILTER (WHERE NOT is_quarantined), count(*) FILTER (WHERE is_quarantined)
+          FROM hints
+         GROUP BY lane) parts
  GROUP BY lane
 """
 
@@ -42,7 +47,8 @@ class InFlight:
 
 # The lanes with work, by hopping from lane to lane along ix_jobs_due: the cost is one index probe a
 # lane and not a scan of the backlog. https://wiki.postgresql.org/wiki/Loose_indexscan
-# What is out stands first in a lane, so a job that is not out is looked for from the lane's end.
+# What is out stands first in a lane, so a job that is not out is looked for from the lane's end. Mostly the last one is
+# not, and all that is out need not be read for it.
 DUE_LANES = """
 WITH RECURSIVE lanes AS (
     (SELECT lane FROM jobs WHERE state = 'queued' AND published_at IS NULL ORDER BY lane LIMIT 1)
@@ -53,29 +59,31 @@ WITH RECURSIVE lanes AS (
       FROM lanes l WHERE l.lane IS NOT NULL
 )
 SELECT l.lane FROM lanes l CROSS JOIN LATERAL (
-    SELECT FROM jobs
+    SELECT id FROM jobs
      WHERE lane = l.lane AND state = 'queued' AND published_at IS NULL
-       AND id NOT IN (SELECT job_id FROM hinted)
-     ORDER BY project_id DESC, run_at DESC, id DESC LIMIT 1) due
+     ORDER BY project_id DESC, run_at DESC, id DESC LIMIT 1) newest
+ WHERE CASE WHEN coalesce((SELECT true FROM hints h WHERE h.lane = l.lane AND h.job_id = newest.id), false)
+            THEN (SELECT true FROM jobs
+                   WHERE lane = l.lane AND state = 'queued' AND published_at IS NULL
+                     AND id NOT IN (SELECT job_id FROM hints)
+                   ORDER BY project_id DESC, run_at DESC, id DESC LIMIT 1)
+            ELSE true END
 """
 
 
-# The live workers that serve a lane, by their number of slots.
+# The live workers, by lanes and number of slots.
 WORKERS = """
-SELECT lane, jsonb_object_agg(slots, workers) AS sizes
-  FROM (SELECT lane, slots, count(*) AS workers FROM workers, unnest(lanes) AS lane
-         WHERE stopped_at IS NULL AND draining_at IS NULL AND slots > 0
-           AND heartbeat_at > now() - make_interval(secs => %(lease_s)s)
-         GROUP BY lane, slots) live
- GROUP BY lane
+SELECT lanes, slots, count(*) AS workers FROM workers
+ WHERE stopped_at IS NULL AND draining_at IS NULL AND slots > 0
+   AND heartbeat_at > now() - make_interval(secs => %(lease_s)s)
+ GROUP BY lanes, slots
 """
 
 
 # One snapshot and one round trip: each end of a job causes a round of dispatch, and most find no room.
 LOOK = f"""
-WITH hinted AS MATERIALIZED (SELECT job_id, lane, is_quarantined FROM hints)
 SELECT (SELECT array_agg(lane) FROM ({DUE_LANES}) due) AS due,
-       (SELECT jsonb_object_agg(lane, sizes) FROM ({WORKERS}) serving) AS workers,
+       (SELECT jsonb_agg(jsonb_build_array(lanes, slots, workers)) FROM ({WORKERS}) live) AS workers,
        (SELECT jsonb_object_agg(lane, jsonb_build_array(jobs, quarantined))
           FROM ({IN_FLIGHT}) out) AS in_flight,
        {HELD} AS held,
@@ -102,10 +110,10 @@ def look(tx: Tx, lease_s: float) -> Look:
     """Reads all of it at one moment."""
     [found] = prepared_rows(tx, "look", LOOK, {"lease_s": lease_s})
     in_flight = {lane: InFlight(*counts) for lane, counts in (found.in_flight or {}).items()}
-    workers = {
-        lane: {int(slots): count for slots, count in sizes.items()}
-        for lane, sizes in (found.workers or {}).items()
-    }
+    workers: defaultdict[str, Counter[int]] = defaultdict(Counter)
+    for lanes, slots, count in found.workers or ():
+        for lane in lanes:
+            workers[lane][slots] += count
     return Look(found.due or (), workers, in_flight, found.quarantined_lanes or (), found.held)
 
 
@@ -123,10 +131,7 @@ def look(tx: Tx, lease_s: float) -> Look:
 #
 # No job is locked: one that is claimed or ended meanwhile has a stale hint. Jobs in quarantine are published apart.
 PUBLISH = f"""
-WITH RECURSIVE hinted AS MATERIALIZED (
-    SELECT job_id, lane, project_id, is_quarantined FROM hints
-     WHERE lane = ANY(CAST(%(lanes)s AS text[]))
-), owners AS (
+WITH RECURSIVE owners AS (
     (SELECT project_id FROM jobs
       WHERE lane = %(lane)s AND state = 'queued' AND published_at IS NULL AND NOT {QUARANTINED}
       ORDER BY project_id LIMIT 1)
@@ -138,26 +143,37 @@ WITH RECURSIVE hinted AS MATERIALIZED (
           ORDER BY project_id LIMIT 1) next
 ), wanting AS (
     SELECT o.project_id FROM owners o CROSS JOIN LATERAL (
-         SELECT FROM jobs
+         SELECT id FROM jobs
           WHERE lane = %(lane)s AND project_id = o.project_id AND state = 'queued'
             AND published_at IS NULL AND NOT {QUARANTINED} AND run_at <= now()
-            AND id NOT IN (SELECT job_id FROM hinted)
-          ORDER BY run_at DESC, id DESC LIMIT 1) due
+          ORDER BY run_at DESC, id DESC LIMIT 1) newest
+     WHERE CASE WHEN coalesce((SELECT true FROM hints h WHERE h.lane = %(lane)s AND h.job_id = newest.id), false)
+                THEN (SELECT true FROM jobs
+                       WHERE lane = %(lane)s AND project_id = o.project_id AND state = 'queued'
+                         AND published_at IS NULL AND NOT {QUARANTINED} AND run_at <= now()
+                         AND id NOT IN (SELECT job_id FROM hints WHERE lane = %(lane)s)
+                       ORDER BY run_at DESC, id DESC LIMIT 1)
+                ELSE true END
 ), busy AS (
-    SELECT project_id, count(*) FILTER (WHERE lane = %(lane)s) AS jobs, count(*) AS held
-      FROM (SELECT project_id, lane FROM jobs
+    SELECT project_id, sum(jobs) AS jobs, sum(held) AS held
+      FROM (SELECT project_id, count(*) FILTER (WHERE lane = %(lane)s) AS jobs, count(*) AS held
+              FROM jobs
              WHERE lane = ANY(CAST(%(lanes)s AS text[])) AND NOT {QUARANTINED}
                AND (state = 'running' OR (state = 'queued' AND published_at IS NOT NULL))
+             GROUP BY project_id
              UNION ALL
-            SELECT project_id, lane FROM hinted WHERE NOT is_quarantined) out
+            SELECT project_id, count(*) FILTER (WHERE lane = %(lane)s), count(*)
+              FROM hints
+             WHERE lane = ANY(CAST(%(lanes)s AS text[])) AND NOT is_quarantined
+             GROUP BY project_id) parts
      GROUP BY project_id
 ), room AS (
     SELECT greatest(least(CAST(%(free)s AS bigint), CAST(%(full)s AS bigint) - coalesce(sum(held), 0)), 0)::bigint
                AS free
       FROM busy
 ), poorest AS (
-    SELECT w.project_id, coalesce(b.jobs, 0) AS jobs,
-           greatest(CAST(%(few)s AS bigint) - coalesce(b.held, 0), 0) AS few,
+    SELECT w.project_id, coalesce(b.jobs, 0)::bigint AS jobs,
+           greatest(CAST(%(few)s AS bigint) - coalesce(b.held, 0), 0)::bigint AS few,
            row_number() OVER by_jobs AS projects, sum(coalesce(b.jobs, 0)) OVER by_jobs AS held
       FROM wanting w LEFT JOIN busy b ON b.project_id = w.project_id
      WHERE (SELECT free FROM room) > 0 OR coalesce(b.held, 0) < CAST(%(few)s AS bigint)
@@ -172,7 +188,7 @@ WITH RECURSIVE hinted AS MATERIALIZED (
           SELECT id, run_at, publishes FROM jobs
            WHERE lane = %(lane)s AND project_id = p.project_id AND state = 'queued'
              AND published_at IS NULL AND NOT {QUARANTINED} AND run_at <= now()
-             AND id NOT IN (SELECT job_id FROM hinted)
+             AND id NOT IN (SELECT job_id FROM hints WHERE lane = %(lane)s)
            ORDER BY run_at, id
            LIMIT greatest(least((SELECT jobs FROM level) - p.jobs,
                                 greatest(p.few, (SELECT free FROM room))), 0)) d

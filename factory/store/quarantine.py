@@ -17,11 +17,10 @@ from factory.store.database import Tx, ids, rows, run
 QUARANTINED = f"deaths >= {QUARANTINE_DEATHS}"
 """As it stands in the index: a parameter would hide it from the planner."""
 
-# Within `hints.LOOK`.
 QUARANTINED_LANES = f"""
 SELECT DISTINCT lane FROM jobs
  WHERE state = 'queued' AND published_at IS NULL AND {QUARANTINED} AND run_at <= now()
-   AND id NOT IN (SELECT job_id FROM hinted)
+   AND id NOT IN (SELECT job_id FROM hints)
 """
 PUBLISH = f"""
 WITH chosen AS MATERIALIZED (

@@ -44,10 +44,10 @@ def test_a_plan_made_for_empty_tables_reads_a_window_of_a_backlog(
         assert len(publish(services, LANE, SENT)) == SENT
         for name, (statement, params) in STATEMENTS.items():
             form = prepared_form(name, statement)
-            assert _read(explained(tx, form.execute, params)) < 2 * SENT + 4 * projects + WINDOW
+            assert _read(explained(tx, form.execute, params)) < 4 * SENT + 4 * projects + WINDOW
             tx.rollback()
             rows(tx, f"DEALLOCATE {form.name};{form.prepare}SELECT")
-            assert _read(explained(tx, form.execute, params)) < 2 * SENT + 4 * projects + WINDOW
+            assert _read(explained(tx, form.execute, params)) < 4 * SENT + 4 * projects + WINDOW
             tx.rollback()
 
 
@@ -64,5 +64,5 @@ def test_what_is_out_of_many_lanes_is_read_once_a_look(services: Services) -> No
         statement, params = STATEMENTS["look"]
         form = prepared_form("look", statement)
         rows(tx, f"DEALLOCATE ALL;{form.prepare}SELECT")
-        assert _read(explained(tx, form.execute, params)) < 3 * SENT
+        assert _read(explained(tx, form.execute, params)) < 4 * SENT
         tx.rollback()
