@@ -19,7 +19,7 @@ from tests.integration.retention.past import DAY, count, given_archived, retain
 from tests.integration.store.ends import detail
 from tests.integration.store.samples import ask, given_jobs, tell
 
-BEFORE = "0015"
+BEFORE = "0017"
 TABLE = "llm_calls_archive"
 KEY = "CREATE UNIQUE INDEX {name}_pkey ON public.{name} USING btree (job_id, id, started_at)"
 OPEN = "(job_id) WHERE (status = 'open'::text)"

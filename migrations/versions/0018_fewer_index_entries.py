@@ -1,7 +1,7 @@
 """A claim writes one index entry of the running job where it wrote two; an archived call has one index, by its job.
 
-Revision ID: 0019
-Revises: 0015
+Revision ID: 0018
+Revises: 0017
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.exc import OperationalError
 
-revision = "0019"
-down_revision = "0015"
+revision = "0018"
+down_revision = "0017"
 
 LOCK_NOT_AVAILABLE = "55P03"
 LOCK_S, PAUSE_S, PATIENCE_S = 0.2, 0.5, 600.0

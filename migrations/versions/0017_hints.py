@@ -1,7 +1,7 @@
 """What is out in Redis leaves the rows of jobs: a table that is not logged.
 
-Revision ID: 0015
-Revises: 0018
+Revision ID: 0017
+Revises: 0016
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import UUID
 
-revision = "0015"
-down_revision = "0018"
+revision = "0017"
+down_revision = "0016"
 
 
 def upgrade() -> None:

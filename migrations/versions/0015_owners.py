@@ -1,6 +1,6 @@
 """Every row of a customer says whose it is: `project_id` in the four tables that lacked it.
 
-Revision ID: 0017
+Revision ID: 0015
 Revises: 0014
 """
 
@@ -11,7 +11,7 @@ import time
 from alembic import op
 from sqlalchemy.exc import OperationalError
 
-revision = "0017"
+revision = "0015"
 down_revision = "0014"
 
 LOCK_S, PAUSE_S, PATIENCE_S = 0.2, 0.5, 600.0
