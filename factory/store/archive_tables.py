@@ -60,7 +60,7 @@ jobs_archive = Table(
     Column("cost_micros", BigInteger),
     Column("unknown_calls", Integer, nullable=False),
     PrimaryKeyConstraint("id", "finished_at"),
-    Index("ix_jobs_archive_project", "project_id", text("id DESC")),
+    Index("ix_jobs_archive_listed", "project_id", "id"),
     Index(
         "ix_jobs_archive_metadata",
         "metadata",

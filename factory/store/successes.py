@@ -53,31 +53,34 @@ def _told(source: str) -> str:
 # Only running jobs have a token, so the state is not checked: with it, the planner would read all running jobs. Each
 # part reads its table by the ids of `chosen`: parts that are joined to each other would cost the square of their rows,
 # as the planner takes each for one row. All see the tables as they were before the statement.
+#
+# The job's row is deleted at once: to lock it first would cost as much log again. Who deletes or updates in another order
+# is the reaper of a worker that it takes for dead; Postgres ends one of the two, which begins again.
 FINISH = f"""
 WITH given AS MATERIALIZED (
     SELECT * FROM json_to_recordset(CAST(%(ends)s AS json)) AS g(
         job_id uuid, lease_token bigint, output jsonb, webhook_job_id uuid, call_id uuid,
         call_http_status smallint, call_input_tokens bigint, call_output_tokens bigint,
         call_cached_tokens bigint, call_cost_micros bigint, call_latency_ms int)
-), held AS MATERIALIZED (
-    SELECT j.*, g.output, g.webhook_job_id, g.call_id, g.call_http_status, g.call_input_tokens,
-           g.call_output_tokens, g.call_cached_tokens, g.call_cost_micros, g.call_latency_ms,
-           CASE WHEN {is_open("j")} THEN j.intent_id END AS first_call
-      FROM jobs j JOIN given g ON g.job_id = j.id AND j.lease_token = g.lease_token
-     WHERE j.ends_in_archive
-     ORDER BY j.id FOR UPDATE OF j
+), gone AS (
+    DELETE FROM jobs j USING given g
+     WHERE j.id = g.job_id AND j.lease_token = g.lease_token AND j.ends_in_archive
+       AND CASE WHEN {is_open("j")} THEN j.intent_id IS NOT DISTINCT FROM g.call_id ELSE true END
+       AND (SELECT count(*) FROM llm_calls c WHERE c.job_id = j.id AND c.finished_at IS NULL
+                                               AND c.id IS DISTINCT FROM g.call_id) = 0
+       AND (SELECT count(*) FROM jobs p WHERE p.id = j.parent_id) = 0
+    RETURNING j.*, g.output, g.webhook_job_id, g.call_id, {_told("g")},
+              CASE WHEN {is_open("j")} THEN j.intent_id END AS first_call
 ), chosen AS MATERIALIZED (
     SELECT h.*, u.*
-      FROM held h CROSS JOIN LATERAL (
+      FROM gone h CROSS JOIN LATERAL (
            SELECT {SUMS},
-                  count(*) FILTER (WHERE c.open AND c.id IS DISTINCT FROM h.call_id) AS left_open,
                   count(*) FILTER (WHERE c.open) > 0 AS closed,
                   count(*) FILTER (WHERE c.journaled) AS journaled
              FROM (SELECT c.id, c.finished_at IS NULL AS open, true AS journaled, {_ended("h")}
                      FROM llm_calls c WHERE c.job_id = h.id
                     UNION ALL
                    SELECT h.first_call, true, false, {_told("h")} WHERE h.first_call IS NOT NULL) c) u
-     WHERE u.left_open = 0 AND (SELECT count(*) FROM jobs p WHERE p.id = h.parent_id) = 0
 ), ended AS (
     SELECT id AS job_id, project_id, kind, 'succeeded' AS state, now() AS finished_at,
            NULL::jsonb AS error, webhook_job_id, output,
@@ -115,8 +118,6 @@ WITH given AS MATERIALIZED (
     DELETE FROM job_steps t USING chosen s WHERE t.job_id = s.id
 ), payloads AS (
     DELETE FROM job_requests p USING chosen s WHERE p.job_id = s.id
-), gone AS (
-    DELETE FROM jobs j USING chosen s WHERE j.id = s.id
 )
 SELECT id, lease_token, lane, 'succeeded' AS state, NULL::uuid AS parent_id, closed FROM chosen
 """
@@ -146,8 +147,9 @@ def finish(tx: Tx, ends: Sequence[Success]) -> list[Archived]:
 
 
 def finish_params(ends: Sequence[Success]) -> dict[str, Any]:
-    """What FINISH takes."""
-    return {"ends": as_json([_as_row(one) for one in ends]), **event_params()}
+    """What FINISH takes. Two sets lock rows in the same order, that of ids."""
+    in_order = sorted(ends, key=lambda one: one.outcome.job_id)
+    return {"ends": as_json([_as_row(one) for one in in_order]), **event_params()}
 
 
 def _as_row(end: Success) -> dict[str, Any]:

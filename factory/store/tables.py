@@ -113,7 +113,7 @@ jobs = Table(
         postgresql_where=text("state = 'queued' AND deadline_at IS NOT NULL"),
     ),
     Index("ix_jobs_finished", "finished_at", postgresql_where=text(ENDED)),
-    Index("ix_jobs_project", "project_id", text("id DESC")),
+    Index("ix_jobs_listed", "project_id", "id"),
     Index(
         "ix_jobs_parent",
         "parent_id",

@@ -1,4 +1,5 @@
-"""A claim writes one index entry of the running job where it wrote two; an archived call has one index, by its job.
+"""A claim writes one index entry of the running job where it wrote two; an archived call has one index, by its job; lists
+of jobs have their indexes in the order in which jobs come.
 
 Revision ID: 0018
 Revises: 0017
@@ -7,7 +8,7 @@ Revises: 0017
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import sqlalchemy as sa
 from alembic import op
@@ -18,16 +19,18 @@ down_revision = "0017"
 
 LOCK_NOT_AVAILABLE = "55P03"
 LOCK_S, PAUSE_S, PATIENCE_S = 0.2, 0.5, 600.0
-"""Ends of jobs wait behind whoever waits for the table of calls, such as for a dump: so each try is short."""
+"""Ends of jobs wait behind whoever waits for a table of the archive, such as for a dump: so each try is short."""
 
 LIVE_HINT = "state = 'queued' AND published_at IS NOT NULL"
 IN_FLIGHT = f"state = 'running' OR ({LIVE_HINT})"
 HELD = "CREATE INDEX CONCURRENTLY ix_jobs_held ON jobs (worker_id, lane) WHERE " + IN_FLIGHT
 OF_CALL = "CREATE UNIQUE INDEX CONCURRENTLY {name} ON {table} (job_id, id, started_at)"
-CALLS = "llm_calls_archive"
+LISTED = "CREATE INDEX CONCURRENTLY {name} ON {table} (project_id, id)"
+"""A project's newest job comes last: pages fill up, and are split at their end."""
+CALLS, ARCHIVE = "llm_calls_archive", "jobs_archive"
 PARTITIONS = """
 SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
- WHERE i.inhparent = to_regclass('llm_calls_archive') ORDER BY 1
+ WHERE i.inhparent = to_regclass(:table) ORDER BY 1
 """
 IS_VALID = "SELECT bool_or(indisvalid) FROM pg_index WHERE indexrelid = to_regclass(:name)"
 
@@ -39,9 +42,15 @@ def upgrade() -> None:
         _build("ix_jobs_held", HELD)
         for name in ("ix_jobs_in_flight", "ix_jobs_leases"):
             op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
-        built = _partitions()
+        _build("ix_jobs_listed", LISTED.format(name="ix_jobs_listed", table="jobs"))
+        op.execute("DROP INDEX CONCURRENTLY IF EXISTS ix_jobs_project")
+        for table in _partitions(ARCHIVE):
+            _build(f"{table}_listed", LISTED.format(name=f"{table}_listed", table=table))
+        built = _partitions(CALLS)
         for table in built:
             _build(_of_call(table), OF_CALL.format(name=_of_call(table), table=table))
+        _patiently(_list_archive)
+    _patiently(_lock_calls)
     _key_calls(built)
 
 
@@ -52,8 +61,8 @@ def _build(name: str, statement: str) -> None:
         op.execute(statement)
 
 
-def _partitions() -> Sequence[str]:
-    return op.get_bind().scalars(sa.text(PARTITIONS)).all()
+def _partitions(table: str) -> Sequence[str]:
+    return op.get_bind().scalars(sa.text(PARTITIONS), {"table": table}).all()
 
 
 def _of_call(table: str) -> str:
@@ -62,9 +71,8 @@ def _of_call(table: str) -> str:
 
 def _key_calls(built: Sequence[str]) -> None:
     """Only catalogs are written, but for partitions that were made since: those are empty, as their time is to come."""
-    _lock_calls()
     op.execute(f"ALTER TABLE {CALLS} DROP CONSTRAINT pk_{CALLS}")
-    for table in set(_partitions()).intersection(built):
+    for table in set(_partitions(CALLS)).intersection(built):
         op.execute(
             f"ALTER TABLE {table} ADD CONSTRAINT {table}_pkey PRIMARY KEY USING INDEX {_of_call(table)}"
         )
@@ -74,13 +82,26 @@ def _key_calls(built: Sequence[str]) -> None:
     op.execute(f"DROP INDEX ix_{CALLS}_job_id")
 
 
+def _list_archive() -> None:
+    """One transaction, as it travels as one text. The partitions' indexes become those of the table."""
+    op.execute(
+        f"SET LOCAL lock_timeout = '{LOCK_S:g}s';"
+        f"CREATE INDEX IF NOT EXISTS ix_{ARCHIVE}_listed ON {ARCHIVE} (project_id, id);"
+        f"DROP INDEX IF EXISTS ix_{ARCHIVE}_project"
+    )
+
+
 def _lock_calls() -> None:
+    with op.get_bind().begin_nested():
+        op.execute(f"SET LOCAL lock_timeout = '{LOCK_S:g}s'")
+        op.execute(f"LOCK TABLE {CALLS} IN ACCESS EXCLUSIVE MODE")
+
+
+def _patiently(step: Callable[[], None]) -> None:
     give_up_at = time.monotonic() + PATIENCE_S
     while True:
         try:
-            with op.get_bind().begin_nested():
-                op.execute(f"SET LOCAL lock_timeout = '{LOCK_S:g}s'")
-                op.execute(f"LOCK TABLE {CALLS} IN ACCESS EXCLUSIVE MODE")
+            step()
             return
         except OperationalError as error:
             if not _was_locked(error) or time.monotonic() > give_up_at:
@@ -99,4 +120,7 @@ def downgrade() -> None:
     op.execute(f"CREATE INDEX ix_jobs_in_flight ON jobs (lane, project_id) WHERE {IN_FLIGHT}")
     op.execute("CREATE INDEX ix_jobs_leases ON jobs (worker_id) WHERE state = 'running'")
     op.drop_index("ix_jobs_held", "jobs")
+    for table in ("jobs", ARCHIVE):
+        op.create_index(f"ix_{table}_project", table, ["project_id", sa.literal_column("id DESC")])
+        op.drop_index(f"ix_{table}_listed", table)
     op.execute("ALTER TABLE jobs SET (fillfactor = 80)")

@@ -1,4 +1,4 @@
-"""The revision that keys archived calls by their job: with data, beside new partitions, and after an interruption."""
+"""The revision that keys archived calls by their job, and orders lists of jobs: with data, beside new partitions, and after an interruption."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ INDEXES = f"""
 SELECT tablename AS name, array_agg(indexdef ORDER BY indexdef) AS definitions FROM pg_indexes
  WHERE tablename LIKE '{TABLE}!_%%' ESCAPE '!' GROUP BY 1
 """
-WAITS = f"SELECT FROM pg_locks WHERE relation = '{TABLE}'::regclass AND NOT granted"
+WAITS = "SELECT FROM pg_locks WHERE relation = CAST(%(table)s AS regclass) AND NOT granted"
 AHEAD = timedelta(days=400)
 
 
@@ -76,16 +76,17 @@ def test_a_partition_that_is_made_meanwhile_is_keyed_too(
     assert late in _assert_keyed_by_job(services)
 
 
-def test_a_long_read_of_calls_holds_up_the_migration_and_no_job(
-    services: Services, database_url: str
+@pytest.mark.parametrize("table", [TABLE, "jobs_archive"])
+def test_a_long_read_holds_up_the_migration_and_no_job(
+    services: Services, database_url: str, table: str
 ) -> None:
     retain(services)
     command.downgrade(_config(database_url), BEFORE)
     with services.database.transaction() as tx:
-        run(tx, f"LOCK TABLE ONLY {TABLE} IN ACCESS SHARE MODE")
+        run(tx, f"LOCK TABLE ONLY {table} IN ACCESS SHARE MODE")
         upgrading = threading.Thread(target=upgrade, args=(database_url,))
         upgrading.start()
-        _wait_until_it_waits(tx)
+        _wait_until_it_waits(tx, table)
         given_archived(services)
     upgrading.join()
     current, head = revisions(database_url)
@@ -93,10 +94,10 @@ def test_a_long_read_of_calls_holds_up_the_migration_and_no_job(
     assert count(services, TABLE) == 1
 
 
-def _wait_until_it_waits(tx: Tx) -> None:
+def _wait_until_it_waits(tx: Tx, table: str = TABLE) -> None:
     deadline = time.monotonic() + 120
-    while not rows(tx, WAITS):
-        assert time.monotonic() < deadline, "the migration does not come to the key"
+    while not rows(tx, WAITS, {"table": table}):
+        assert time.monotonic() < deadline, f"the migration does not come to {table}"
         time.sleep(0.02)
 
 

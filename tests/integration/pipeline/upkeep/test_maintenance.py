@@ -23,7 +23,7 @@ from factory.store.database import Database
 from tests.integration.reliability.rig import eventually
 from tests.integration.store.samples import given_jobs, waits_for_locks
 
-INDEX = "ix_jobs_archive_project"
+INDEX = "ix_jobs_archive_listed"
 CLI = "from factory.cli.main import main; main()"
 
 
