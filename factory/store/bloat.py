@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from factory.store.database import Tx, rows
 
 # A table's row has a header of 24 bytes, an index entry one of 8; both have a pointer of 4 bytes in their page, and
-# are padded to 8. https://www.postgresql.org/docs/current/storage-page-layout.html
+# are padded to 8. What a table's `fillfactor` leaves free is needed. https://www.postgresql.org/docs/current/storage-page-layout.html
 SIZES = """
 WITH keys AS (
     SELECT i.indexrelid AS relation, 8 AS head, a.attrelid, a.attname
@@ -26,8 +26,10 @@ WITH keys AS (
      GROUP BY k.relation, k.head HAVING bool_and(s.attname IS NOT NULL)
 )
 SELECT c.oid::regclass::text AS name, c.relkind = 'i' AS is_index, pg_relation_size(c.oid) AS bytes,
-       (c.reltuples * r.bytes / 0.9)::bigint AS needed_bytes
+       (c.reltuples * r.bytes / 0.9 / coalesce(f.part, 1))::bigint AS needed_bytes
   FROM pg_class c JOIN rows r ON r.relation = c.oid LEFT JOIN pg_am m ON m.oid = c.relam
+  LEFT JOIN LATERAL (SELECT option_value::float8 / 100 AS part FROM pg_options_to_table(c.reloptions)
+                      WHERE option_name = 'fillfactor' AND c.relkind = 'r') f ON true
  WHERE c.relnamespace = current_schema()::regnamespace AND c.reltuples >= 0
    AND (c.relkind = 'r' OR c.relkind = 'i' AND m.amname = 'btree')
 """
