@@ -47,7 +47,7 @@ acceptance: setup-dev ## the whole stack, as users run it
 faults-quick: setup-dev ## every fault under more than 500 jobs, 6 minutes
 	@$(RUN)/python -m tests.faults quick
 
-faults: setup-dev ## 10,000 jobs, more than 300 kills, half an hour
+faults: setup-dev ## 10,000 jobs, more than 300 kills, 20 to 30 minutes
 	@$(RUN)/python -m tests.faults full
 
 faults-controls: setup-dev ## the harness must notice each guard that is taken away
