@@ -134,13 +134,13 @@ PUBLISH = f"""
 WITH RECURSIVE owners AS (
     (SELECT project_id FROM jobs
       WHERE lane = %(lane)s AND state = 'queued' AND published_at IS NULL AND NOT {QUARANTINED}
-      ORDER BY project_id LIMIT 1)
+      ORDER BY project_id, run_at, id LIMIT 1)
     UNION ALL
     SELECT next.project_id FROM owners o CROSS JOIN LATERAL (
          SELECT project_id FROM jobs
           WHERE lane = %(lane)s AND state = 'queued' AND published_at IS NULL AND NOT {QUARANTINED}
             AND project_id > o.project_id
-          ORDER BY project_id LIMIT 1) next
+          ORDER BY project_id, run_at, id LIMIT 1) next
 ), wanting AS (
     SELECT o.project_id FROM owners o CROSS JOIN LATERAL (
          SELECT id FROM jobs
