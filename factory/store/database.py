@@ -95,6 +95,7 @@ class Database:
             max_overflow=0,
             pool_timeout=POOL_WAIT_S,
             pool_pre_ping=False,
+            pool_use_lifo=True,  # the connection that was used last has its plans prepared
             json_deserializer=_json,
             hide_parameters=True,  # they are customers' texts, and errors are logged
         )
