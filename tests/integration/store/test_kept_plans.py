@@ -11,7 +11,7 @@ from factory.services import Services
 from factory.store import hints
 from factory.store.database import rows
 from factory.store.prepared import prepared_form
-from tests.integration.store.plans import explained, reads
+from tests.integration.store.plans import explained, reads, rows_read
 from tests.integration.store.samples import publish, tell
 
 LANE = "openai.normal"
@@ -66,3 +66,21 @@ def test_what_is_out_of_many_lanes_is_read_once_a_look(services: Services) -> No
         rows(tx, f"DEALLOCATE ALL;{form.prepare}SELECT")
         assert _read(explained(tx, form.execute, params)) < 4 * SENT
         tx.rollback()
+
+
+FAILED = """
+INSERT INTO jobs (id, project_id, kind, state, lane, provider, priority, max_attempts, attempt, finished_at)
+SELECT CAST(lpad(to_hex(n), 32, '0') AS uuid), CAST(lpad('0', 32, '0') AS uuid), 'completion', 'failed', %(lane)s,
+       'openai', 'normal', 5, 5, now()
+  FROM generate_series(1, 2000) n
+"""
+
+
+@pytest.mark.parametrize("end", ["", " "], ids=["prepared", "behind a pooler"])
+def test_a_round_of_publishing_reads_nothing_that_has_ended(services: Services, end: str) -> None:
+    """A project whose jobs fail keeps them among the live ones for an hour, before the many that are due."""
+    tell(services, FAILED, lane=LANE)
+    tell(services, SURGE, projects=1, jobs=20_000, lane=LANE)
+    tell(services, "ANALYZE jobs")
+    statement, params = STATEMENTS["publish"]
+    assert rows_read(services, statement + end, params, "jobs") < 1000

@@ -291,19 +291,3 @@ def test_a_round_of_publishing_reads_no_backlog_of_which_the_planner_has_not_hea
     tell(services, "ANALYZE jobs, hints")
     tell(services, SURGE, mine=str(PROJECT))
     assert rows_read(services, hints.PUBLISH, PUBLISHED, "jobs") < 1000
-
-
-FAILED = """
-INSERT INTO jobs (id, project_id, kind, state, lane, provider, priority, max_attempts, attempt, finished_at)
-SELECT CAST(lpad(to_hex(n), 32, '0') AS uuid), %(mine)s, 'completion', 'failed', 'openai.normal', 'openai', 'normal', 5, 5, now()
-  FROM generate_series(1, 2000) n
-"""
-
-
-@pytest.mark.parametrize("end", ["", " "], ids=["prepared", "behind a pooler"])
-def test_a_round_of_publishing_reads_nothing_that_has_ended(services: Services, end: str) -> None:
-    """A project whose jobs fail keeps them among the live ones for an hour, before the many that are due."""
-    tell(services, FAILED, mine=str(PROJECT))
-    tell(services, SURGE, mine=str(PROJECT))
-    tell(services, "ANALYZE jobs")
-    assert rows_read(services, hints.PUBLISH + end, PUBLISHED, "jobs") < 1000
