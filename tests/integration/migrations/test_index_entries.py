@@ -29,6 +29,7 @@ SELECT tablename AS name, array_agg(indexdef ORDER BY indexdef) AS definitions F
 """
 WAITS = "SELECT FROM pg_locks WHERE relation = CAST(%(table)s AS regclass) AND NOT granted"
 AHEAD = timedelta(days=400)
+PATIENCE_S = 120.0
 
 
 def _assert_keyed_by_job(services: Services) -> set[str]:
@@ -64,7 +65,7 @@ def test_a_partition_that_is_made_meanwhile_is_keyed_too(
     """A dispatcher of before makes it, after the indexes were built and before the key is changed."""
     retain(services)
     command.downgrade(_config(database_url), BEFORE)
-    with services.database.transaction() as tx:
+    with services.database.transaction(answer_s=PATIENCE_S) as tx:
         run(tx, f"LOCK TABLE ONLY {TABLE} IN ROW EXCLUSIVE MODE")
         upgrading = threading.Thread(target=upgrade, args=(database_url,))
         upgrading.start()
@@ -82,7 +83,7 @@ def test_a_long_read_holds_up_the_migration_and_no_job(
 ) -> None:
     retain(services)
     command.downgrade(_config(database_url), BEFORE)
-    with services.database.transaction() as tx:
+    with services.database.transaction(answer_s=PATIENCE_S) as tx:
         run(tx, f"LOCK TABLE ONLY {table} IN ACCESS SHARE MODE")
         upgrading = threading.Thread(target=upgrade, args=(database_url,))
         upgrading.start()
@@ -95,7 +96,7 @@ def test_a_long_read_holds_up_the_migration_and_no_job(
 
 
 def _wait_until_it_waits(tx: Tx, table: str = TABLE) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE_S
     while not rows(tx, WAITS, {"table": table}):
         assert time.monotonic() < deadline, f"the migration does not come to {table}"
         time.sleep(0.02)
